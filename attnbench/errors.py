@@ -1,0 +1,70 @@
+"""Every error a user can meet.
+
+::
+
+    AttnbenchError                something went wrong that one sentence explains     exit 1
+    ├── InputError                the user can put it right                           exit 2
+    │   ├── FormulaError          a claim or formula that cannot be read
+    │   ├── SuiteError            a suite file or an override that cannot be read
+    │   ├── LayerError            an unknown layer, or sizes it cannot be built at
+    │   │   └── PluginError       a plugin that cannot be loaded or breaks the contract
+    │   ├── RunError              a folder that is not a run, or cannot be written
+    │   └── DeviceError           a device that this machine does not have
+    └── WorkerError               a measuring process that could not be started
+
+A message says what was wrong, where, and what to do next, in one line.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class AttnbenchError(Exception):
+    """Something went wrong that one sentence explains."""
+
+    exit_code = 1
+
+
+class InputError(AttnbenchError):
+    """The user gave something that can be put right."""
+
+    exit_code = 2
+
+
+class FormulaError(InputError):
+    """A formula that cannot be read, or that does not have the form asked for."""
+
+
+class SuiteError(InputError):
+    """A suite file, or an override of it, that cannot be read."""
+
+
+class LayerError(InputError):
+    """An unknown layer, or sizes at which a layer cannot be built."""
+
+
+class PluginError(LayerError):
+    """A plugin that cannot be loaded or that breaks the layer contract."""
+
+
+class RunError(InputError):
+    """A folder that is not a run, or one that cannot be read or written."""
+
+
+class DeviceError(InputError):
+    """A device that this machine does not have."""
+
+
+class WorkerError(AttnbenchError):
+    """A measuring process that could not be started or spoke out of turn."""
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'rnn'?"`` when one of `known` is close to `word`, else an empty string."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

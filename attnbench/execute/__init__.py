@@ -1,0 +1,1 @@
+"""Executing a plan: who runs it and in which order."""

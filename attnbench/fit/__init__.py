@@ -1,0 +1,1 @@
+"""Fitting and judging: knows tables only, never torch."""

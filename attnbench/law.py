@@ -1,0 +1,167 @@
+"""What was found: laws, their exponents and terms, each number with its interval, and the verdict on a claim.
+
+These are values only; ``fit/`` and ``count/`` produce them, ``store`` keeps them and ``report/`` shows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and the interval that holds the truth with probability `level`.
+
+    Raises:
+        ValueError: the value lies outside its interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"{self.value} lies outside its interval {self.low} to {self.high}")
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval."""
+        return (self.high - self.low) / 2
+
+    def within(self, low: float, high: float) -> bool:
+        """Whether the whole interval lies strictly between `low` and `high`."""
+        return low < self.low and self.high < high
+
+    def outside(self, low: float, high: float) -> bool:
+        """Whether the whole interval lies beyond `low` or beyond `high`."""
+        return self.high < low or high < self.low
+
+
+class Verdict(StrEnum):
+    """The four answers to a claim, and the one without a claim."""
+
+    CONFIRMED = "CONFIRMED"
+    REFUTED = "REFUTED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    OUT_OF_REGIME = "OUT-OF-REGIME"
+    INFERRED = "INFERRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Exponent:
+    """Growth along one axis: the estimate, and what the claim says (None without a claim)."""
+
+    estimate: Estimate
+    claimed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FittedTerm:
+    """One term of a law: its monomial as text, its coefficient, and its largest share of the whole in the window."""
+
+    term: str
+    coefficient: Estimate
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """One admissible way to fit the same data: part of the window, or another model, and the exponents it gives."""
+
+    name: str
+    exponents: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """One row of the table of laws.
+
+    Attributes:
+        layer, device, dtype, mode, threads, scope: what it is about.
+        metric: ``flops``, ``parameters``, ``peak_bytes`` (counted, exact) or ``time`` (measured).
+        claim: the author's formula, or None.
+        formula: the law found, as formula text; empty when none was found.
+        exponents: axis → exponent; empty for a law of several terms and for counted metrics.
+        terms: coefficients of the law in base units.
+        window: axis → (smallest, largest) size that the law was read from.
+        trials: how many trials (or counted points) it rests on.
+        verdict, reason: the judgement and one sentence that a person can check.
+        specifications: the specification curve behind the intervals' systematic part.
+        lower_bound: whether operations without a formula were met, so that counts are lower bounds.
+    """
+
+    layer: str
+    metric: str
+    verdict: Verdict
+    reason: str
+    claim: str | None = None
+    formula: str = ""
+    device: str = ""
+    dtype: str = ""
+    mode: str = "forward"
+    threads: int = 1
+    scope: str = "layer"
+    exponents: dict[str, Exponent] = field(default_factory=dict)
+    terms: tuple[FittedTerm, ...] = ()
+    window: dict[str, tuple[int, int]] = field(default_factory=dict)
+    trials: int = 0
+    specifications: tuple[Specification, ...] = ()
+    lower_bound: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented JSON form; `from_json` reads it back."""
+        return {
+            "layer": self.layer,
+            "device": self.device,
+            "dtype": self.dtype,
+            "mode": self.mode,
+            "threads": self.threads,
+            "scope": self.scope,
+            "metric": self.metric,
+            "claim": self.claim,
+            "formula": self.formula,
+            "exponents": {
+                axis: {**_interval(e.estimate), "level": e.estimate.level, "claimed": e.claimed}
+                for axis, e in self.exponents.items()
+            },
+            "terms": [
+                {
+                    "term": t.term,
+                    "coefficient": t.coefficient.value,
+                    "low": t.coefficient.low,
+                    "high": t.coefficient.high,
+                    "share": t.share,
+                }
+                for t in self.terms
+            ],
+            "window": {axis: list(ends) for axis, ends in self.window.items()},
+            "trials": self.trials,
+            "verdict": str(self.verdict),
+            "reason": self.reason,
+            "specifications": [{"name": s.name, "exponents": s.exponents} for s in self.specifications],
+            "lower_bound": self.lower_bound,
+        }
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Law:
+        """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
+        values = dict(row)
+        values["verdict"] = Verdict(row["verdict"])
+        values["exponents"] = {
+            axis: Exponent(Estimate(e["value"], e["low"], e["high"], e["level"]), e["claimed"])
+            for axis, e in row["exponents"].items()
+        }
+        values["terms"] = tuple(
+            FittedTerm(t["term"], Estimate(t["coefficient"], t["low"], t["high"]), t["share"]) for t in row["terms"]
+        )
+        values["window"] = {axis: (ends[0], ends[1]) for axis, ends in row["window"].items()}
+        values["specifications"] = tuple(Specification(s["name"], s["exponents"]) for s in row["specifications"])
+        return cls(**values)
+
+
+def _interval(estimate: Estimate) -> dict[str, float]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

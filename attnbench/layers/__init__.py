@@ -1,0 +1,1 @@
+"""Layers: the contract, the registry, and one file a layer."""

@@ -1,0 +1,174 @@
+"""The layer contract: one value that says how to build a layer and what its author claims of it.
+
+This file is light on purpose: describing a layer needs no torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from attnbench.errors import FormulaError, LayerError, PluginError, near_miss
+from attnbench.formula import Constraint, Formula
+from attnbench.trial import AXES, INPUT_AXES, Sizes, describe, ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+Scope = Literal["core", "layer", "block"]
+SCOPES = ("core", "layer", "block")
+MODES = ("forward", "train", "decode")
+
+#: Sizes taken when neither the suite nor the factory says otherwise.
+DEFAULT_SIZES: Sizes = {"b": 1, "n": 256, "d": 256, "h": 1, "k": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a layer's author says of it. Every field is optional formula text over the layer's axes.
+
+    Attributes:
+        flops: floating-point operations of one call, exact (1 multiply-add = 2).
+        parameters: trainable numbers, exact.
+        peak_bytes: largest sum of live bytes beyond inputs and parameters, exact.
+        saved_bytes: bytes kept for the backward pass, exact.
+        time: growth class of the running time; constants are ignored.
+        memory: growth class of the measured memory.
+        depth: growth class of the longest chain of dependent kernels.
+        hops: growth class of the maximum path length.
+
+    Raises:
+        FormulaError: a claim cannot be read.
+    """
+
+    flops: str | None = None
+    parameters: str | None = None
+    peak_bytes: str | None = None
+    saved_bytes: str | None = None
+    time: str | None = None
+    memory: str | None = None
+    depth: str | None = None
+    hops: str | None = None
+
+    def __post_init__(self) -> None:
+        for metric, text in self.given.items():
+            try:
+                Formula(text)
+            except FormulaError as error:
+                raise FormulaError(f"the claim for {metric}: {error}") from None
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Metric → formula text, for the claims that were made."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {metric: str(text) for metric, text in values.items() if text is not None}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A map ``(b, n, d) → (b, n, d)`` over a sequence, as one value.
+
+    Attributes:
+        name: what users type.
+        build: factory of the module; its parameter names are the axes it needs, a default is that axis's default.
+        scope: ``core`` (scores, softmax, weighted sum), ``layer`` (with projections) or ``block`` (with feed-forward).
+        claims: what the author says of it.
+        source: where the layer and its claims come from.
+        inputs: factory of other inputs than one ``(b, n, d)`` tensor, again by axis names; returns a tensor or a tuple.
+        constraints: conditions on sizes, such as ``"d % h == 0"``.
+        modes: what can be measured, of ``forward``, ``train``, ``decode``.
+        causal: whether output i depends on inputs up to i only.
+
+    Raises:
+        PluginError: a field breaks the contract.
+        FormulaError: a constraint cannot be read.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    scope: Scope = "layer"
+    claims: Claims = field(default_factory=Claims)
+    source: str = ""
+    inputs: Callable[..., Any] | None = None
+    constraints: str | tuple[str, ...] = ()
+    modes: tuple[str, ...] = ("forward",)
+    causal: bool = False
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and 0 < len(self.name) <= 80 and self.name.isprintable()):
+            raise PluginError(f"a layer's name is one line of 1 to 80 printable characters, not {self.name!r}")
+        if not callable(self.build):
+            raise PluginError(
+                f"layer {self.name!r}: build must be a factory of modules, not {type(self.build).__name__}"
+            )
+        if self.scope not in SCOPES:
+            raise PluginError(f"layer {self.name!r}: scope must be one of {', '.join(SCOPES)}, not {self.scope!r}")
+        if unknown := sorted(set(self.modes) - set(MODES)):
+            raise PluginError(f"layer {self.name!r}: unknown mode {unknown[0]!r}; known: {', '.join(MODES)}")
+        if not isinstance(self.claims, Claims):
+            raise PluginError(f"layer {self.name!r}: claims must be a Claims value, not {type(self.claims).__name__}")
+        self._check_axes_of_formulas()
+
+    def _check_axes_of_formulas(self) -> None:
+        texts = [(f"the claim for {metric}", Formula(text).axes) for metric, text in self.claims.given.items()]
+        texts += [(f"the constraint {c.text!r}", c.axes) for c in self._constraints]
+        for what, axes in texts:
+            if foreign := sorted(axes - set(self.axes)):
+                raise PluginError(f"layer {self.name!r}: {what} uses {foreign[0]!r}, which build() does not name")
+
+    @cached_property
+    def _constraints(self) -> tuple[Constraint, ...]:
+        texts = (self.constraints,) if isinstance(self.constraints, str) else tuple(self.constraints)
+        return tuple(Constraint(text) for text in texts)
+
+    @cached_property
+    def axes(self) -> dict[str, int | None]:
+        """Axis → default size (None without one): batch and length, then what the factories name."""
+        named: dict[str, int | None] = dict.fromkeys((*INPUT_AXES, "d"))
+        for factory in (self.build, self.inputs):
+            if factory is not None:
+                named |= named_sizes(self.name, factory)
+        known = {axis: named[axis] for axis in AXES if axis in named}
+        return known | {axis: default for axis, default in named.items() if axis not in known}
+
+    def sizes(self, given: Sizes) -> Sizes:
+        """`given`, completed by defaults and checked.
+
+        Raises:
+            LayerError: an axis the layer does not have, one that is missing, or a constraint that fails.
+        """
+        if foreign := sorted(set(given) - set(self.axes)):
+            hint = near_miss(foreign[0], self.axes) or f" It has {', '.join(self.axes)}."
+            raise LayerError(f"layer {self.name!r} has no axis {foreign[0]!r}.{hint}")
+        sizes = {}
+        for axis, default in self.axes.items():
+            size = given.get(axis, default if default is not None else DEFAULT_SIZES.get(axis))
+            if size is None:
+                raise LayerError(f"layer {self.name!r} needs a size for axis {axis!r}; give one with --set {axis}=…")
+            sizes[axis] = size
+        if broken := self.broken_constraint(sizes):
+            raise LayerError(f"layer {self.name!r} needs {broken}, which {describe(sizes)} does not satisfy")
+        return ordered(sizes)
+
+    def broken_constraint(self, sizes: Sizes) -> str:
+        """The first constraint that `sizes` break, as text; empty when all hold."""
+        return next((c.text for c in self._constraints if not c.holds(sizes)), "")
+
+
+def named_sizes(layer: str, factory: Callable[..., Any]) -> dict[str, int | None]:
+    """Parameter name → default size of `factory`; `layer` is who to blame in the error."""
+    sizes: dict[str, int | None] = {}
+    for parameter in inspect.signature(factory).parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise PluginError(f"layer {layer!r}: a factory names its axes one by one, without *{parameter.name}")
+        default = None if parameter.default is parameter.empty else parameter.default
+        if default is not None and (isinstance(default, bool) or not isinstance(default, int) or default < 1):
+            raise PluginError(
+                f"layer {layer!r}: axis {parameter.name!r} has the default {default!r}; sizes are positive whole numbers"
+            )
+        sizes[parameter.name] = default
+    return sizes

@@ -1,0 +1,1 @@
+"""Layers whose law is known in advance and that mix nothing: controls."""

@@ -1,0 +1,1 @@
+"""Measuring: the only room with a clock."""

@@ -1,0 +1,103 @@
+"""What happened to a trial: the lines of the journal and the facts of the host.
+
+The journal is the truth of a run; every table is derived from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: Version of the files in a run folder. History: 1 = first format (0.1.0).
+SCHEMA = 1
+
+
+class Status(StrEnum):
+    """How a trial ended; anything but `OK` comes with a one-line reason."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    UNSUPPORTED = "unsupported"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One measurement of a trial in one round and one process: one line of the journal.
+
+    Attributes:
+        trial: the trial's id.
+        process: number of the measuring process within the run, from 0.
+        round: number of the round, from 0.
+        status: how it ended.
+        reason: one line, empty when `status` is ok.
+        iterations: calls in each timed block.
+        block_seconds: seconds per call, one number for each timed block, in order.
+        first_call_seconds: seconds of the very first call after building the layer.
+        reference_seconds: the drift reference (a fixed matrix product) timed just before.
+        started: seconds since the run began.
+    """
+
+    trial: str
+    process: int
+    round: int
+    status: Status = Status.OK
+    reason: str = ""
+    iterations: int = 0
+    block_seconds: tuple[float, ...] = ()
+    first_call_seconds: float | None = None
+    reference_seconds: float | None = None
+    started: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """A mapping that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Visit:
+        """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
+        values = dict(line)
+        values["status"] = Status(values["status"])
+        values["block_seconds"] = tuple(float(value) for value in values["block_seconds"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Exact counts of one trial.
+
+    Attributes:
+        flops: matrix and convolution work of one call (1 multiply-add = 2).
+        parameters: trainable numbers.
+        peak_bytes: largest sum of live tensor bytes beyond inputs and parameters; scratch inside a kernel is not seen.
+        uncounted: operations that were executed and have no formula; with any, `flops` is a lower bound.
+    """
+
+    flops: int
+    parameters: int
+    peak_bytes: int
+    uncounted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Facts about the machine that a reader of a timing needs."""
+
+    cpu: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+    torch: str
+    blas: str
+    devices: tuple[str, ...] = ()
+    load: tuple[float, ...] = ()
+    caches: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What must agree before two records may be compared."""
+        return f"{self.cpu} · {self.cores} cores · torch {self.torch}"

@@ -1,0 +1,1 @@
+"""Reporting: figures and pages from tables, never torch."""

@@ -1,0 +1,108 @@
+"""What is measured: axes, choices and trials, each trial with one readable id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from attnbench.errors import SuiteError
+
+#: Named sizes. Their order here is their order in ids, tables and file names.
+AXES: dict[str, str] = {
+    "b": "batch size",
+    "n": "sequence length",
+    "d": "hidden size",
+    "h": "heads",
+    "k": "kernel width",
+    "w": "half window",
+    "r": "neighbourhood",
+    "m": "landmarks or rank",
+    "c": "block length",
+}
+
+#: Axes that every input has; a layer's factory names the others.
+INPUT_AXES = ("b", "n")
+
+Sizes = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Choices:
+    """The named (not numbered) axes of a trial."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    mode: str = "forward"
+    threads: int = 1
+
+    @property
+    def slug(self) -> str:
+        """Text for ids and file names: ``cpu-float32-forward-t1``."""
+        return f"{self.device.replace(':', '')}-{self.dtype}-{self.mode}-t{self.threads}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One layer at one point of the axes.
+
+    Attributes:
+        layer: the registered name.
+        sizes: axis → size, for every axis the layer has.
+        choices: device, dtype, mode and threads.
+    """
+
+    layer: str
+    sizes: Sizes = field(hash=False)
+    choices: Choices = Choices()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", ordered(self.sizes))
+
+    @property
+    def id(self) -> str:
+        """Stable and readable, for example ``rnn-cpu-float32-forward-t1-b32-n64-d512``."""
+        return f"{self.layer}-{self.choices.slug}-{slug(self.sizes)}"
+
+
+def ordered(sizes: Sizes) -> Sizes:
+    """`sizes` in the order of `AXES`; unnamed axes follow, by name."""
+    known = {axis: sizes[axis] for axis in AXES if axis in sizes}
+    return known | {axis: sizes[axis] for axis in sorted(set(sizes) - set(known))}
+
+
+def slug(sizes: Sizes) -> str:
+    """``b32-n64-d512``."""
+    return "-".join(f"{axis}{size}" for axis, size in ordered(sizes).items())
+
+
+def describe(sizes: Sizes) -> str:
+    """``b=32, n=64, d=512``, for sentences."""
+    return ", ".join(f"{axis}={size}" for axis, size in ordered(sizes).items())
+
+
+def parse_sizes(text: str) -> Sizes:
+    """Axis sizes written ``n=128,d=64``.
+
+    Raises:
+        SuiteError: a part is not ``axis=size`` with a positive whole size, or an axis comes twice.
+    """
+    sizes: Sizes = {}
+    for part in text.split(","):
+        axis, equals, size = (piece.strip() for piece in part.partition("="))
+        if not (axis.isidentifier() and equals):
+            raise SuiteError(f"sizes are written n=128,d=64; {part.strip()!r} in {text!r} is not")
+        if axis in sizes:
+            raise SuiteError(f"axis {axis!r} is given twice in {text!r}; keep one")
+        sizes[axis] = parse_size(size, where=f"{axis} in {text!r}")
+    return ordered(sizes)
+
+
+def parse_size(value: object, where: str) -> int:
+    """A positive whole number, from TOML or from text.
+
+    Raises:
+        SuiteError: it is something else; the message names `where`.
+    """
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isascii() or not text.isdecimal() or int(text) == 0:
+        raise SuiteError(f"{where} needs a positive whole number, not {value!r}")
+    return int(text)
