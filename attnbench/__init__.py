@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import AttnbenchError
 from attnbench.layers.base import Claims, Layer
+from attnbench.version import __version__
 
 if TYPE_CHECKING:
     from attnbench.session import count, load, run
 
-__version__ = "0.1.0"
 __all__ = ["AttnbenchError", "Claims", "Layer", "__version__", "count", "load", "run"]
 
 _HEAVY = {"count", "load", "run"}

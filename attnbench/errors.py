@@ -10,7 +10,8 @@
     │   │   └── PluginError       a plugin that cannot be loaded or breaks the contract
     │   ├── RunError              a folder that is not a run, or cannot be written
     │   └── DeviceError           a device that this machine does not have
-    └── WorkerError               a measuring process that could not be started
+    ├── WorkerError               a measuring process that could not be started
+    └── RunInterruptedError       the user stopped a run; what was measured is kept   exit 130
 
 A message says what was wrong, where, and what to do next, in one line.
 """
@@ -62,6 +63,12 @@ class DeviceError(InputError):
 
 class WorkerError(AttnbenchError):
     """A measuring process that could not be started or spoke out of turn."""
+
+
+class RunInterruptedError(AttnbenchError):
+    """The user stopped a run; what was measured is kept."""
+
+    exit_code = 130
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -16,14 +17,15 @@ from typing import TYPE_CHECKING
 from attnbench.errors import FormulaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Number = int | Fraction | float
 
 #: The order in which the field writes factors: ``2·b·k·n·d²``, ``h·n²``.
 _WRITING_ORDER = "bhkwrmcnd"
 _SUPERSCRIPTS = str.maketrans("0123456789/-.", "⁰¹²³⁴⁵⁶⁷⁸⁹ᐟ⁻·")
-_LONGEST, _LARGEST_POWER = 2_000, 8
+#: Bounds that keep a stranger's text cheap to read, to evaluate and to expand.
+_LONGEST, _DEEPEST, _LARGEST_POWER, _LARGEST_NESTED_POWER, _MOST_TERMS = 2_000, 200, 8, 64, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,13 @@ class Monomial:
             (self.exponent(axis), mine.get(axis, 0)) >= (other.exponent(axis), theirs.get(axis, 0)) for axis in axes
         )
 
+    def grows_like(self, other: Monomial, axes: Iterable[str]) -> bool:
+        """Whether both have the same powers and logarithms of `axes`; other sizes are constants to the comparison."""
+        logs, others = dict(self.logs), dict(other.logs)
+        return all(
+            self.exponent(axis) == other.exponent(axis) and logs.get(axis, 0) == others.get(axis, 0) for axis in axes
+        )
+
     @property
     def text(self) -> str:
         """Python-like text that `Formula` reads back: ``n**2*d``; ``1`` for the empty product."""
@@ -91,7 +100,7 @@ class Monomial:
     def pretty(self) -> str:
         """Text for people: ``n²d``."""
         factors = [f"{axis}{_superscript(power)}" for axis, power in self._written()]
-        factors += [f"log₂{_superscript(power)}{axis}" for axis, power in self.logs]
+        factors += [f"log₂({axis}){_superscript(power)}" for axis, power in self.logs]
         return "·".join(factors) if self.logs or any(len(axis) > 1 for axis in self.axes) else "".join(factors) or "1"
 
     def _written(self) -> list[tuple[str, Fraction]]:
@@ -156,8 +165,9 @@ class Formula:
             raise FormulaError(f"{self.text!r} needs a size for {', '.join(missing)}")
         try:
             return _simplest(_evaluate(self._tree, sizes))
-        except (ZeroDivisionError, ValueError, OverflowError) as error:
-            raise FormulaError(f"{self.text!r} has no value at {dict(sizes)}: {error}") from None
+        except (ArithmeticError, ValueError) as error:
+            reason = _REASONS.get(type(error), str(error))
+            raise FormulaError(f"{self.text!r} has no value at {dict(sizes)}: {reason}") from None
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -166,8 +176,7 @@ class Formula:
         Raises:
             FormulaError: it is no such sum (it uses min, max, ceil, floor or divides by a sum).
         """
-        expanded = _expand(self._tree, self.text)
-        terms = [Term(coefficient, monomial) for monomial, coefficient in expanded.items() if coefficient]
+        terms = (Term(coefficient, monomial) for monomial, coefficient in _expand(self._tree, self.text).items())
         return tuple(sorted(terms, key=_by_degree))
 
     @property
@@ -184,15 +193,30 @@ class Formula:
         """Terms that no other term dominates: the law without its lower orders."""
         return tuple(t for t in self.terms if not any(o.monomial.dominates(t.monomial) for o in self.terms))
 
+    def shares(self, monomials: Sequence[Monomial], axes: Iterable[str], sizes: Mapping[str, int]) -> tuple[float, ...]:
+        """Share of the value at `sizes` carried by terms that grow like each of `monomials` along `axes`.
+
+        Empty when the formula is no sum of terms, or zero: then nobody can say.
+        """
+        terms = self.terms if self.is_sum_of_terms else ()
+        total = sum(term.evaluate(sizes) for term in terms)
+        if not total:
+            return ()
+        swept = tuple(axes)
+        return tuple(
+            sum(term.evaluate(sizes) for term in terms if term.monomial.grows_like(monomial, swept)) / total
+            for monomial in monomials
+        )
+
     @property
     def pretty(self) -> str:
         """Text for people: ``8bnd² + 4bn²d``."""
-        return _pretty(self._tree)
+        return _write(self._tree, _PLAIN)
 
     @property
     def mathml(self) -> str:
         """Presentation MathML, one ``<math>`` element."""
-        return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mrow>{_mathml(self._tree)}</mrow></math>'
+        return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mrow>{_write(self._tree, _MATHML)}</mrow></math>'
 
 
 def from_terms(terms: Iterable[tuple[Fraction | int, Monomial]]) -> Formula:
@@ -202,10 +226,11 @@ def from_terms(terms: Iterable[tuple[Fraction | int, Monomial]]) -> Formula:
     return Formula(" + ".join(parts).replace("+ -", "- ") or "0")
 
 
-def _by_degree(term: Term) -> tuple[float, str]:
+def _by_degree(term: Term) -> tuple[float, Fraction, str]:
+    """Largest degree first, then the largest coefficient: ``8bnd² + 4bn²d``, as the field writes it."""
     monomial = term.monomial
     degree = sum(float(p) for _, p in monomial.powers) + 0.01 * sum(p for _, p in monomial.logs)
-    return -degree, monomial.text
+    return -degree, -term.coefficient, monomial.text
 
 
 def _term_text(term: Term) -> str:
@@ -216,12 +241,12 @@ def _term_text(term: Term) -> str:
 
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Number, Number], bool]] = {
-    ast.Eq: lambda x, y: x == y,
-    ast.NotEq: lambda x, y: x != y,
-    ast.Lt: lambda x, y: x < y,
-    ast.LtE: lambda x, y: x <= y,
-    ast.Gt: lambda x, y: x > y,
-    ast.GtE: lambda x, y: x >= y,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
@@ -234,10 +259,7 @@ class Constraint:
 
     def __init__(self, text: str) -> None:
         self.text = str(text).strip()
-        try:
-            tree = ast.parse(self.text, mode="eval").body
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            tree = ast.Constant(None)
+        tree = _syntax(self.text, "constraint", example="d % h == 0")
         if not isinstance(tree, ast.Compare) or len(tree.ops) != 1 or type(tree.ops[0]) not in _COMPARISONS:
             raise FormulaError(f"cannot read the constraint {self.text!r}; write it like d % h == 0")
         self._compare = _COMPARISONS[type(tree.ops[0])]
@@ -256,12 +278,14 @@ class Constraint:
 
 # ------------------------------------------------------------------------------------------------ reading
 
+#: Python words these differently from version to version.
+_REASONS: dict[type[Exception], str] = {ZeroDivisionError: "division by zero", OverflowError: "a number too large"}
 _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
-    ast.Add: lambda x, y: x + y,
-    ast.Sub: lambda x, y: x - y,
-    ast.Mult: lambda x, y: x * y,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
     ast.Div: lambda x, y: Fraction(x) / Fraction(y) if not isinstance(x * y, float) else x / y,
-    ast.Mod: lambda x, y: x % y,
+    ast.Mod: operator.mod,
     ast.Pow: lambda x, y: _power(x, y),
 }
 _FUNCTIONS: dict[str, tuple[int, int, Callable[..., Number]]] = {
@@ -276,48 +300,67 @@ _FUNCTIONS: dict[str, tuple[int, int, Callable[..., Number]]] = {
 
 
 def _parse(text: str) -> ast.expr:
-    if not text or len(text) > _LONGEST:
-        raise FormulaError(f"a formula of 1 to {_LONGEST} characters is needed, not one of {len(text)}")
-    try:
-        tree = ast.parse(text, mode="eval").body
-        _check(tree, text)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise FormulaError(f"cannot read the formula {text!r}; write it like 4*b*n**2*d") from None
+    tree = _syntax(text, "formula", example="4*b*n**2*d")
+    _check(tree, text)
+    if _nested_power(tree) > _LARGEST_NESTED_POWER:
+        raise FormulaError(f"powers of powers in {text!r} multiply to more than {_LARGEST_NESTED_POWER}")
     return tree
 
 
-def _check(node: ast.AST, text: str) -> None:
+def _syntax(text: str, kind: str, example: str) -> ast.expr:
+    if not text or len(text) > _LONGEST:
+        raise FormulaError(f"a {kind} of 1 to {_LONGEST} characters is needed, not one of {len(text)}")
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise FormulaError(f"cannot read the {kind} {text!r}; write it like {example}") from None
+
+
+def _check(node: ast.expr, text: str, depth: int = 0) -> None:
     """Refuse everything that is not on the allow-list."""
+    if depth > _DEEPEST:
+        raise FormulaError(f"the formula {text!r} is nested more than {_DEEPEST} deep")
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and math.isfinite(value):
             return
         case ast.Name(id=name) if name not in _FUNCTIONS:
             return
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
-            _check(operand, text)
+            _check(operand, text, depth + 1)
             return
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            _check(left, text)
-            _check(right, text)
+            _check(left, text, depth + 1)
+            _check(right, text, depth + 1)
             if not isinstance(op, ast.Pow) or _is_small_constant(right):
                 return
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
             for argument in args:
-                _check(argument, text)
+                _check(argument, text, depth + 1)
             fewest, most, _ = _FUNCTIONS[name]
             if fewest <= len(args) <= most:
                 return
-    part = ast.get_source_segment(text, node) if isinstance(node, ast.expr) else None
     raise FormulaError(
-        f"cannot read {part or text!r} in the formula {text!r}; "
-        f"it may use numbers, sizes, + - * / % **, {', '.join(_FUNCTIONS)}"
+        f"cannot read {ast.get_source_segment(text, node)!r} in the formula {text!r}; it may use numbers, sizes, "
+        f"+ - * / %, ** with a constant up to {_LARGEST_POWER}, {', '.join(_FUNCTIONS)}"
     )
 
 
 def _is_small_constant(node: ast.expr) -> bool:
     if any(isinstance(part, ast.Name | ast.Pow | ast.Call) for part in ast.walk(node)):
         return False
-    return abs(float(_evaluate(node, {}))) <= _LARGEST_POWER
+    try:
+        return abs(Fraction(_evaluate(node, {}))) <= _LARGEST_POWER
+    except ZeroDivisionError:
+        return False
+
+
+def _nested_power(node: ast.expr) -> float:
+    """The largest product of exponents on one path from the root: 6 in ``(n**2 + d)**3``."""
+    inner = max(
+        (_nested_power(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)), default=1.0
+    )
+    own = abs(float(_evaluate(node.right, {}))) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) else 1.0
+    return max(own, 1.0) * inner
 
 
 def _evaluate(node: ast.expr, sizes: Mapping[str, int]) -> Number:
@@ -327,7 +370,8 @@ def _evaluate(node: ast.expr, sizes: Mapping[str, int]) -> Number:
         case ast.Constant(value=float() as value):
             return Fraction(str(value))
         case ast.Name(id=name):
-            return sizes[name]
+            size = sizes[name]
+            return size if isinstance(size, float) else int(size)  # a NumPy integer would overflow silently
         case ast.UnaryOp(op=op, operand=operand):
             inner = _evaluate(operand, sizes)
             return -inner if isinstance(op, ast.USub) else inner
@@ -345,21 +389,35 @@ def _simplest(value: Number) -> Number:
 def _power(base: Number, power: Number) -> Number:
     """``base ** power``, exact where a rational root is."""
     exponent = Fraction(power)
-    if exponent.denominator == 1 and not isinstance(base, float):
-        return Fraction(base) ** int(exponent)
-    value = float(base) ** float(exponent)
-    if isinstance(value, complex):
+    root = None if isinstance(base, float) else _root(Fraction(base), exponent.denominator)
+    if root is not None:
+        return Fraction(root**exponent.numerator)
+    if base < 0 and exponent.denominator != 1:
         raise ValueError("a root of a negative number")
-    nearest = round(value)
-    exact = not isinstance(base, float) and nearest**exponent.denominator == base**exponent.numerator
-    return nearest if exact else value
+    return float(float(base) ** float(exponent))
+
+
+def _root(base: Fraction, degree: int) -> Fraction | None:
+    """The rational number whose power `degree` is `base`; None where there is none, or it is not looked for."""
+    if degree == 1:
+        return base
+    if base < 0 or degree > _LARGEST_POWER:
+        return None
+    try:
+        root = Fraction(round(base.numerator ** (1 / degree)), round(base.denominator ** (1 / degree)))
+    except OverflowError:
+        return None
+    return root if root**degree == base else None
 
 
 def _log(value: Number, base: Number) -> Number:
     """Logarithm, exact where `value` is a whole power of `base`."""
+    if value <= 0 or base <= 0:
+        raise ValueError("a logarithm of zero or less")
     result = math.log2(value) if base == 2 else math.log(value, base)
     nearest = round(result)
-    exact = nearest >= 0 and Fraction(base) ** nearest == value
+    # Beyond a few thousand the base is close to 1, and its power too long to be worth the look.
+    exact = abs(nearest) < 5_000 and Fraction(base) ** nearest == value
     return nearest if exact else result
 
 
@@ -371,7 +429,8 @@ _Sum = dict[Monomial, Fraction]
 def _expand(node: ast.expr, text: str) -> _Sum:
     match node:
         case ast.Constant():
-            return {Monomial(): Fraction(_evaluate(node, {}))}
+            value = Fraction(_evaluate(node, {}))
+            return {Monomial(): value} if value else {}
         case ast.Name(id=name):
             return {Monomial.of({name: 1}): Fraction(1)}
         case ast.UnaryOp(op=op, operand=operand):
@@ -385,42 +444,52 @@ def _expand(node: ast.expr, text: str) -> _Sum:
             return _expand_power(_expand(argument, text), Fraction(1, 2), text)
         case ast.Call(func=ast.Name(id="log2"), args=[ast.Name(id=name)]):
             return {Monomial.of({}, {name: 1}): Fraction(1)}
-    raise FormulaError(f"{text!r} is not a sum of products of powers")
+    raise _no_sum(text)
+
+
+def _no_sum(text: str) -> FormulaError:
+    return FormulaError(f"{text!r} is not a sum of products of powers")
 
 
 def _combine(left: _Sum, op: ast.operator, right: _Sum, text: str) -> _Sum:
-    if isinstance(op, ast.Mod):
-        raise FormulaError(f"{text!r} is not a sum of products of powers")
-    if isinstance(op, ast.Div):
-        right = _expand_power(right, Fraction(-1), text)
+    match op:
+        case ast.Add():
+            pairs = [*left.items(), *right.items()]
+        case ast.Sub():
+            pairs = [*left.items(), *((monomial, -c) for monomial, c in right.items())]
+        case ast.Mult():
+            pairs = [(m1 * m2, c1 * c2) for m1, c1 in left.items() for m2, c2 in right.items()]
+        case ast.Div():
+            return _combine(left, ast.Mult(), _expand_power(right, Fraction(-1), text), text)
+        case _:
+            raise _no_sum(text)
     total: _Sum = {}
-    if isinstance(op, ast.Mult | ast.Div):
-        for m1, c1 in left.items():
-            for m2, c2 in right.items():
-                total[m1 * m2] = total.get(m1 * m2, Fraction(0)) + c1 * c2
-        return total
-    sign = -1 if isinstance(op, ast.Sub) else 1
-    return {m: left.get(m, Fraction(0)) + sign * right.get(m, Fraction(0)) for m in {**left, **right}}
+    for monomial, coefficient in pairs:
+        total[monomial] = total.get(monomial, Fraction(0)) + coefficient
+    if len(total) > _MOST_TERMS:
+        raise FormulaError(f"{text!r} has more than {_MOST_TERMS} terms when written out")
+    return {monomial: coefficient for monomial, coefficient in total.items() if coefficient}
 
 
 def _expand_power(base: _Sum, exponent: Fraction, text: str) -> _Sum:
-    if exponent.denominator == 1 and exponent >= 0:
+    whole = exponent.denominator == 1
+    if whole and exponent >= 0:
         total: _Sum = {Monomial(): Fraction(1)}
         for _ in range(int(exponent)):
             total = _combine(total, ast.Mult(), base, text)
         return total
-    if len(base) == 1:
-        [(monomial, coefficient)] = base.items()
-        root = _power(coefficient, exponent)
-        if not monomial.logs and not isinstance(root, float):
-            return {Monomial.of({axis: power * exponent for axis, power in monomial.powers}): Fraction(root)}
-    raise FormulaError(f"{text!r} is not a sum of products of powers")
+    if len(base) != 1:
+        raise _no_sum(text)
+    [(monomial, coefficient)] = base.items()
+    root = _root(coefficient, exponent.denominator)
+    if root is None or (monomial.logs and not whole):
+        raise _no_sum(text)
+    powers = {axis: power * exponent for axis, power in monomial.powers}
+    logs = {axis: power * int(exponent) for axis, power in monomial.logs}
+    return {Monomial.of(powers, logs): Fraction(root**exponent.numerator)}
 
 
 # ------------------------------------------------------------------------------------------------ writing
-
-
-_BRACKETS = {"ceil": ("⌈", "⌉"), "floor": ("⌊", "⌋")}
 
 
 def _exponent_text(power: Fraction) -> str:
@@ -431,67 +500,124 @@ def _superscript(power: Fraction | int) -> str:
     return "" if power == 1 else str(power).translate(_SUPERSCRIPTS)
 
 
-def _is_sum(node: ast.expr) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+@dataclass(frozen=True)
+class _Notation:
+    """Templates for the pieces of a formula. A quotient on one line needs brackets where a fraction bar needs none."""
+
+    number: str
+    name: str
+    minus: str
+    fence: str
+    operation: str
+    times: tuple[str, str]
+    power: Callable[[str, Fraction], str]
+    quotient: str
+    quotient_rank: int
+    quotient_sides: tuple[int, int]
+    calls: Mapping[str, str]
+    call: str
+    comma: str
 
 
-def _pretty(node: ast.expr) -> str:
+_PLAIN = _Notation(
+    number="{}",
+    name="{}",
+    minus="−{}",
+    fence="({})",
+    operation="{} {} {}",
+    times=("", "·"),
+    power=lambda base, exponent: base + _superscript(exponent),
+    quotient="{}/{}",
+    quotient_rank=2,
+    quotient_sides=(3, 4),
+    calls={"ceil": "⌈{}⌉", "floor": "⌊{}⌋", "sqrt": "√({})", "log2": "log₂({})"},
+    call="{}({})",
+    comma=", ",
+)
+_MATHML = _Notation(
+    number="<mn>{}</mn>",
+    name="<mi>{}</mi>",
+    minus="<mo>−</mo>{}",
+    fence="<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
+    operation="{}<mo>{}</mo>{}",
+    times=("<mo>&#8290;</mo>", "<mo>·</mo>"),
+    power=lambda base, exponent: f"<msup>{base}<mn>{str(exponent).replace('-', '−')}</mn></msup>",
+    quotient="<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>",
+    quotient_rank=4,
+    quotient_sides=(0, 0),
+    calls={
+        "ceil": "<mrow><mo>⌈</mo>{}<mo>⌉</mo></mrow>",
+        "floor": "<mrow><mo>⌊</mo>{}<mo>⌋</mo></mrow>",
+        "sqrt": "<msqrt>{}</msqrt>",
+        "log2": "<mrow><msub><mi>log</mi><mn>2</mn></msub><mo>(</mo>{}<mo>)</mo></mrow>",
+    },
+    call="<mrow><mi>{}</mi><mo>(</mo>{}<mo>)</mo></mrow>",
+    comma="<mo>,</mo>",
+)
+
+
+def _write(node: ast.expr, to: _Notation, least: int = 0) -> str:
+    """`node` in the notation `to`, in brackets when it binds less tightly than rank `least`."""
+    text = _written(node, to)
+    return to.fence.format(text) if _rank(node, to) < least else text
+
+
+def _rank(node: ast.expr, to: _Notation) -> int:
+    match node:
+        case ast.BinOp(op=ast.Mod()):
+            return 0
+        case ast.UnaryOp() | ast.BinOp(op=ast.Add() | ast.Sub()):
+            return 1
+        case ast.BinOp(op=ast.Div()):
+            return to.quotient_rank
+        case ast.BinOp(op=ast.Mult()):
+            return 3
+        case ast.BinOp():
+            return 4
+    return 5
+
+
+def _written(node: ast.expr, to: _Notation) -> str:
     match node:
         case ast.Constant(value=int() | float() as value):
-            return str(value)
+            return to.number.format(value)
         case ast.Name(id=name):
-            return name
-        case ast.UnaryOp(op=op, operand=operand):
-            return ("−" if isinstance(op, ast.USub) else "") + _pretty(operand)
-        case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            inner = _pretty(left) if isinstance(left, ast.Name | ast.Constant) else f"({_pretty(left)})"
-            return inner + _superscript(Fraction(_evaluate(right, {})))
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
-            sign = "+" if isinstance(op, ast.Add) else "−"
-            return f"{_pretty(left)} {sign} {_pretty(right)}"
-        case ast.BinOp(left=left, op=op, right=right):
-            sides = [f"({_pretty(side)})" if _is_sum(side) else _pretty(side) for side in (left, right)]
-            if isinstance(op, ast.Div | ast.Mod):
-                return ("/" if isinstance(op, ast.Div) else " mod ").join(sides)
-            return "·".join(sides) if sides[1][0].isdigit() or sides[1][:3] in {"log", "max", "min"} else "".join(sides)
-        case ast.Call(func=ast.Name(id=name), args=args):
-            inside = ", ".join(_pretty(argument) for argument in args)
-            opening, closing = _BRACKETS.get(name, (f"{name}(", ")"))
-            return f"{opening}{inside}{closing}"
-    raise AssertionError(ast.dump(node))
-
-
-def _mathml(node: ast.expr) -> str:
-    match node:
-        case ast.Constant(value=int() | float() as value):
-            return f"<mn>{value}</mn>"
-        case ast.Name(id=name):
-            return f"<mi>{name}</mi>"
-        case ast.UnaryOp(op=op, operand=operand):
-            return ("<mo>−</mo>" if isinstance(op, ast.USub) else "") + _mathml(operand)
-        case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            base = _mathml(left) if isinstance(left, ast.Name | ast.Constant) else _fenced(left)
-            return f"<msup>{base}<mrow>{_mathml(right)}</mrow></msup>"
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
-            sign = "+" if isinstance(op, ast.Add) else "−"
-            return f"{_mathml(left)}<mo>{sign}</mo>{_mathml(right)}"
+            return to.name.format(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return to.minus.format(_write(operand, to, 2))
+        case ast.UnaryOp(operand=operand):
+            return _write(operand, to, 2)
+        case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
+            return to.power(_write(base, to, 5), Fraction(_evaluate(exponent, {})))
+        case ast.BinOp(op=ast.Mult()):
+            factors = _factors(node)
+            return to.times[_needs_a_sign(factors)].join(_write(factor, to, 4) for factor in factors)
         case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return f"<mfrac><mrow>{_mathml(left)}</mrow><mrow>{_mathml(right)}</mrow></mfrac>"
+            above, below = to.quotient_sides
+            return to.quotient.format(_write(left, to, above), _write(right, to, below))
         case ast.BinOp(left=left, op=ast.Mod(), right=right):
-            return f"{_mathml(left)}<mo>mod</mo>{_mathml(right)}"
-        case ast.BinOp(left=left, right=right):
-            sides = [_fenced(side) if _is_sum(side) else _mathml(side) for side in (left, right)]
-            return "<mo>&#8290;</mo>".join(sides)
+            return to.operation.format(_write(left, to, 3), "mod", _write(right, to, 4))
+        case ast.BinOp(left=left, op=op, right=right):
+            sign = "+" if isinstance(op, ast.Add) else "−"
+            return to.operation.format(_write(left, to, 1), sign, _write(right, to, 2))
         case ast.Call(func=ast.Name(id=name), args=args):
-            inside = "<mo>,</mo>".join(_mathml(argument) for argument in args)
-            if name in _BRACKETS:
-                opening, closing = _BRACKETS[name]
-                return f"<mrow><mo>{opening}</mo>{inside}<mo>{closing}</mo></mrow>"
-            if name == "sqrt":
-                return f"<msqrt>{inside}</msqrt>"
-            return f"<mrow><mi>{name}</mi><mo>(</mo>{inside}<mo>)</mo></mrow>"
+            inside = to.comma.join(_write(argument, to) for argument in args)
+            return to.calls[name].format(inside) if name in to.calls else to.call.format(name, inside)
     raise AssertionError(ast.dump(node))
 
 
-def _fenced(node: ast.expr) -> str:
-    return f"<mrow><mo>(</mo>{_mathml(node)}<mo>)</mo></mrow>"
+def _factors(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*_factors(node.left), *_factors(node.right)]
+    return [node]
+
+
+def _needs_a_sign(factors: list[ast.expr]) -> bool:
+    """Whether factors side by side could be misread: ``d·2``, ``alpha·n``, ``n·log₂(n)``."""
+    bases = [factor.left if isinstance(factor, ast.BinOp) else factor for factor in factors]
+    return any(
+        isinstance(base, ast.Call)
+        or (isinstance(base, ast.Name) and len(base.id) > 1)
+        or isinstance(base, ast.Constant)
+        for base in bases[1:]
+    ) or (isinstance(bases[0], ast.Name) and len(bases[0].id) > 1)

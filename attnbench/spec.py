@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ AUTO = "auto"
 AxisValues = tuple[int, ...] | str
 
 _SUITE_KEYS = ("title", "question", "metrics", "budget", "device", "dtype", "threads", "sweep")
-_RANGE_KEYS = {"from", "to", "factor"}
+_RANGE_KEYS = ("from", "to", "factor")
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,16 @@ class Suite:
         return tuple(dict.fromkeys(layer for sweep in self.sweeps for layer in sweep.layers))
 
     def only(self, layers: Iterable[str]) -> Suite:
-        """The suite restricted to `layers`; a layer the suite does not name is swept with automatic sizes."""
-        wanted = tuple(dict.fromkeys(layers))
+        """The suite restricted to `layers`, all of which it names."""
+        wanted = set(layers)
         kept = (replace(s, layers=tuple(name for name in s.layers if name in wanted)) for s in self.sweeps)
-        sweeps = [sweep for sweep in kept if sweep.layers]
-        if missing := tuple(name for name in wanted if name not in self.layers):
-            sweeps.append(Sweep(missing, {}))
-        return replace(self, sweeps=tuple(sweeps))
+        return replace(self, sweeps=tuple(sweep for sweep in kept if sweep.layers))
 
-    def adding(self, layers: Iterable[str]) -> Suite:
-        """The suite with `layers` beside its own, swept like the first sweep."""
-        new = tuple(name for name in layers if name not in self.layers)
-        return replace(self, sweeps=(*self.sweeps, Sweep(new, {}))) if new else self
+    def adding(self, layer: str, axes: Iterable[str]) -> Suite:
+        """The suite with `layer` beside its own, swept automatically over `axes`; unchanged if it names it already."""
+        if layer in self.layers:
+            return self
+        return replace(self, sweeps=(*self.sweeps, Sweep((layer,), dict.fromkeys(axes, AUTO))))
 
     def with_sizes(self, sizes: Mapping[str, AxisValues]) -> Suite:
         """The suite with the sizes of some axes replaced in every sweep."""
@@ -93,7 +92,7 @@ class Suite:
             "title": self.title,
             "question": self.question,
             "metrics": list(self.metrics),
-            "budget": f"{self.budget:g}s",
+            "budget": f"{Decimal(str(self.budget)):f}s",  # never 1e+06s, which could not be read back
             "device": list(self.devices),
             "dtype": list(self.dtypes),
             "threads": self.threads,
@@ -137,22 +136,24 @@ def load_suite(name_or_file: str) -> Suite:
     except FileNotFoundError:
         raise SuiteError(f"suite {name_or_file}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"suite {name_or_file} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise SuiteError(f"suite {name_or_file} cannot be read: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise SuiteError(f"suite {name_or_file} is not valid TOML: {error}") from None
     return from_mapping(content, name=path.stem, where=str(name_or_file))
 
 
 def from_mapping(content: Mapping[str, Any], name: str, where: str) -> Suite:
-    """A suite from its parsed TOML; `where` opens every error message.
+    """A suite from its parsed TOML; every error message opens with ``suite`` and `where`.
 
     Raises:
         SuiteError: a key is unknown, missing or has a wrong value.
     """
+    where = f"suite {where}"
     _known_keys(content, _SUITE_KEYS, where)
     sweeps = content.get("sweep")
     if not isinstance(sweeps, list) or not sweeps or not all(isinstance(sweep, dict) for sweep in sweeps):
-        raise SuiteError(f"suite {where}: it needs at least one [[sweep]] table with layers")
+        raise SuiteError(f"{where} needs at least one [[sweep]] table with layers")
     return Suite(
         name=name,
         title=_text(content, "title", where, default=name),
@@ -161,7 +162,7 @@ def from_mapping(content: Mapping[str, Any], name: str, where: str) -> Suite:
         budget=_budget(content.get("budget", "60s"), where),
         devices=_words(content.get("device", [AUTO]), None, "device", where),
         dtypes=_words(content.get("dtype", ["float32"]), DTYPES, "dtype", where),
-        threads=parse_size(content.get("threads", 1), f"suite {where}: threads"),
+        threads=parse_size(content.get("threads", 1), f"{where}: threads"),
         sweeps=tuple(_sweep(sweep, f"{where}, sweep {number}") for number, sweep in enumerate(sweeps, start=1)),
     )
 
@@ -183,11 +184,10 @@ def parse_axis(text: str) -> tuple[str, AxisValues]:
 
 
 def _sweep(table: Mapping[str, Any], where: str) -> Sweep:
+    short = (key for key in table if len(key) <= 2 and key.isidentifier())  # axes of plugins
+    _known_keys(table, dict.fromkeys(("layers", *AXES, *short)), where)
     layers = _words(table.get("layers"), None, "layers", where)
-    for key in table:
-        if key != "layers" and key not in AXES and not (len(key) <= 2 and key.isidentifier()):
-            raise SuiteError(f"suite {where}: unknown key {key!r}.{near_miss(key, ('layers', *AXES))}")
-    axes = {axis: _axis_values(value, f"suite {where}: {axis}") for axis, value in table.items() if axis != "layers"}
+    axes = {axis: _axis_values(value, f"{where}: {axis}") for axis, value in table.items() if axis != "layers"}
     return Sweep(layers, axes)
 
 
@@ -205,10 +205,10 @@ def _axis_values(value: Any, where: str) -> AxisValues:
 
 
 def _range(table: Mapping[str, Any], where: str) -> AxisValues:
-    _known_keys(table, sorted(_RANGE_KEYS), where)
-    if missing := sorted(_RANGE_KEYS - set(table)):
+    _known_keys(table, _RANGE_KEYS, where)
+    if missing := [key for key in _RANGE_KEYS if key not in table]:
         raise SuiteError(f"{where}: a range needs from, to and factor; {missing[0]} is missing")
-    first, last, factor = (parse_size(table[key], f"{where}.{key}") for key in ("from", "to", "factor"))
+    first, last, factor = (parse_size(table[key], f"{where}: {key}") for key in _RANGE_KEYS)
     if factor < 2 or last < first:
         raise SuiteError(f"{where}: a range runs upwards with a factor of 2 or more, not {dict(table)}")
     values = [first]
@@ -221,32 +221,30 @@ def _known_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> N
     for key in table:
         if key not in known:
             hint = near_miss(key, known) or f" Known: {', '.join(known)}."
-            raise SuiteError(f"suite {where}: unknown key {key!r}.{hint}")
+            raise SuiteError(f"{where}: unknown key {key!r}.{hint}")
 
 
 def _text(table: Mapping[str, Any], key: str, where: str, default: str) -> str:
     value = table.get(key, default)
     if not isinstance(value, str):
-        raise SuiteError(f"suite {where}: {key} must be text, not {value!r}")
+        raise SuiteError(f"{where}: {key} must be text, not {value!r}")
     return value
 
 
 def _words(value: Any, known: Iterable[str] | None, key: str, where: str) -> tuple[str, ...]:
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not words or not all(isinstance(word, str) for word in words):
-        raise SuiteError(f"suite {where}: {key} must be a list of words, not {value!r}")
+        raise SuiteError(f"{where}: {key} must be a list of words, not {value!r}")
     for word in words:
         if known is not None and word not in known:
-            raise SuiteError(
-                f"suite {where}: unknown {key} {word!r}.{near_miss(word, known)} Known: {', '.join(known)}."
-            )
+            raise SuiteError(f"{where}: unknown {key} {word!r}.{near_miss(word, known)} Known: {', '.join(known)}.")
     return tuple(dict.fromkeys(words))
 
 
 def _budget(value: Any, where: str) -> float:
     if not isinstance(value, str):
-        raise SuiteError(f'suite {where}: budget must be a duration such as "60s", not {value!r}')
+        raise SuiteError(f'{where}: budget must be a duration such as "60s", not {value!r}')
     try:
         return parse_duration(value)
     except InputError as error:
-        raise SuiteError(f"suite {where}: budget: {error}") from None
+        raise SuiteError(f"{where}: budget: {error}") from None

@@ -49,7 +49,9 @@ class RunInfo:
         counted_laws: laws of the counted metrics.
         windows: layer → one sentence on the window its time law is read from, and why.
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
+        calibration_seconds: clock that the pilot took.
         timer_overhead_seconds: cost of reading the clock twice.
+        visit_seconds: trial id → clock that one visit aims for.
     """
 
     name: str
@@ -69,7 +71,9 @@ class RunInfo:
     scopes: dict[str, str] = field(default_factory=dict)
     windows: dict[str, str] = field(default_factory=dict)
     calibration: tuple[dict[str, Any], ...] = ()
+    calibration_seconds: float = 0.0
     timer_overhead_seconds: float = 0.0
+    visit_seconds: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``run.json``."""
@@ -106,21 +110,30 @@ class Journal:
     def __init__(self, run: Path) -> None:
         self._path = run / "journal.jsonl"
         try:
-            self._file = self._path.open("a", encoding="utf-8")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process is writing to {run}; wait for it or choose another folder") from None
+            self._file = self._path.open("ab+")
         except OSError as error:
             raise RunError(f"{self._path} cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise RunError(f"another process is writing to {run}; wait for it or choose another folder") from None
+        self._drop_torn_line()
 
     def append(self, visit: Visit) -> None:
         """Write one line and wait until it is on disk."""
         try:
-            self._file.write(json.dumps(visit.as_json()) + "\n")
+            self._file.write(json.dumps(visit.as_json()).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise RunError(f"{self._path} cannot be written: {error.strerror}; everything before is kept") from None
+
+    def _drop_torn_line(self) -> None:
+        """A write that was cut off leaves a line without its end; the next one must not be glued to it."""
+        self._file.seek(0)
+        written = self._file.read()
+        self._file.truncate(written.rfind(b"\n") + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +163,8 @@ class StoredRun:
     @cached_property
     def records(self) -> pd.DataFrame:
         """One row a trial: its axes, status, seconds (location for laws), median with interval, and exact counts."""
-        return pd.DataFrame([self._record(trial) for trial in self.info.trials], columns=self._record_columns)
+        frame = pd.DataFrame([self._record(trial) for trial in self.info.trials], columns=self._record_columns)
+        return frame.astype(dict.fromkeys([*self._axes, "flops", "parameters", "peak_bytes"], "Int64"))
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -219,9 +233,9 @@ class StoredRun:
             "reason": reason,
             **summary,
             "visits": len(visits),
-            "flops": counted.flops if counted else None,
-            "parameters": counted.parameters if counted else None,
-            "peak_bytes": counted.peak_bytes if counted else None,
+            "flops": counted.flops if counted else pd.NA,  # None would make floats of its column, exact to 2**53 only
+            "parameters": counted.parameters if counted else pd.NA,
+            "peak_bytes": counted.peak_bytes if counted else pd.NA,
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
             "host": self.info.host.key,
@@ -241,7 +255,7 @@ class StoredRun:
                 json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
             )
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}") from None
+            raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
 
 def create(folder: Path, info: RunInfo) -> None:
@@ -266,15 +280,9 @@ def load_stored(folder: Path) -> StoredRun:
     Raises:
         RunError: the folder is no run, has another schema, or a file in it is damaged.
     """
-    info = RunInfo.from_json(_read_run_json(folder / "run.json"))
-    laws_path = folder / "laws.json"
-    laws = info.counted_laws
-    if laws_path.exists():
-        try:
-            laws = tuple(Law.from_json(row) for row in json.loads(laws_path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{laws_path} is damaged ({error}); `attnbench laws {folder}` writes it anew") from None
-    return StoredRun(folder, info, tuple(_read_journal(folder / "journal.jsonl")), laws)
+    info = _read_info(folder / "run.json")
+    visits = tuple(_read_journal(folder / "journal.jsonl"))
+    return StoredRun(folder, info, visits, _read_laws(folder / "laws.json", info.counted_laws))
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -283,36 +291,52 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
 
 
-def _read_run_json(path: Path) -> dict[str, Any]:
+#: What a foreign mapping makes `from_json` raise.
+_FOREIGN = (ValueError, KeyError, TypeError, AttributeError)
+
+
+def _read_info(path: Path) -> RunInfo:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        schema = content["schema"]
-        RunInfo.from_json(content) if schema == SCHEMA else None
+        if (schema := content["schema"]) == SCHEMA:
+            return RunInfo.from_json(content)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"{path.parent} is not a run: it has no run.json; `attnbench list runs` shows the runs"
         ) from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _FOREIGN as error:
         raise RunError(f"{path} is damaged: {type(error).__name__} {error}") from None
-    if schema != SCHEMA:
-        raise RunError(f"{path} has schema {schema}; this version reads schema {SCHEMA}")
-    return dict(content)
+    raise RunError(f"{path} has schema {schema}; this version reads schema {SCHEMA}")
+
+
+def _read_laws(path: Path, otherwise: tuple[Law, ...]) -> tuple[Law, ...]:
+    try:
+        return tuple(Law.from_json(row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return otherwise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
+    except _FOREIGN as error:
+        raise RunError(
+            f"{path} is damaged: {type(error).__name__} {error}; delete it, and `attnbench laws {path.parent}` "
+            "derives it anew"
+        ) from None
 
 
 def _read_journal(path: Path) -> Iterable[Visit]:
-    if not path.exists():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return
-    lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
+    *lines, _torn = content.split(b"\n")  # what follows the last newline is a write that was cut off
     for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
         try:
             yield Visit.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):  # no newline after it: a write that was cut off
-                return
+        except _FOREIGN as error:
             raise RunError(f"{path}, line {number}, is damaged: {type(error).__name__} {error}") from None
 
 

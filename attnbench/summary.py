@@ -33,22 +33,20 @@ def summarise(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def median_interval(values: Sequence[float], level: float = 0.9) -> tuple[float, float]:
-    """The narrowest pair of order statistics that covers the median with probability `level` or more.
+    """The innermost pair of values, equally far from both ends, that covers the median with probability `level`.
 
-    Fewer than five values cannot reach 90 %: their whole range is returned (Le Boudec, 2010, theorem 2.1).
+    The values at rank r and count-r+1, counted from 1, miss it with probability 2 P(X < r), X binomial with p = 1/2
+    (Le Boudec, 2010, theorem 2.1). Fewer than five values cannot reach 90 %: their whole range is returned.
     """
     ordered = sorted(values)
-    count = len(ordered)
-    rank = int(binom.ppf((1 - level) / 2, count, 0.5))
-    # Values rank … count-rank+1 (counted from 1) cover with probability 1 - 2 P(X < rank).
-    while rank > 0 and 1 - 2 * binom.cdf(rank - 1, count, 0.5) < level:
-        rank -= 1
-    return (ordered[rank - 1], ordered[count - rank]) if rank > 0 else (ordered[0], ordered[-1])
+    rank = max(1, int(binom.ppf((1 - level) / 2, len(ordered), 0.5)))
+    return ordered[rank - 1], ordered[-rank]
 
 
 def tukey_labels(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Index into `TUKEY_LABELS` for each value."""
     first, third = np.quantile(values, [0.25, 0.75])
-    beyond = np.maximum(first - values, values - third)
     spread = third - first
-    return (beyond > 1.5 * spread).astype(np.int64) + (beyond > 3 * spread)
+    beyond = np.maximum(first - values, values - third)
+    labels: np.ndarray[Any, np.dtype[np.int64]] = np.add(beyond > 1.5 * spread, beyond > 3 * spread, dtype=np.int64)
+    return labels

@@ -24,6 +24,9 @@ INPUT_AXES = ("b", "n")
 
 Sizes = dict[str, int]
 
+#: More digits than any machine has bytes; Python refuses to read thousands of them.
+_LONGEST_SIZE = 18
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Choices:
@@ -103,6 +106,7 @@ def parse_size(value: object, where: str) -> int:
         SuiteError: it is something else; the message names `where`.
     """
     text = str(value).strip()
-    if isinstance(value, bool) or not text.isascii() or not text.isdecimal() or int(text) == 0:
+    readable = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SIZE
+    if isinstance(value, bool) or not readable or int(text) == 0:
         raise SuiteError(f"{where} needs a positive whole number, not {value!r}")
     return int(text)

@@ -116,8 +116,9 @@ class Layer:
     def _check_axes_of_formulas(self) -> None:
         texts = [(f"the claim for {metric}", Formula(text).axes) for metric, text in self.claims.given.items()]
         texts += [(f"the constraint {c.text!r}", c.axes) for c in self._constraints]
+        known = set(self.axes)  # read even without a formula: a bad signature is found here
         for what, axes in texts:
-            if foreign := sorted(axes - set(self.axes)):
+            if foreign := sorted(axes - known):
                 raise PluginError(f"layer {self.name!r}: {what} uses {foreign[0]!r}, which build() does not name")
 
     @cached_property
@@ -168,7 +169,7 @@ def named_sizes(layer: str, factory: Callable[..., Any]) -> dict[str, int | None
         default = None if parameter.default is parameter.empty else parameter.default
         if default is not None and (isinstance(default, bool) or not isinstance(default, int) or default < 1):
             raise PluginError(
-                f"layer {layer!r}: axis {parameter.name!r} has the default {default!r}; sizes are positive whole numbers"
+                f"layer {layer!r}: axis {parameter.name!r} has the default {default!r}, not a positive whole number"
             )
         sizes[parameter.name] = default
     return sizes

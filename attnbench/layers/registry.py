@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import traceback
+import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from attnbench.errors import AttnbenchError, LayerError, PluginError, near_miss
 from attnbench.layers.base import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from importlib.metadata import EntryPoint
     from types import ModuleType
 
@@ -52,33 +53,37 @@ class Registry:
     """
 
     def __init__(self, plugins: Iterable[str] = ()) -> None:
-        self.plugins = tuple(plugins)
+        self.plugins = tuple(dict.fromkeys(plugins))
         self._layers: dict[str, Layer] = {}
         self._origin: dict[str, str] = dict.fromkeys(BUILT_IN, "built in")
+        self._summary: dict[str, str] = {}
+        self._modules: set[str] = set()
         for plugin in self.plugins:
             self._register(_load(plugin), origin=plugin)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name that is known without importing installed plugins."""
-        return tuple(dict.fromkeys((*self._origin, *(point.name for point in self._entry_points))))
+        """Every name. Built-in layers are not imported for it; installed plugins are.
+
+        Raises:
+            PluginError: an installed plugin is broken.
+        """
+        self._load_installed()
+        return tuple(self._origin)
 
     def origin(self, name: str) -> str:
         """Where a layer comes from: ``built in``, a plugin's file or module, or an installed distribution."""
-        if name in self._origin:
-            return self._origin[name]
-        return next((_distribution(point) for point in self._entry_points if point.name == name), "unknown")
+        if name not in self._origin:
+            self.get(name)
+        return self._origin[name]
 
     def summary(self, name: str) -> str:
-        """First line of the layer's documentation; a built-in layer's file is read, not imported."""
-        if name in self._layers:
-            documentation = sys.modules[self._layers[name].build.__module__].__doc__ or ""
-        elif name in BUILT_IN:
+        """First line of the documentation of the layer's module; a built-in layer's file is read, not imported."""
+        if name in BUILT_IN:
             path = Path(__file__).parent / (BUILT_IN[name].replace(".", "/") + ".py")
-            documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        else:
-            documentation = ""
-        return documentation.strip().partition("\n")[0]
+            return _first_line(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))))
+        self.get(name)
+        return self._summary[name]
 
     def get(self, name: str) -> Layer:
         """The layer called `name`.
@@ -89,9 +94,7 @@ class Registry:
         """
         if name not in self._layers and name in BUILT_IN:
             self._layers[name] = importlib.import_module(f"attnbench.layers.{BUILT_IN[name]}").LAYER
-        if name not in self._layers:
-            self._import_entry_points()
-        if name not in self._layers:
+        if name not in self._layers and name not in self.names:
             hint = near_miss(name, self.names) or " `attnbench list layers` shows all."
             raise LayerError(f"unknown layer {name!r}.{hint}")
         return self._layers[name]
@@ -102,46 +105,63 @@ class Registry:
 
         return tuple(entry_points(group=ENTRY_POINT_GROUP))
 
-    def _import_entry_points(self) -> None:
+    def _load_installed(self) -> None:
         for point in self._entry_points:
-            origin = _distribution(point)
-            if origin in self._origin.values():
-                continue
-            module = _import(origin, lambda point=point: importlib.import_module(point.module))  # type: ignore[misc]
-            self._register(module, origin)
+            if point.module not in self._modules:
+                origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+                self._register(_import(origin, point.module), origin)
 
     def _register(self, module: ModuleType, origin: str) -> None:
-        exposed = getattr(module, "LAYERS", None)
-        layers = [module.LAYER] if hasattr(module, "LAYER") else list(exposed or ())
-        if not layers:
-            raise PluginError(f"plugin {origin}: it exposes neither LAYER nor LAYERS")
-        for layer in layers:
-            if not isinstance(layer, Layer):
-                raise PluginError(f"plugin {origin}: LAYER must be an attnbench.Layer, not {type(layer).__name__}")
+        for layer in _exposed(module, origin):
             if layer.name in self._origin:
                 raise PluginError(f"plugin {origin}: the name {layer.name!r} is taken ({self._origin[layer.name]})")
-            layer.axes  # noqa: B018  reads the factory's signature now, so that a bad one is found here
             self._layers[layer.name] = layer
             self._origin[layer.name] = origin
+            self._summary[layer.name] = _first_line(module.__doc__)
+        self._modules.add(module.__name__)
 
 
-def _distribution(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+def _first_line(documentation: str | None) -> str:
+    return (documentation or "").strip().partition("\n")[0]
+
+
+def _exposed(module: ModuleType, origin: str) -> list[Layer]:
+    found = [name for name in ("LAYER", "LAYERS") if hasattr(module, name)]
+    if len(found) != 1:
+        what = "both LAYER and LAYERS; keep one" if found else "neither LAYER nor LAYERS"
+        raise PluginError(f"plugin {origin}: it exposes {what}")
+    layers = [module.LAYER] if found == ["LAYER"] else module.LAYERS
+    if not isinstance(layers, list | tuple) or not layers:
+        raise PluginError(f"plugin {origin}: LAYERS must be a list of layers, not {layers!r}")
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise PluginError(f"plugin {origin}: {found[0]} must hold an attnbench.Layer, not {type(layer).__name__}")
+    return list(layers)
 
 
 def _load(plugin: str) -> ModuleType:
-    path = Path(plugin)
     if plugin.endswith(".py") or os.sep in plugin:
-        if not path.is_file():
+        if not Path(plugin).is_file():
             raise PluginError(f"plugin {plugin}: there is no such file")
-        return _import(plugin, lambda: _import_file(path.resolve()))
+        path = Path(plugin).resolve()
+        # The name is the same in every process, so that what the file defines can be pickled.
+        return _import(plugin, f"attnbench_plugin_{path.stem}_{zlib.crc32(bytes(path)):08x}", path)
     if os.getcwd() not in sys.path:  # a console script, unlike python -m, does not look in the current folder
         sys.path.insert(0, os.getcwd())
-    return _import(plugin, lambda: importlib.import_module(plugin))
+    return _import(plugin, plugin)
 
 
-def _import_file(path: Path) -> ModuleType:
-    name = f"attnbench_plugin_{path.stem}"
+def _import(origin: str, name: str, path: Path | None = None) -> ModuleType:
+    try:
+        return _import_file(name, path) if path else importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        kind = "" if isinstance(error, AttnbenchError) else f"{type(error).__name__}: "
+        message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+        raise PluginError(f"plugin {origin}{_line(error, name, path)}: {kind}{message}") from error
+
+
+def _import_file(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is not a Python file")
@@ -151,21 +171,17 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _import(origin: str, load: Callable[[], ModuleType]) -> ModuleType:
-    try:
-        return load()
-    except (Exception, SystemExit) as error:
-        line = next(
-            (f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if _is_theirs(f.filename)),
-            None,
-        )
-        line = error.lineno if isinstance(error, SyntaxError) else line
-        kind = "" if isinstance(error, AttnbenchError) else f"{type(error).__name__}: "
-        message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-        where = f", line {line}" if line else ""
-        raise PluginError(f"plugin {origin}{where}: {kind}{message}") from error
-
-
-def _is_theirs(filename: str) -> bool:
-    ours = str(Path(__file__).parents[1])
-    return not filename.startswith((ours, "<frozen")) and filename != importlib.__file__
+def _line(error: BaseException, name: str, path: Path | None) -> str:
+    """``, line 7``: the plugin's own line that led to `error`, after the file's name where it is not the plugin's."""
+    package = name.partition(".")[0]
+    lines = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    if isinstance(error, SyntaxError) and error.lineno and Path(error.filename or "").is_file():
+        lines.append((str(error.filename), error.lineno))
+    if not lines:
+        return ""
+    file, line = lines[-1]
+    return f", line {line}" if Path(file) == path else f", {Path(file).name}, line {line}"

@@ -1,0 +1,191 @@
+"""Floating-point operations of one executed operation, by formula.
+
+Convention: one multiply-add is two operations; matrix products, convolutions, recurrences, fused attention and
+Fourier transforms are counted. Element-wise work, reductions and moves of data are known and cost nothing here.
+Anything else is unknown, and says so.
+
+The stock counter of torch 2.13 has no entry for several kernels that run on a CPU (fused attention, oneDNN
+recurrences, the multi-head fast path, matrix-vector products) and counts them as zero; the table below has them.
+Where this table is silent, the stock counter's formulas are used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import flop_registry
+
+Operation = torch._ops.OpOverload
+FlopFormula = Callable[[Sequence[Any], dict[str, Any], Any], int]
+
+aten = torch.ops.aten
+
+
+def flops_of(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> int | None:
+    """Work of one call, given its arguments and what it returned; None when nobody has a formula."""
+    packet = operation.overloadpacket
+    if packet in _FORMULAS:
+        return _FORMULAS[packet](args, kwargs, output)
+    if packet in flop_registry:
+        return int(flop_registry[packet](*args, **kwargs, out_val=output))
+    return 0 if is_free(operation) else None
+
+
+def has_formula(operation: Operation) -> bool:
+    """Whether `flops_of` knows this operation."""
+    packet = operation.overloadpacket
+    return packet in _FORMULAS or packet in flop_registry or is_free(operation)
+
+
+def is_free(operation: Operation) -> bool:
+    """Whether an operation is known to be element-wise, a reduction, a view, a copy or an allocation."""
+    return (
+        torch.Tag.pointwise in operation.tags
+        or _is_view(operation)
+        or operation.overloadpacket.__name__.rstrip("_") in _REVIEWED
+        or operation.namespace == "prim"
+    )
+
+
+def _is_view(operation: Operation) -> bool:
+    aliases = [result.alias_info for result in operation._schema.returns]
+    return bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)
+
+
+#: Reductions, copies, gathers and allocations, each looked at once: no product of matrices hides in them.
+_REVIEWED = frozenset(
+    """
+    sum mean prod amax amin max min argmax argmin any all norm linalg_vector_norm var var_mean std std_mean logsumexp
+    cumsum cumprod cummax cummin logcumsumexp _softmax _log_softmax softmax log_softmax _safe_softmax
+    native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training
+    _native_batch_norm_legit rms_norm _fused_rms_norm
+    clone copy _to_copy contiguous cat stack constant_pad_nd pad reflection_pad1d replication_pad1d roll flip repeat
+    repeat_interleave index index_select index_put index_add gather scatter scatter_add select_scatter slice_scatter
+    masked_select masked_scatter embedding where tril triu one_hot
+    split_with_sizes_copy split_copy unbind_copy unsafe_split unsafe_split_with_sizes unsafe_chunk _unsafe_view
+    empty empty_like empty_strided empty_permuted new_empty new_empty_strided new_zeros new_ones new_full zeros
+    zeros_like ones ones_like full full_like fill zero scalar_tensor arange linspace eye rand rand_like randn randn_like
+    randint randperm bernoulli native_dropout normal uniform lift_fresh lift_fresh_copy resize set_ is_same_size
+    _local_scalar_dense nonzero unfold avg_pool1d max_pool1d avg_pool2d max_pool2d_with_indices
+    adaptive_avg_pool1d _adaptive_avg_pool2d transpose_ t_ unsqueeze_ squeeze_ transpose t unsqueeze squeeze
+    """.split()
+)
+
+
+def _matrix_product(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> int:
+    """``(…, m, k) @ (…, k, p)``: two operations for each of the k products behind every output number."""
+    return 2 * output.numel() * int(args[0].shape[-1])
+
+
+def _added_matrix_product(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> int:
+    """``bias + a @ b``: the bias comes first and is not counted."""
+    return 2 * output.numel() * int(args[1].shape[-1])
+
+
+def _dot(args: Sequence[Any], _: dict[str, Any], __: Tensor) -> int:
+    return 2 * int(args[0].numel())
+
+
+def _convolution(args: Sequence[Any], kwargs: dict[str, Any], output: Tensor) -> int:
+    """Each output number sees in/groups × kernel weights, padding taps included, as executed."""
+    values, weight = args[0], args[1]
+    transposed = args[6] if len(args) > 6 else kwargs.get("transposed", False)
+    taps = weight.numel() // weight.shape[0]
+    return int(2 * (values if transposed else output).numel() * taps)
+
+
+def _attention(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
+    """Scores and weighted sum of ``(b, h, n, d_h)`` queries against all keys; masking saves nothing here."""
+    query, key, value = args[:3]
+    pairs = math.prod(query.shape[:-1]) * int(key.shape[-2])
+    return 2 * pairs * (int(query.shape[-1]) + int(value.shape[-1]))
+
+
+def _multi_head_fast_path(args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> int:
+    """``_native_multi_head_attention(query, key, value, embed_dim, num_heads, …)``: projections and core."""
+    query, key, width = args[0], args[1], int(args[3])
+    rows, pairs = query.shape[0] * query.shape[1], query.shape[0] * query.shape[1] * key.shape[1]
+    keys = key.shape[0] * key.shape[1]
+    return int(2 * width * width * (2 * rows + 2 * keys) + 4 * pairs * width)
+
+
+def _encoder_fast_path(args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> int:
+    """``_transformer_encoder_layer_fwd(src, embed_dim, …)``: multi-head attention and two dense layers."""
+    source, width = args[0], int(args[1])
+    rows = source.shape[0] * source.shape[1]
+    dense = [a for a in args[2:] if isinstance(a, Tensor) and a.ndim == 2 and tuple(a.shape) != tuple(source.shape)]
+    return int(2 * rows * sum(weight.numel() for weight in dense) + 4 * rows * source.shape[1] * width)
+
+
+def _weights(parameters: Iterable[Tensor]) -> int:
+    return sum(weight.numel() for weight in parameters if weight.ndim == 2)
+
+
+def _recurrence(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
+    """``rnn_tanh/gru/lstm.input(input, state, parameters, …)``: every matrix meets every position once."""
+    positions = args[0].shape[0] * args[0].shape[1]
+    return int(2 * positions * _weights(args[2]))
+
+
+def _onednn_recurrence(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
+    """``mkldnn_rnn_layer(input (n, b, d), w_ih, w_hh, …)``."""
+    positions = args[0].shape[0] * args[0].shape[1]
+    return int(2 * positions * _weights(args[1:3]))
+
+
+def _fourier(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> int:
+    """The usual 5 N log₂ N for each transform of length N, taken over all transformed dimensions together."""
+    values, dimensions = args[0], args[1]
+    larger = values if values.numel() >= output.numel() else output
+    length = math.prod(int(larger.shape[dimension]) for dimension in dimensions)
+    return round(5 * larger.numel() * math.log2(max(length, 2)))
+
+
+_FORMULAS: dict[Any, FlopFormula] = {
+    aten.mm: _matrix_product,
+    aten.bmm: _matrix_product,
+    aten.mv: lambda args, kwargs, output: 2 * int(args[0].numel()),
+    aten.dot: _dot,
+    aten.vdot: _dot,
+    aten.addmm: _added_matrix_product,
+    aten.baddbmm: _added_matrix_product,
+    aten.addmv: lambda args, kwargs, output: 2 * int(args[1].numel()),
+    aten.convolution: _convolution,
+    aten._convolution: _convolution,
+    aten.mkldnn_rnn_layer: _onednn_recurrence,
+    aten.rnn_tanh: _recurrence,
+    aten.rnn_relu: _recurrence,
+    aten.gru: _recurrence,
+    aten.lstm: _recurrence,
+    aten._native_multi_head_attention: _multi_head_fast_path,
+    aten._transformer_encoder_layer_fwd: _encoder_fast_path,
+    aten._scaled_dot_product_flash_attention: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_efficient_attention: _attention,
+    aten._scaled_dot_product_cudnn_attention: _attention,
+    aten._scaled_dot_product_fused_attention_overrideable: _attention,
+    aten._fft_r2c: _fourier,
+    aten._fft_c2r: _fourier,
+    aten._fft_c2c: _fourier,
+}
+
+
+def fused_recurrence_output(operation: Operation, args: Sequence[Any]) -> tuple[Tensor, ...] | None:
+    """Empty outputs of a whole recurrence seen as one operation, so that a trace need not walk its n steps.
+
+    Understands ``rnn_tanh``, ``rnn_relu``, ``gru`` and ``lstm`` in their ``.input`` overloads; None for others.
+    """
+    if operation not in _FUSED:
+        return None
+    values, state, *_, bidirectional, _ = args
+    states = tuple(state) if isinstance(state, list | tuple) else (state,)
+    hidden = int(states[0].shape[-1]) * (2 if bidirectional else 1)
+    output = values.new_empty((*values.shape[:2], hidden))
+    return (output, *(one.new_empty(one.shape) for one in states))
+
+
+_FUSED = {aten.rnn_tanh.input, aten.rnn_relu.input, aten.gru.input, aten.lstm.input}

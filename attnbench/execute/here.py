@@ -1,0 +1,128 @@
+"""Run a plan on this machine: probes first, then interleaved rounds in fresh processes.
+
+Every round visits every trial once, in a random order of its own, and a new process starts every other round. Drift,
+load and the luck of a process (its memory layout, its alignments) thus become differences between visits, which the
+intervals see, and not a bias of one layer against another, which nothing could see.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attnbench.execute.process import Process, Setup
+from attnbench.measure.loop import Pace
+from attnbench.plan.decide import PlannedTrial, Probed, Probing
+from attnbench.record import Status, Visit
+from attnbench.trial import Choices, Trial
+
+#: Every trial is visited in at least this many rounds, spread over at least two processes.
+LEAST_ROUNDS = 3
+ROUNDS_PER_PROCESS = 2
+#: More rounds than this teach nothing that the intervals could show.
+MOST_ROUNDS = 12
+#: A visit may take this many times what was planned, and then this many seconds, before it is given up.
+_PATIENCE, _PATIENCE_SECONDS = 20.0, 60.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is happening, for whoever shows it.
+
+    Attributes:
+        round: number of the round, from 0.
+        done, total: visits of this round.
+        trial: the trial about to be visited.
+        spent_seconds: clock spent so far.
+    """
+
+    round: int
+    done: int
+    total: int
+    trial: Trial
+    spent_seconds: float
+
+
+def answer_probes(process: Process, probing: Probing, layer: str, choices: Choices) -> Generator[Trial, None, Probed]:
+    """Answer a planner's questions with short visits until it has seen enough; yields each trial before its probe."""
+    pace = asdict(Pace(seconds=0.0, least_blocks=1, check=False))
+    try:
+        sizes = next(probing)
+        while True:
+            trial = Trial(layer, sizes, choices)
+            yield trial
+            answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
+            failed = answer["status"] != Status.OK
+            sizes = probing.send(None if failed else min(answer["first_call_seconds"], *answer["block_seconds"]))
+    except StopIteration as stop:
+        probed: Probed = stop.value
+        return probed
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The measuring part of a run.
+
+    Attributes:
+        setup: what the processes have in common.
+        trials: what to visit, with the clock for each visit.
+        budget_seconds: clock for all visits.
+        seed: of the random orders.
+        done: (trial id, round) pairs that a resumed run already has.
+        spent_seconds: clock that they took.
+        first_process: number of the first new process.
+    """
+
+    setup: Setup
+    trials: Sequence[PlannedTrial]
+    budget_seconds: float
+    seed: int
+    done: Collection[tuple[str, int]] = ()
+    spent_seconds: float = 0.0
+    first_process: int = 0
+
+    def visits(
+        self, unsettled: Callable[[], Collection[str]], show: Callable[[Progress], None], began: float
+    ) -> Iterator[Visit]:
+        """Visit trials round by round.
+
+        After the least number of rounds only the layers in `unsettled()` go on, and only while the budget lasts.
+        """
+        spent, broken = self.spent_seconds, set[str]()
+        for index, first in enumerate(range(0, MOST_ROUNDS, ROUNDS_PER_PROCESS), start=self.first_process):
+            with Process(self.setup) as process:
+                for round_ in range(first, first + ROUNDS_PER_PROCESS):
+                    order = self._order(round_, unsettled(), broken)
+                    expected = sum(planned.visit_seconds for planned in order)
+                    if round_ >= LEAST_ROUNDS and (not order or spent + expected > self.budget_seconds):
+                        return
+                    for position, planned in enumerate(order):
+                        show(Progress(round_, position, len(order), planned.trial, spent))
+                        start = time.monotonic()
+                        answer = self._ask(process, planned, round_)
+                        spent += time.monotonic() - start
+                        visit = Visit(planned.trial.id, index, round_, started=round(start - began, 3), **answer)
+                        if visit.status is not Status.OK:
+                            broken.add(visit.trial)  # it would fail again; its one row says why
+                        yield visit
+
+    def _order(self, round_: int, unsettled: Collection[str], broken: Collection[str]) -> list[PlannedTrial]:
+        chosen = [
+            planned
+            for planned in self.trials
+            if planned.trial.id not in broken
+            and (planned.trial.id, round_) not in self.done
+            and (round_ < LEAST_ROUNDS or planned.trial.layer in unsettled)
+        ]
+        random.Random(f"{self.seed}/{round_}").shuffle(chosen)
+        return chosen
+
+    def _ask(self, process: Process, planned: PlannedTrial, round_: int) -> dict[str, Any]:
+        timeout = max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
+        pace = Pace(seconds=planned.visit_seconds, check=round_ == 0)
+        answer = process.ask(planned.trial, asdict(pace), timeout)
+        blocks = tuple(answer.get("block_seconds", ()))
+        return {**answer, "status": Status(answer["status"]), "block_seconds": blocks}

@@ -1,0 +1,162 @@
+"""One fresh measuring process, and the parent's side of the conversation.
+
+The parent sleeps in the kernel while the process measures: a parent that spins would be a second load on the machine
+under test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from typing import IO, Any, Self
+
+from attnbench.errors import WorkerError
+from attnbench.record import Status
+from attnbench.trial import Trial
+
+#: A process that cannot say hello in this time will not say anything.
+_HELLO_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every measuring process of a run has in common."""
+
+    threads: int
+    plugins: tuple[str, ...]
+    seed: int
+
+
+class Process:
+    """A measuring process; use it as a context, ask it one trial at a time.
+
+    A trial that kills or hangs the process costs that trial only: the answer says so, and the next question starts a
+    new process.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._child: subprocess.Popen[bytes] | None = None
+        self._errors: IO[bytes] | None = None
+        self._pending = b""
+        self.overhead_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Visit one trial and return the answer: a status, and timings where there are any."""
+        request = {"layer": trial.layer, "sizes": trial.sizes, "choices": asdict(trial.choices), "pace": pace}
+        return self._ask(request, timeout)
+
+    def rate(self, device: str) -> float:
+        """FLOP/s of a plain matrix product on `device`.
+
+        Raises:
+            WorkerError: the device cannot multiply two matrices.
+        """
+        answer = self._ask({"reference": device}, _HELLO_SECONDS)
+        if "flops_per_second" not in answer:
+            raise WorkerError(f"device {device}: {answer['reason']}")
+        return float(answer["flops_per_second"])
+
+    def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+        if self._child is None:
+            self._start()
+        try:
+            return self._exchange(request, timeout)
+        except TimeoutError:
+            self._stop()
+            return {"status": Status.TIMEOUT, "reason": f"no answer within {timeout:.0f} s"}
+        except (EOFError, BrokenPipeError, ValueError):
+            return {"status": Status.ERROR, "reason": self._last_words()}
+
+    def _start(self) -> None:
+        self._pending = b""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "attnbench.measure.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=_environment(self._setup.threads),
+        )
+        try:
+            hello = self._exchange(asdict(self._setup), _HELLO_SECONDS)
+        except (TimeoutError, EOFError, BrokenPipeError, ValueError):
+            raise WorkerError(f"the measuring process did not start: {self._last_words()}") from None
+        self.overhead_seconds = hello["overhead"]
+
+    def _exchange(self, message: dict[str, Any], timeout: float) -> dict[str, Any]:
+        assert self._child is not None  # noqa: S101  both callers have just started it
+        assert self._child.stdin is not None  # noqa: S101
+        self._child.stdin.write(json.dumps(message).encode() + b"\n")
+        self._child.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._read_line(timeout))
+        return answer
+
+    def _read_line(self, timeout: float) -> bytes:
+        assert self._child is not None  # noqa: S101
+        assert self._child.stdout is not None  # noqa: S101
+        descriptor = self._child.stdout.fileno()
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._pending:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            chunk = os.read(descriptor, 65_536)
+            if not chunk:
+                raise EOFError
+            self._pending += chunk
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+    def _last_words(self) -> str:
+        """Why the process is gone: its exit status and the last line it wrote."""
+        child, errors = self._child, self._errors
+        code = child.wait(timeout=10) if child else None
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        words = b""
+        if errors is not None:
+            errors.seek(0)
+            words = errors.read()[-2000:]
+        self._stop()
+        last = words.decode(errors="replace").strip().rpartition("\n")[2][:200]
+        return f"the measuring process ended with {how}" + (f": {last}" if last else "")
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            for stream in (self._child.stdin, self._child.stdout, self._errors):
+                _close(stream)
+        self._child = self._errors = None
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    try:
+        if stream is not None:
+            stream.close()
+    except BrokenPipeError:
+        pass  # an unsent request to a process that is gone
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The parent's environment with the thread count fixed and its size at random.
+
+    An environment's size shifts the stack and with it alignments (Mytkowicz et al., ASPLOS 2009); at random it is
+    noise that the interval sees, and not a bias that it cannot see.
+    """
+    fixed = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return {**os.environ, **fixed, "ATTNBENCH_PADDING": "x" * random.randrange(4096)}

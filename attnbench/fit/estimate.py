@@ -1,0 +1,126 @@
+"""From visits to numbers with intervals.
+
+Everything here works on `Observations`: for each trial its sizes, its smallest time over all visits, and its smallest
+time in each round. An estimator is a function from seconds to a vector of parameters. Its interval has two parts:
+
+* noise: the estimator is applied to each round by itself; rounds are spread over time and processes, so the scatter of
+  those answers is what another run would show (Student's t over rounds);
+* window: the estimator is applied again with the smallest, and with the largest, size of each axis left out. A law
+  that holds does not move; how far it moves is the systematic part.
+
+The two are added in quadrature. Samples within a visit are never treated as independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from attnbench.law import Estimate, Specification
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Estimator = Callable[["Observations"], Array]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Times of some trials.
+
+    Attributes:
+        sizes: one row a trial, one column a swept axis.
+        best: smallest seconds of each trial, over all visits.
+        by_round: smallest seconds of each trial (row) in each round (column); NaN where it was not visited.
+    """
+
+    sizes: pd.DataFrame
+    best: Array
+    by_round: Array
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Swept axes."""
+        return tuple(map(str, self.sizes.columns))
+
+    @property
+    def logs(self) -> Array:
+        """Natural logarithms of the sizes, centred on their means."""
+        logs = np.log(self.sizes.to_numpy(dtype=float))
+        centred: Array = logs - logs.mean(axis=0)
+        return centred
+
+    def only(self, kept: Array) -> Observations:
+        """The trials where `kept` is true."""
+        return Observations(self.sizes[kept].reset_index(drop=True), self.best[kept], self.by_round[kept])
+
+    def rounds(self) -> list[Observations]:
+        """Each round in which every trial was visited, by itself."""
+        complete = [column for column in self.by_round.T if np.isfinite(column).all()]
+        return [Observations(self.sizes, column, column[:, None]) for column in complete]
+
+    def windows(self) -> list[tuple[str, Observations]]:
+        """The smallest and the largest size of each axis left out in turn, where two sizes remain."""
+        parts = []
+        for axis in self.axes:
+            column = self.sizes[axis].to_numpy()
+            levels = np.unique(column)
+            if len(levels) > 2:
+                parts.append((f"without {axis} = {levels[0]}", self.only(column != levels[0])))
+                parts.append((f"without {axis} = {levels[-1]}", self.only(column != levels[-1])))
+        return parts
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Parameters with their intervals, and the specification curve behind the systematic part."""
+
+    estimates: tuple[Estimate, ...]
+    curve: tuple[tuple[str, Array], ...]
+
+
+def observe(records: pd.DataFrame, samples: pd.DataFrame, axes: tuple[str, ...]) -> Observations:
+    """Observations of the trials in `records` (status ok), from their samples."""
+    rounds = samples.pivot_table(index="trial", columns="round", values="seconds", aggfunc="min")
+    by_round = rounds.reindex(records["trial"]).to_numpy(dtype=float)
+    sizes = records[list(axes)].astype("int64").reset_index(drop=True)
+    return Observations(sizes, records["seconds"].to_numpy(dtype=float), by_round)
+
+
+def fit_with_intervals(estimator: Estimator, observed: Observations, level: float = 0.9) -> Fitted | None:
+    """Parameters of all observations together, with intervals; None with fewer than two complete rounds."""
+    rounds = observed.rounds()
+    if len(rounds) < 2:
+        return None
+    whole = estimator(observed)
+    each = np.array([estimator(one) for one in rounds])
+    quantile = float(stats.t.ppf((1 + level) / 2, len(rounds) - 1))
+    noise = quantile * each.std(axis=0, ddof=1) / np.sqrt(len(rounds))
+    curve = tuple((name, estimator(part)) for name, part in observed.windows())
+    moved = [np.abs(values - whole) for _, values in curve]
+    systematic = np.max(moved, axis=0) if moved else np.zeros_like(whole)
+    half = np.hypot(noise, systematic)
+    estimates = tuple(Estimate(float(v), float(v - h), float(v + h), level) for v, h in zip(whole, half, strict=True))
+    return Fitted(estimates, curve)
+
+
+def specifications(fitted: Fitted, axes: tuple[str, ...]) -> tuple[Specification, ...]:
+    """The specification curve of an estimator whose first parameters are the exponents of `axes`."""
+    named = [("all sizes", np.array([e.value for e in fitted.estimates])), *fitted.curve]
+    return tuple(
+        Specification(name, {axis: float(value) for axis, value in zip(axes, values, strict=False)})
+        for name, values in named
+    )
+
+
+def power_law(observed: Observations) -> Array:
+    """Exponent of each axis, then the logarithm of the level at the centre: ``log T = level + Σ α log x``.
+
+    Ordinary least squares on logarithms: noise of a running time is relative.
+    """
+    matrix = np.column_stack([observed.logs, np.ones(len(observed.best))])
+    solution, *_ = np.linalg.lstsq(matrix, np.log(observed.best), rcond=None)
+    return np.asarray(solution, dtype=float)

@@ -1,0 +1,189 @@
+"""The laws of time of a run: one for each layer, device, dtype, mode and thread count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from attnbench.fit.estimate import Fitted, Observations, fit_with_intervals, observe, power_law, specifications
+from attnbench.fit.terms import coefficients, design_matrix, tilt
+from attnbench.fit.verdict import Regime, judge_exponents, judge_terms
+from attnbench.formula import Formula, Monomial
+from attnbench.law import Estimate, Exponent, FittedTerm, Law, Verdict
+from attnbench.record import Status
+from attnbench.trial import describe
+
+#: Columns that tell one law from another.
+GROUP = ["layer", "device", "dtype", "mode", "threads"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the times of one layer.
+
+    Attributes:
+        claim: the claimed formula for time, or None.
+        flops: the counted formula, or None where there is none.
+        scope: the layer's scope.
+        lower_bound: whether the count missed operations.
+    """
+
+    claim: Formula | None
+    flops: Formula | None
+    scope: str = "layer"
+    lower_bound: bool = False
+
+    @property
+    def monomials(self) -> tuple[Monomial, ...]:
+        """Terms to fit: the claim's, else the leading ones of the count."""
+        source = self.claim or self.flops
+        if source is None or not source.is_sum_of_terms:
+            return ()
+        return tuple(term.monomial for term in (source.terms if self.claim else source.leading))
+
+
+def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[str, Question]) -> list[Law]:
+    """One law for each group of trials, in the order of the records."""
+    laws = []
+    for key, group in records.groupby(GROUP, sort=False):
+        layer, device, dtype, mode, threads = key
+        law = time_law(group, samples, questions[layer])
+        laws.append(replace(law, layer=layer, device=device, dtype=dtype, mode=mode, threads=int(threads)))
+    return laws
+
+
+def time_law(records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()) -> Law:
+    """The law of one group: what its times say, and the verdict on the claim."""
+    measured = records[records["status"] == Status.OK]
+    axes = axes or swept_axes(measured)
+    empty = Law(
+        layer="",
+        metric="time",
+        verdict=Verdict.OUT_OF_REGIME,
+        reason=f"{len(measured)} measured trials with {len(axes)} swept axes are too few to read a law from",
+        claim=question.claim.text if question.claim else None,
+        scope=question.scope,
+        trials=len(measured),
+        lower_bound=question.lower_bound,
+    )
+    if not axes or len(measured) < len(axes) + 2:
+        return empty
+    observed = observe(measured, samples, axes)
+    law = replace(empty, window={axis: _ends(observed, axis) for axis in axes})
+    distinct = _distinct(question.monomials, axes)
+    if len(distinct) > 1:
+        return _law_of_terms(law, observed, distinct)
+    return _law_of_exponents(law, observed, question, distinct, measured)
+
+
+def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:
+    """Axes that take more than one size."""
+    first, last = list(records.columns).index("threads"), list(records.columns).index("status")
+    return tuple(axis for axis in records.columns[first + 1 : last] if records[axis].nunique() > 1)
+
+
+def _distinct(monomials: tuple[Monomial, ...], axes: tuple[str, ...]) -> tuple[Monomial, ...]:
+    """`monomials` restricted to the swept axes, each once: along other axes they are constants."""
+    restricted = (
+        Monomial(tuple(p for p in m.powers if p[0] in axes), tuple(log for log in m.logs if log[0] in axes))
+        for m in monomials
+    )
+    return tuple(dict.fromkeys(restricted))
+
+
+def _law_of_exponents(
+    law: Law, observed: Observations, question: Question, claimed: tuple[Monomial, ...], measured: pd.DataFrame
+) -> Law:
+    fitted = fit_with_intervals(power_law, observed)
+    if fitted is None:
+        return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two complete rounds were measured")
+    monomial = claimed[0] if claimed else None
+    exponents = _exponents(fitted, observed.axes, monomial)
+    shape = Monomial.of({}) if monomial is None else monomial
+    law = replace(
+        law,
+        exponents=exponents,
+        formula=_formula_text(fitted, observed),
+        specifications=specifications(fitted, observed.axes),
+        terms=_terms((shape,), observed) if monomial is not None else (),
+    )
+    if question.claim is None or monomial is None:
+        grows = ", ".join(f"{a}^{e.estimate.value:.2f}±{e.estimate.half_width:.2f}" for a, e in exponents.items())
+        return replace(
+            law, verdict=Verdict.INFERRED, reason=f"time grows as {grows}; there is no claim to compare with"
+        )
+    verdict, reason = judge_exponents(exponents, _regime(observed, question, measured))
+    return replace(law, verdict=verdict, reason=reason)
+
+
+def _law_of_terms(law: Law, observed: Observations, monomials: tuple[Monomial, ...]) -> Law:
+    bent = fit_with_intervals(tilt(monomials), observed)
+    if bent is None:
+        return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two complete rounds were measured")
+    terms = _terms(monomials, observed)
+    tilts = {a: Exponent(e, claimed=0.0) for a, e in zip(observed.axes, bent.estimates, strict=True)}
+    law = replace(
+        law,
+        terms=terms,
+        formula=" + ".join(f"{t.coefficient.value:.3g}*{t.term}" for t in terms),
+        specifications=specifications(bent, observed.axes),
+    )
+    if law.claim is None:
+        return replace(
+            law, verdict=Verdict.INFERRED, reason="terms of the count, weighed by the clock; there is no claim"
+        )
+    lows = {term.term: term.coefficient.low for term in terms}
+    verdict, reason = judge_terms(lows, {term.term: term.share for term in terms}, tilts)
+    return replace(law, verdict=verdict, reason=reason)
+
+
+def _terms(monomials: tuple[Monomial, ...], observed: Observations) -> tuple[FittedTerm, ...]:
+    fitted = fit_with_intervals(coefficients(monomials), observed)
+    if fitted is None:
+        return ()
+    columns = design_matrix(monomials, observed) * [e.value for e in fitted.estimates]
+    shares = (columns / columns.sum(axis=1, keepdims=True)).max(axis=0)
+    rows = zip(monomials, fitted.estimates, shares, strict=True)
+    return tuple(FittedTerm(m.text, _not_negative(e), float(share)) for m, e, share in rows)
+
+
+def _not_negative(estimate: Estimate) -> Estimate:
+    return replace(estimate, low=max(0.0, estimate.low))
+
+
+def _exponents(fitted: Fitted, axes: tuple[str, ...], monomial: Monomial | None) -> dict[str, Exponent]:
+    claimed = {axis: float(monomial.exponent(axis)) if monomial is not None else None for axis in axes}
+    pairs = zip(axes, fitted.estimates, strict=False)
+    return {axis: Exponent(estimate, claimed[axis]) for axis, estimate in pairs}
+
+
+def _formula_text(fitted: Fitted, observed: Observations) -> str:
+    """The fitted power law as a formula in base units."""
+    *exponents, level = (e.value for e in fitted.estimates)
+    centre = observed.sizes.apply(lambda column: column.map(math.log)).mean()
+    constant = math.exp(level - sum(e * centre[axis] for axis, e in zip(observed.axes, exponents, strict=True)))
+    powers = [f"{axis}**{e:.3f}" for axis, e in zip(observed.axes, exponents, strict=True)]
+    return "*".join([f"{constant:.4g}", *powers])
+
+
+def _regime(observed: Observations, question: Question, measured: pd.DataFrame) -> Regime:
+    span = float(observed.best.max() / observed.best.min())
+    if question.flops is None:
+        return Regime(None, span)
+    points: list[Any] = measured[sorted(question.flops.axes)].astype("int64").to_dict("records")
+    known = [(question.flops.shares(question.monomials, observed.axes, point), point) for point in points]
+    if not known or not known[0][0]:
+        return Regime(None, span)
+    share, where = min(((sum(found), point) for found, point in known), key=lambda pair: pair[0])
+    if share == 0:  # the count knows no such term: then the clock alone decides
+        return Regime(None, span)
+    at = {axis: where[axis] for axis in observed.axes if axis in where}
+    return Regime(share, span, describe(at), counted=True)
+
+
+def _ends(observed: Observations, axis: str) -> tuple[int, int]:
+    return int(observed.sizes[axis].min()), int(observed.sizes[axis].max())

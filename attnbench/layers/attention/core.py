@@ -1,0 +1,51 @@
+"""Scaled dot-product attention without projections, scores written to memory.
+
+    y = softmax(x xᵀ / √(d/h)) x        for each of h heads of width d/h
+
+The query is scaled before the product: n·d numbers instead of n². With one head every tensor is a view of the input
+or one of four results: scaled query, scores, weights, output. With more heads each factor is copied once, head by head.
+
+Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.1 and Table 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from attnbench.layers.base import Claims, Layer
+
+
+class AttentionCore(nn.Module):
+    """Every position attends to every position; query, key and value are the input itself."""
+
+    def __init__(self, h: int) -> None:
+        super().__init__()
+        self.h = h
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(b, n, d) → (b, n, d)``."""
+        b, n, d = x.shape
+        heads = x.view(b, n, self.h, d // self.h).transpose(1, 2)  # (b, h, n, d/h), a view
+        scale = 1 / math.sqrt(d // self.h)
+        scores = (heads * scale) @ heads.transpose(-2, -1)  # (b, h, n, n)
+        weights = scores.softmax(dim=-1)  # (b, h, n, n)
+        mixed = weights @ heads  # (b, h, n, d/h)
+        return mixed.transpose(1, 2).flatten(2)  # (b, n, d)
+
+
+def build(d: int, h: int = 1) -> nn.Module:
+    """`h` heads of width ``d/h``."""
+    return AttentionCore(h)
+
+
+LAYER = Layer(
+    name="attention-core",
+    build=build,
+    scope="core",
+    claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", depth="1", hops="1"),
+    source="Vaswani et al. 2017, section 3.2.1 and Table 1",
+    constraints="d % h == 0",
+)

@@ -1,0 +1,47 @@
+"""Scaled dot-product attention without projections, in one fused kernel.
+
+    y = softmax(x xᵀ / √(d/h)) x        for each of h heads of width d/h
+
+The same function as ``attention-core``, through ``torch.nn.functional.scaled_dot_product_attention``: torch chooses
+the kernel, and the kernels that work tile by tile never hold the n² scores.
+
+Source: Dao et al., FlashAttention (2022), section 3.1; the function is that of Vaswani et al. (2017), section 3.2.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from attnbench.layers.base import Claims, Layer
+
+
+class FusedAttentionCore(nn.Module):
+    """Every position attends to every position; query, key and value are the input itself."""
+
+    def __init__(self, h: int) -> None:
+        super().__init__()
+        self.h = h
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(b, n, d) → (b, n, d)``."""
+        b, n, d = x.shape
+        heads = x.view(b, n, self.h, d // self.h).transpose(1, 2)  # (b, h, n, d/h), a view
+        mixed = scaled_dot_product_attention(heads, heads, heads)  # (b, h, n, d/h)
+        return mixed.transpose(1, 2).flatten(2)  # (b, n, d)
+
+
+def build(d: int, h: int = 1) -> nn.Module:
+    """`h` heads of width ``d/h``."""
+    return FusedAttentionCore(h)
+
+
+LAYER = Layer(
+    name="attention-core-fused",
+    build=build,
+    scope="core",
+    claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", depth="1", hops="1"),
+    source="Dao et al. 2022, section 3.1",
+    constraints="d % h == 0",
+)

@@ -1,0 +1,90 @@
+"""The timing loop.
+
+The timed region is, exactly::
+
+    elapsed(block) = one clock reading + iterations × (loop step + call) + drain of the device
+
+Inputs and weights are made before it, the garbage collector is off inside it, and nothing is printed, allocated or
+decided within. A block is long enough that the clock reading is less than a thousandth of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from attnbench.measure.clock import Clock, overhead
+
+#: A block lasts at least this many clock readings, so that reading the clock is below 0.1 % of it.
+_READINGS_PER_BLOCK = 1000
+_SHORTEST_BLOCK_SECONDS = 2e-4
+_SHORT_CALL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much of the clock one visit may take.
+
+    Attributes:
+        seconds: aim for the whole visit; blocks are added until it is spent.
+        least_blocks: blocks that are timed even when `seconds` is spent.
+        most_blocks: blocks after which more would teach nothing.
+        check: whether the output is looked at afterwards, which costs one more call.
+    """
+
+    seconds: float
+    least_blocks: int = 2
+    most_blocks: int = 40
+    check: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one visit saw: the first call apart, then blocks, in seconds per call."""
+
+    first_call_seconds: float
+    iterations: int
+    block_seconds: tuple[float, ...]
+
+
+def time_block(call: Callable[[], Any], iterations: int, clock: Clock) -> float:
+    """Seconds of `iterations` calls, the device drained before and after."""
+    clock.drain()
+    start = clock.now()
+    for _ in range(iterations):
+        call()
+    clock.drain()
+    return clock.now() - start
+
+
+def time_call(call: Callable[[], Any], clock: Clock, pace: Pace) -> Timing:
+    """Time one callable: the first call apart, a warm-up where calls are short, then blocks until the pace is spent."""
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        begun = clock.now()
+        first = time_block(call, 1, clock)
+        # A long call warms itself up; a short one is estimated again without the costs of being first.
+        typical = min(first, time_block(call, 1, clock)) if first < _SHORT_CALL_SECONDS else first
+        iterations = block_iterations(typical, overhead(clock, readings=21))
+        if iterations > 1:
+            time_block(call, iterations, clock)
+        blocks: list[float] = []
+        while len(blocks) < pace.least_blocks or (
+            len(blocks) < pace.most_blocks and clock.now() - begun < pace.seconds
+        ):
+            blocks.append(time_block(call, iterations, clock) / iterations)
+        return Timing(first, iterations, tuple(blocks))
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def block_iterations(call_seconds: float, overhead_seconds: float) -> int:
+    """Calls in a block, so that it outlasts the clock's own cost a thousandfold."""
+    shortest = max(_READINGS_PER_BLOCK * overhead_seconds, _SHORTEST_BLOCK_SECONDS)
+    return max(1, math.ceil(shortest / max(call_seconds, 1e-9)))

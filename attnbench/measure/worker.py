@@ -1,0 +1,111 @@
+"""The measuring process: ``python -m attnbench.measure.worker``.
+
+It reads one request a line (JSON) from standard input and answers one line each on its private copy of standard
+output; whatever a layer prints goes to standard error. It knows nothing of plans or budgets.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from attnbench.errors import LayerError
+from attnbench.layers.building import build_module, make_inputs, seed_for
+from attnbench.layers.registry import Registry
+from attnbench.measure.clock import Clock, clock_for, overhead
+from attnbench.measure.loop import Pace, time_block, time_call
+from attnbench.record import Status
+from attnbench.trial import Choices, Trial
+
+#: Edge of the square matrices of the drift reference: small enough for a cache, long enough for a clock.
+_REFERENCE_EDGE = 384
+_REFERENCE_BLOCKS = 3
+
+
+def serve(requests: IO[str], answers: IO[str]) -> None:
+    """Answer requests until the input ends. The first one configures the process."""
+    setup = json.loads(requests.readline())
+    torch.set_num_threads(setup["threads"])
+    gc.freeze()  # what is loaded by now stays: collecting before each visit need not walk through all of torch
+    registry = Registry(setup["plugins"])
+    _answer(answers, {"overhead": overhead(clock_for("cpu"))})
+    for line in requests:
+        request = json.loads(line)
+        if "reference" in request:
+            _answer(answers, _rate(request["reference"]))
+            continue
+        trial = Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
+        _answer(answers, visit(registry, trial, Pace(**request["pace"]), setup["seed"]))
+
+
+def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, Any]:
+    """Build, call and time one trial; a failure is an answer with a status and a reason."""
+    clock = clock_for(trial.choices.device)
+    torch.manual_seed(seed_for(trial.id, seed))
+    try:
+        return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        return _failed(Status.OOM, error)
+    except LayerError as error:
+        return _failed(Status.ERROR, error, name=False)
+    except Exception as error:
+        return _failed(Status.OOM if "not enough memory" in str(error) else Status.ERROR, error)
+
+
+def reference(clock: Clock, device: str) -> float:
+    """Seconds of a fixed matrix product: when it changes, the machine changed, not the layer."""
+    matrix = torch.ones(_REFERENCE_EDGE, _REFERENCE_EDGE, device=device)
+    return min(time_block(lambda: matrix @ matrix, 1, clock) for _ in range(_REFERENCE_BLOCKS))
+
+
+def _rate(device: str) -> dict[str, Any]:
+    try:
+        return {"flops_per_second": 2 * _REFERENCE_EDGE**3 / reference(clock_for(device), device)}
+    except Exception as error:
+        return _failed(Status.ERROR, error)
+
+
+def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[str, Any]:
+    layer, choices = registry.get(trial.layer), trial.choices
+    module = build_module(layer, trial.sizes, choices.device, choices.dtype)
+    inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
+    with torch.inference_mode():
+        timing = time_call(lambda: module(*inputs), clock, pace)
+        output = module(*inputs) if pace.check else ()
+    if not all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)):
+        return {"status": Status.ERROR, "reason": "the output is not finite on normal random input"}
+    return {
+        "status": Status.OK,
+        "reason": "",
+        "first_call_seconds": timing.first_call_seconds,
+        "iterations": timing.iterations,
+        "block_seconds": timing.block_seconds,
+    }
+
+
+def _failed(status: Status, error: BaseException, *, name: bool = True) -> dict[str, Any]:
+    message = " ".join(str(error).split())[:300]
+    return {"status": status, "reason": f"{type(error).__name__}: {message}" if name else message}
+
+
+def _answer(answers: IO[str], answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+def main() -> None:
+    """Keep standard output for answers and let everything else go to standard error."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""From probes to trials: every subject probes, then the clock is shared out, then the trials stand."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
+from attnbench.plan.window import (
+    CALLS_PER_PROBE,
+    CALLS_PER_VISIT,
+    LATTICE,
+    Window,
+    affordable,
+    choose_window,
+    lattice,
+)
+from attnbench.trial import Sizes, Trial, ordered
+
+#: A batch is large enough when the rate is this close to the best one.
+_SATURATED = 0.9
+#: Seconds of a call with the largest batch, where batches are compared.
+_LADDER_SECONDS = 0.1
+
+#: Yields sizes to probe; is sent the seconds of a call there, None where it failed.
+Probing = Generator[Sizes, float | None, "Probed"]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A subject and what its probes found."""
+
+    subject: Subject
+    limits: Limits
+    batch: tuple[int, ...]
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial and the clock that one visit of it may take."""
+
+    trial: Trial
+    visit_seconds: float
+
+
+@dataclass(frozen=True)
+class SubjectPlan:
+    """What was decided for one subject: its window, its trials, and trial id → reason for those that cannot be run."""
+
+    probed: Probed
+    window: Window | None
+    trials: tuple[PlannedTrial, ...]
+    skipped: dict[str, str]
+
+    @property
+    def subject(self) -> Subject:
+        """Whose plan this is."""
+        return self.probed.subject
+
+    @property
+    def why(self) -> str:
+        """Why these sizes, in words."""
+        if self.window is not None:
+            return self.window.sentence
+        return (
+            f"No window: no box of the {len(self.probed.probes)} probed sizes fits the budget and the memory, "
+            "with the claimed term carrying the work."
+        )
+
+
+def probe(subject: Subject, limits: Limits) -> Probing:
+    """Ask for the probes that a subject needs; sizes that are all given need none."""
+    seen: list[Probe] = []
+    if subject.auto or "b" not in subject.given:
+        batch = subject.given.get("b") or (yield from _batch(subject, limits, seen))
+        yield from _probe_lattice(subject, limits, batch[0], seen)
+        return Probed(subject, limits, batch, tuple(seen))
+    return Probed(subject, limits, subject.given["b"], ())
+
+
+def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPlan]:
+    """Windows and trials of all subjects, one round of which fits `round_seconds`.
+
+    Everyone chooses a window within an equal share. What is left over then goes to the subject whose window is least
+    flat, so that an expensive law is not judged in a bad window while a cheap one idles.
+    """
+    share = round_seconds / max(1, len(probed))
+    windows = [_window(one, share) for one in probed]
+    costs = [window.round_seconds if window else 0.0 for window in windows]
+    worst_first = sorted(range(len(probed)), key=lambda i: -(w.unflatness if (w := windows[i]) else float("inf")))
+    for i in worst_first:
+        if probed[i].subject.auto:
+            windows[i] = _window(probed[i], round_seconds - sum(costs) + costs[i]) or windows[i]
+            costs[i] = windows[i].round_seconds if windows[i] else 0.0  # type: ignore[union-attr]
+    spare = max(0.0, round_seconds - sum(costs)) / max(1, sum(len(w.design) for w in windows if w))
+    return [_plan(one, window, spare) for one, window in zip(probed, windows, strict=True)]
+
+
+def _window(probed: Probed, round_seconds: float) -> Window | None:
+    subject = probed.subject
+    if subject.auto:
+        return choose_window(subject, probed.probes, probed.batch, round_seconds)
+    sizes = {**subject.given, "b": probed.batch}
+    window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
+    fit = [point for point in window.design if not subject.unfit(point, probed.limits.memory_bytes)]
+    cost = CALLS_PER_VISIT * sum(expected_seconds(subject, point, probed.probes, probed.limits) for point in fit)
+    return Window(window.sizes, round_seconds=cost)
+
+
+def _plan(probed: Probed, window: Window | None, spare: float) -> SubjectPlan:
+    subject, limits = probed.subject, probed.limits
+    trials, skipped = [], {}
+    for sizes in window.design if window else ():
+        trial = Trial(subject.layer.name, sizes, subject.choices)
+        if reason := subject.unfit(trial.sizes, limits.memory_bytes):
+            skipped[trial.id] = reason
+        needed = CALLS_PER_VISIT * expected_seconds(subject, trial.sizes, probed.probes, limits)
+        trials.append(PlannedTrial(trial, needed + spare))
+    return SubjectPlan(probed, window, tuple(trials), skipped)
+
+
+def _probe_lattice(
+    subject: Subject, limits: Limits, batch: int, seen: list[Probe]
+) -> Generator[Sizes, float | None, None]:
+    ladder, spent = len(seen), 0.0
+    for sizes in affordable(subject, limits, lattice(subject, limits, batch)):
+        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen[ladder:], limits)
+        if spent + expected <= limits.probing_seconds:
+            seconds = yield sizes
+            seen.append(Probe(sizes, seconds))
+            spent += CALLS_PER_PROBE * (seconds or 0.0) + subject.building_seconds(sizes)
+
+
+def _batch(subject: Subject, limits: Limits, seen: list[Probe]) -> Generator[Sizes, float | None, tuple[int, ...]]:
+    """The smallest batch at which the layer runs at nearly its best rate.
+
+    Tried where the weights are largest: there a small batch spends its time on reading them.
+    """
+    longest = _LADDER_SECONDS / LATTICE["b"][-1]
+    points = [sizes for sizes in lattice(subject, limits, 1) if subject.work(sizes) / limits.rate < longest]
+    if not points:
+        return (1,)
+    start = max(points, key=lambda sizes: (subject.building_seconds(sizes), subject.work(sizes)))
+    rates = {}
+    for batch in LATTICE["b"]:
+        sizes = ordered({**start, "b": batch})
+        seconds = yield sizes
+        seen.append(Probe(sizes, seconds))
+        rates[batch] = subject.work(sizes) / seconds if seconds else 0.0
+    return (next(batch for batch, rate in rates.items() if rate >= _SATURATED * max(rates.values())),)

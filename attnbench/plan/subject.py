@@ -1,0 +1,138 @@
+"""One layer on one device, as the planner sees it: what is swept, what was counted, and what a probe found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from attnbench.errors import SuiteError
+from attnbench.formula import Formula, Monomial
+from attnbench.layers.base import DEFAULT_SIZES, Layer
+from attnbench.spec import AUTO, AxisValues
+from attnbench.trial import Choices, Sizes, describe
+from attnbench.units import nbytes
+
+#: Random numbers drawn in a second while a layer is built; building is not timed, but the user waits for it.
+_WEIGHTS_PER_SECOND = 2e8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One layer on one device.
+
+    Attributes:
+        layer: the layer.
+        choices: device, dtype, mode, threads.
+        axes: what the suite says of some axes; the others keep the layer's defaults.
+        formulas: metric → counted formula, for the metrics that have one.
+        claim: the claimed formula for time, or None.
+    """
+
+    layer: Layer
+    choices: Choices
+    axes: Mapping[str, AxisValues] = field(default_factory=dict)
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
+    claim: Formula | None = None
+
+    @cached_property
+    def auto(self) -> tuple[str, ...]:
+        """Axes whose sizes the planner chooses, the batch apart."""
+        return tuple(axis for axis in self.layer.axes if self.axes.get(axis) == AUTO and axis != "b")
+
+    @cached_property
+    def given(self) -> dict[str, tuple[int, ...]]:
+        """Axis → sizes, for axes that the suite or the layer's defaults settle.
+
+        Raises:
+            SuiteError: an axis has no size at all.
+        """
+        settled = {}
+        for axis, default in self.layer.axes.items():
+            values = self.axes.get(axis, (default or DEFAULT_SIZES.get(axis, 0),))
+            if values == (0,):
+                raise SuiteError(
+                    f"layer {self.layer.name!r} needs sizes for axis {axis!r}; give some with --set {axis}=…"
+                )
+            if not isinstance(values, str):
+                settled[axis] = values
+        return settled
+
+    @cached_property
+    def swept(self) -> tuple[str, ...]:
+        """Axes that take more than one size."""
+        return tuple(axis for axis in self.layer.axes if axis in self.auto or len(self.given.get(axis, ())) > 1)
+
+    @cached_property
+    def claimed(self) -> tuple[Monomial, ...]:
+        """Terms of the claim; without one, the leading terms of the count."""
+        source = self.claim or self.formulas.get("flops")
+        if source is None or not source.is_sum_of_terms:
+            return ()
+        return tuple(term.monomial for term in (source.terms if self.claim else source.leading))
+
+    def shares(self, sizes: Sizes) -> tuple[float, ...]:
+        """Share of the counted work that each claimed term carries at `sizes`; empty where it is unknown."""
+        flops = self.formulas.get("flops")
+        return flops.shares(self.claimed, self.swept, sizes) if flops else ()
+
+    @property
+    def counts_work(self) -> bool:
+        """Whether the layer does work that was counted."""
+        return self.formulas.get("flops", Formula("0")).text != "0"
+
+    def work(self, sizes: Sizes) -> float:
+        """Counted operations; where nothing was counted, the size of the input stands in for them."""
+        return self._value("flops", sizes) if self.counts_work else float(sizes["b"] * sizes["n"] * sizes.get("d", 1))
+
+    def building_seconds(self, sizes: Sizes) -> float:
+        """Seconds to draw the weights."""
+        return self._value("parameters", sizes) / _WEIGHTS_PER_SECOND
+
+    def unfit(self, sizes: Sizes, memory_bytes: float) -> str:
+        """Why the layer cannot be measured at `sizes`; empty when it can."""
+        if broken := self.layer.broken_constraint(sizes):
+            return f"the layer needs {broken}, which {describe(sizes)} does not satisfy"
+        need = self._value("peak_bytes", sizes) + 4 * self._value("parameters", sizes)
+        if need > memory_bytes:
+            return f"its counted memory of {nbytes(need)} exceeds the {nbytes(memory_bytes)} that a trial may take here"
+        return ""
+
+    def _value(self, metric: str, sizes: Sizes) -> float:
+        formula = self.formulas.get(metric)
+        return float(formula.evaluate(sizes)) if formula else 0.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One short look at the machine: seconds of one call, None where it failed."""
+
+    sizes: Sizes
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one subject may spend.
+
+    Attributes:
+        probing_seconds: clock for its probes.
+        round_seconds: clock for one visit of each of its trials.
+        memory_bytes: memory that a trial may take.
+        rate: floating-point operations per second of a plain matrix product here.
+    """
+
+    probing_seconds: float
+    round_seconds: float
+    memory_bytes: float
+    rate: float
+
+
+def expected_seconds(subject: Subject, sizes: Sizes, probes: Sequence[Probe], limits: Limits) -> float:
+    """From the nearest probe, scaled by work; from the machine's rate when there is none."""
+    seen = [(probe.sizes, probe.seconds) for probe in probes if probe.seconds]
+    if not seen:
+        return subject.work(sizes) / limits.rate
+    near, seconds = min(seen, key=lambda one: sum(abs(math.log(one[0][axis] / sizes[axis])) for axis in sizes))
+    return seconds * subject.work(sizes) / subject.work(near)

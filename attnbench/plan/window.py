@@ -1,0 +1,219 @@
+"""Windows: boxes of sizes in which a clock can read a law.
+
+The counted formula says where the claimed term carries the work. A few short probes say how fast this machine does
+that work at the points of a lattice. The best window is the box in which the achieved rate is flattest: there the
+time has to follow the count, and if it does not, that is a finding. Probes only choose the window; the law is read
+from measurements made afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from attnbench.plan.subject import Limits, Probe, Subject
+from attnbench.trial import Sizes, ordered
+from attnbench.units import flops_per_second, percent
+
+#: What ``auto`` may choose from: octaves, so that every box has a geometric middle.
+LATTICE: dict[str, tuple[int, ...]] = {
+    "b": (1, 2, 4, 8, 16, 32, 64),
+    "n": tuple(2**power for power in range(3, 15)),
+    "d": tuple(2**power for power in range(6, 13)),
+    "h": (1, 2, 4, 8, 16),
+    "k": (3, 5, 9, 15),
+}
+_OTHER = (4, 8, 16, 32, 64)
+
+#: A claim of one term is read where that term carries this share of the counted work.
+LEADING_SHARE = 0.9
+#: A claim of several terms is read where each of them carries this share somewhere in the window.
+MIXED_SHARE = 0.75
+#: Calls that one visit makes at the least: the first and two timed blocks.
+CALLS_PER_VISIT = 3
+#: Likewise for a probe: the first and one block.
+CALLS_PER_PROBE = 2
+#: Shortest call worth probing, in seconds: below, the fixed cost of a call is no longer negligible.
+SHORTEST_CALL = 4e-4
+#: The dearest of a box's geometric sizes is about this part of all of them together.
+_DEAREST_PART = 1 / 2.2
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The box that was chosen, and why.
+
+    Attributes:
+        sizes: axis → sizes, for every axis.
+        slopes: axis → how fast the achieved rate drifts along it (0 = flat).
+        scatter: standard deviation of log rates about that drift.
+        rates: lowest and highest achieved rate of the probes inside.
+        share: share of the counted work that the claimed term carries, where it carries least.
+        round_seconds: what one visit of each trial costs at the least.
+        candidates: how many boxes were compared.
+    """
+
+    sizes: dict[str, tuple[int, ...]]
+    slopes: dict[str, float] = field(default_factory=dict)
+    scatter: float = 0.0
+    rates: tuple[float, float] = (0.0, 0.0)
+    share: float = math.nan
+    round_seconds: float = 0.0
+    candidates: int = 0
+
+    @property
+    def unflatness(self) -> float:
+        """Expected error of an exponent: drift of the rate, and scatter over the length of the window."""
+        lengths = [math.log(values[-1] / values[0]) for values in self.sizes.values() if len(values) > 1]
+        return max(map(abs, self.slopes.values()), default=0.0) + self.scatter / min(lengths, default=1.0)
+
+    @property
+    def sentence(self) -> str:
+        """Why this window, in words."""
+        span = ", ".join(
+            f"{axis} {v[0]}–{v[-1]}" if len(v) > 1 else f"{axis} = {v[0]}" for axis, v in self.sizes.items()
+        )
+        if not self.candidates:
+            return f"{span}: sizes as given."
+        carried = "" if math.isnan(self.share) else f" The claimed work is {percent(self.share)} of the counted work"
+        where = " where it is least." if self.share < 1 else "."
+        drift = ", ".join(f"{slope:+.3f} in {axis}" for axis, slope in self.slopes.items())
+        low, high = (flops_per_second(rate) for rate in self.rates)
+        return (
+            f"{span}: the flattest of {self.candidates} windows within the budget. The probes ran at {low} to {high} "
+            f"there, and the rate drifts with exponents {drift}.{carried}{where if carried else ''}"
+        )
+
+    @cached_property
+    def design(self) -> list[Sizes]:
+        """Sizes to measure.
+
+        Up to two swept axes: the full grid. More: corners, centre and face centres, where every exponent keeps three
+        levels and the fit keeps degrees of freedom to disagree.
+        """
+        grid = [dict(zip(self.sizes, point, strict=True)) for point in itertools.product(*self.sizes.values())]
+        swept = [axis for axis, values in self.sizes.items() if len(values) > 1]
+        if len(swept) <= 2:
+            return grid
+        return [sizes for sizes in grid if self._is_corner_or_axial(sizes, swept)]
+
+    def _is_corner_or_axial(self, sizes: Sizes, swept: Sequence[str]) -> bool:
+        at_end = [sizes[axis] in (self.sizes[axis][0], self.sizes[axis][-1]) for axis in swept]
+        off_centre = [sizes[axis] != self.sizes[axis][len(self.sizes[axis]) // 2] for axis in swept]
+        axial = sum(off_centre) <= 1 and all(end for end, off in zip(at_end, off_centre, strict=True) if off)
+        return all(at_end) or axial
+
+
+def lattice(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
+    """Points worth probing, least work first.
+
+    They are long enough that a call's fixed cost hides, short enough for the budget, they fit the memory, and the
+    claimed term can lead there. With three or more automatic axes every other point is left out, like on a chess
+    board, because a box needs its corners and not its whole inside.
+    """
+    pools = {axis: LATTICE.get(axis, _OTHER) for axis in subject.auto}
+    base = {axis: values[len(values) // 2] for axis, values in subject.given.items()} | {"b": batch}
+    chess = len(pools) > 2
+    points = []
+    for indices in itertools.product(*(range(len(pool)) for pool in pools.values())):
+        point = ordered(base | {axis: pools[axis][i] for axis, i in zip(pools, indices, strict=True)})
+        if not (chess and sum(indices) % 2) and _worth_probing(subject, point, limits):
+            points.append(point)
+    return sorted(points, key=subject.work)
+
+
+def affordable(subject: Subject, limits: Limits, points: Sequence[Sizes]) -> list[Sizes]:
+    """The points with the least work whose probes together fit the budget at the machine's rate."""
+    costs = [CALLS_PER_PROBE * subject.work(s) / limits.rate + subject.building_seconds(s) for s in points]
+    return [sizes for sizes, total in zip(points, np.cumsum(costs), strict=True) if total <= limits.probing_seconds]
+
+
+def choose_window(
+    subject: Subject, probes: Sequence[Probe], batch: tuple[int, ...], round_seconds: float
+) -> Window | None:
+    """The box with the flattest achieved rate among those that fit `round_seconds`; None when there is none."""
+    seen = [probe for probe in probes if probe.seconds and probe.sizes["b"] == batch[0]]
+    pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in subject.auto}
+    assessed = (_assess(subject, {**subject.given, "b": batch, **box}, seen) for box in _boxes(pools))
+    fitting = [window for window in assessed if window is not None and window.round_seconds <= round_seconds]
+    if not fitting:
+        return None
+    best = min(fitting, key=lambda window: window.unflatness)
+    return Window(**{**vars(best), "candidates": len(fitting)})
+
+
+def _boxes(pools: Mapping[str, Sequence[int]]) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Boxes of three or four neighbouring sizes an axis (four or five when there is only one axis)."""
+    lengths = {1: (4, 5), 2: (3, 4)}.get(len(pools), (3,))
+    runs = [
+        [(axis, tuple(pool[i : i + length])) for length in lengths for i in range(len(pool) - length + 1)]
+        for axis, pool in pools.items()
+    ]
+    return (dict(combination) for combination in itertools.product(*runs))
+
+
+def _assess(subject: Subject, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe]) -> Window | None:
+    """The window over `sizes`, or None when the probes inside cannot speak for it."""
+    auto = {axis: sizes[axis] for axis in subject.auto}
+    inside = [probe for probe in seen if all(probe.sizes[axis] in values for axis, values in auto.items())]
+    complete = math.prod(len(values) for values in auto.values())
+    if len(inside) < (complete - 1 if len(auto) <= 2 else complete / 3):
+        return None  # the dearest corner alone may be read off the others
+    share = _claimed_share(subject, [probe.sizes for probe in inside])
+    if share < (MIXED_SHARE if len(subject.claimed) > 1 else LEADING_SHARE):
+        return None
+    seconds = np.array([probe.seconds for probe in inside], dtype=float)
+    rates = np.array([subject.work(probe.sizes) for probe in inside]) / seconds
+    slopes, scatter = _log_plane(inside, tuple(auto), rates)
+    window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))}, slopes, scatter)
+    calls = _seconds_at(window.design, tuple(auto), inside)
+    if min(calls) < SHORTEST_CALL:
+        return None
+    building = sum(subject.building_seconds(point) for point in window.design)
+    cost = CALLS_PER_VISIT * sum(calls) + building
+    return Window(window.sizes, slopes, scatter, (float(rates.min()), float(rates.max())), share, cost)
+
+
+def _claimed_share(subject: Subject, points: Sequence[Sizes]) -> float:
+    """Smallest share of a single claimed term; of several, the largest share that the weakest of them reaches."""
+    columns: list[tuple[float, ...]] = list(zip(*(subject.shares(sizes) for sizes in points), strict=True))
+    if len(columns) > 1:
+        return min(max(column) for column in columns)
+    # A claim that the count knows nothing of cannot choose its own window: the clock decides anywhere.
+    return min(columns[0]) if columns and max(columns[0]) > 0 else math.nan
+
+
+def _log_plane(inside: Sequence[Probe], axes: tuple[str, ...], values: Floats) -> tuple[dict[str, float], float]:
+    """Slopes of log(values) along each log axis, and the scatter about the plane."""
+    logs = np.log([[probe.sizes[axis] for axis in axes] for probe in inside])
+    matrix = np.column_stack([np.ones(len(inside)), logs])
+    solution, *_ = np.linalg.lstsq(matrix, np.log(values), rcond=None)
+    scatter = float(np.std(np.log(values) - matrix @ solution))
+    return dict(zip(axes, map(float, solution[1:]), strict=True)), scatter
+
+
+def _seconds_at(points: Sequence[Sizes], axes: tuple[str, ...], inside: Sequence[Probe]) -> list[float]:
+    """Seconds of a call at each point, read off the plane through the probes."""
+    seconds = np.array([probe.seconds for probe in inside], dtype=float)
+    slopes, _ = _log_plane(inside, axes, seconds)
+    centre = {axis: float(np.mean(np.log([probe.sizes[axis] for probe in inside]))) for axis in axes}
+    level = float(np.mean(np.log(seconds)))
+    return [math.exp(level + sum(s * (math.log(p[a]) - centre[a]) for a, s in slopes.items())) for p in points]
+
+
+def _worth_probing(subject: Subject, sizes: Sizes, limits: Limits) -> bool:
+    if subject.unfit(sizes, limits.memory_bytes):
+        return False
+    seconds = subject.work(sizes) / limits.rate
+    if subject.counts_work and not SHORTEST_CALL < seconds < limits.round_seconds * _DEAREST_PART / CALLS_PER_VISIT:
+        return False
+    carried = subject.shares(sizes)
+    return len(carried) != 1 or carried[0] == 0 or carried[0] >= LEADING_SHARE

@@ -1,0 +1,316 @@
+"""A stored run → the values of its page."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from attnbench import units
+from attnbench.law import Verdict
+from attnbench.record import Status
+from attnbench.report import figures, words
+from attnbench.report.context import (
+    CountedLayer,
+    CountedRow,
+    ExponentText,
+    Fact,
+    Gallery,
+    IndexRow,
+    PageContext,
+    ShareText,
+    TrialRow,
+    VerdictRow,
+)
+from attnbench.report.markup import chip, law_found, math_text, picture
+from attnbench.report.notices import notices
+from attnbench.report.sections import section
+from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
+from attnbench.report.toml import as_toml
+from attnbench.trial import describe, ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from attnbench.law import Law
+    from attnbench.report.slices import Subject
+    from attnbench.store import StoredRun
+    from attnbench.trial import Trial
+
+#: Metrics that a clock or an allocator saw; all others are counted exactly.
+_MEASURED = ("time", "memory")
+_UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
+
+
+def build_context(run: StoredRun) -> PageContext:
+    """Everything the page of `run` says, as text, MathML and figures."""
+    anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
+    references = reference_times(run)
+    return PageContext(
+        title=title(run),
+        question=str(run.info.suite.get("question", "")),
+        answer=_answer(run),
+        counted_answer=_counted_answer(run),
+        facts=_facts(run),
+        verdicts=tuple(_verdict_row(law, anchors, _anchor(law, anchors)) for law in _judged(run)),
+        forest=_forest(run),
+        counted=_counted(run),
+        sections=tuple(section(run, subject, anchor) for subject, anchor in anchors.items()),
+        trials=tuple(map(_trial_row, run.info.trials, run.records.to_dict("records"))),
+        trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
+        notices=notices(run),
+        steadiness=_steadiness(references) if len(references) > 1 else Gallery(),
+        environment=_environment(run),
+        command=run.info.command,
+        suite=as_toml(run.info.suite),
+        version=run.info.version,
+    )
+
+
+def index_row(run: StoredRun) -> IndexRow:
+    """One run in the list of runs."""
+    counts = words.tally(_measured(run) or run.found_laws)
+    return IndexRow(
+        title=title(run),
+        question=str(run.info.suite.get("question", "")),
+        name=run.info.name,
+        href=quote(file_name(run)),
+        when=words.moment(run.info.started),
+        host=run.info.host.cpu,
+        trials=_trials_summary(run),
+        chips=tuple((chip(verdict), str(count)) for verdict, count in counts.items()),
+    )
+
+
+def title(run: StoredRun) -> str:
+    """The suite's title, or its name."""
+    return str(run.info.suite.get("title") or run.info.suite_name or run.info.name)
+
+
+def file_name(run: StoredRun) -> str:
+    """``<run name>.html``; a name that could leave the folder or break a link is made harmless."""
+    safe = _UNSAFE_IN_NAMES.sub("-", run.info.name).strip(".-")[:120]
+    return f"{safe or 'run'}.html"
+
+
+# ------------------------------------------------------------------------------------------------- the answer
+
+
+def _measured(run: StoredRun) -> list[Law]:
+    return [law for law in run.found_laws if law.metric in _MEASURED]
+
+
+def _answer(run: StoredRun) -> str:
+    laws = _measured(run)
+    counts = words.tally(laws)
+    if not counts:
+        return (
+            "No claim about time has been judged yet." if not laws else "Laws of time were inferred; none was claimed."
+        )
+    return f"{words.tally_text(counts)} on {_where(run, laws)}."
+
+
+def _where(run: StoredRun, laws: Sequence[Law]) -> str:
+    devices = dict.fromkeys(law.device for law in laws)
+    places = [run.info.host.cpu if device in ("", "cpu") else device for device in devices]
+    threads = dict.fromkeys(law.threads for law in laws)
+    dtypes = dict.fromkeys(law.dtype for law in laws if law.dtype)
+    return ", ".join(part for part in (words.listing(places), words.threads(threads), words.listing(dtypes)) if part)
+
+
+def _counted_answer(run: StoredRun) -> str:
+    counts = words.tally(law for law in run.found_laws if law.metric not in _MEASURED)
+    total, confirmed = sum(counts.values()), counts.get(Verdict.CONFIRMED, 0)
+    if not total:
+        return ""
+    if confirmed == total:
+        return "The counted claim holds exactly." if total == 1 else f"All {total} counted claims hold exactly."
+    return f"{confirmed} of {words.plural(total, 'counted claim')} {'holds' if confirmed == 1 else 'hold'} exactly."
+
+
+def _facts(run: StoredRun) -> tuple[Fact, ...]:
+    host = run.info.host
+    machine = f"{host.cpu}, {words.plural(host.cores, 'core')}"
+    return (
+        Fact("Measured", words.moment(run.info.started)),
+        Fact("Machine", machine),
+        Fact("Suite", run.info.suite_name),
+        Fact("Trials", _trials_summary(run)),
+    )
+
+
+def _trials_summary(run: StoredRun) -> str:
+    counts = run.records["status"].value_counts()
+    shown = [f"{counts[status]} {status}" for status in map(str, Status) if status in counts]
+    return ", ".join(shown) or "none planned"
+
+
+# ------------------------------------------------------------------------------------------------- the tables
+
+
+def _judged(run: StoredRun) -> list[Law]:
+    """Laws for the first table: the measured ones, and counted ones that do not simply hold."""
+    if measured := _measured(run):
+        plain = (Verdict.CONFIRMED, Verdict.INFERRED)
+        return measured + [law for law in run.found_laws if law.metric not in _MEASURED and law.verdict not in plain]
+    return [law for law in run.found_laws if law.claim is not None]
+
+
+def _anchor(law: Law, anchors: dict[Subject, str]) -> str:
+    return anchors.get(subject_of(law), "") if law.metric == "time" else "counted"
+
+
+def _verdict_row(law: Law, anchors: dict[Subject, str], anchor: str) -> VerdictRow:
+    several = sum(subject.layer == law.layer for subject in anchors) > 1
+    return VerdictRow(
+        layer=law.layer,
+        anchor=anchor,
+        conditions=words.conditions(subject_of(law).choices) if several and law.metric in _MEASURED else "",
+        metric=words.METRIC_WORDS.get(law.metric, law.metric),
+        claim=math_text(law.claim),
+        found=law_found(law),
+        exponents=_exponents(law),
+        shares=_shares(law) if law.metric in _MEASURED and not law.exponents else (),
+        chip=chip(law.verdict),
+        reason=words.sentence(law.reason),
+    )
+
+
+def _exponents(law: Law) -> tuple[ExponentText, ...]:
+    return tuple(
+        ExponentText(
+            axis,
+            words.exponent(e.estimate.value),
+            words.interval(e.estimate),
+            "" if e.claimed is None else words.power(e.claimed),
+        )
+        for axis, e in law.exponents.items()
+    )
+
+
+def _shares(law: Law) -> tuple[ShareText, ...]:
+    return tuple(ShareText(math_text(row.term), units.percent(row.share)) for row in law.terms)
+
+
+def _counted(run: StoredRun) -> tuple[CountedLayer, ...]:
+    laws: dict[str, list[Law]] = {}
+    for law in run.found_laws:
+        if law.metric not in _MEASURED:
+            laws.setdefault(law.layer, []).append(law)
+    return tuple(
+        CountedLayer(layer, run.info.scopes.get(layer, found[0].scope), tuple(map(_counted_row, found)))
+        for layer, found in laws.items()
+    )
+
+
+def _counted_row(law: Law) -> CountedRow:
+    return CountedRow(
+        metric=words.METRIC_WORDS.get(law.metric, law.metric),
+        formula=math_text(law.formula),
+        claim=math_text(law.claim),
+        chip=chip(law.verdict),
+        reason=words.sentence(law.reason),
+        lower_bound=law.lower_bound,
+    )
+
+
+def _trial_row(trial: Trial, row: dict[Any, Any]) -> TrialRow:
+    seconds, flops = _number(row["seconds"]), _number(row["flops"])
+    low, high = _number(row["seconds_low"]), _number(row["seconds_high"])
+    return TrialRow(
+        trial=trial.id,
+        status=str(row["status"]),
+        sizes=describe(trial.sizes),
+        seconds=_text(units.seconds, seconds),
+        median=_text(units.seconds, _number(row["seconds_median"])),
+        interval="—" if low is None or high is None else f"[{units.seconds(low)}, {units.seconds(high)}]",
+        samples=units.count(row["samples"]),
+        flops=("≥ " if _number(row["lower_bound"]) else "") + _text(units.flops, flops),
+        rate=_text(units.flops_per_second, flops / seconds if seconds and flops else None),
+        peak_bytes=_text(units.nbytes, _number(row["peak_bytes"])),
+    )
+
+
+def _number(value: Any) -> float | None:
+    """A cell of a table, None where it is empty."""
+    return None if pd.isna(value) else float(value)
+
+
+def _text(written: Callable[[float], str], value: float | None) -> str:
+    return "—" if value is None else written(value)
+
+
+# ------------------------------------------------------------------------------------- figures of the whole run
+
+
+def _forest(run: StoredRun) -> Gallery:
+    rows: dict[str, list[figures.ForestRow]] = {}
+    laws = _measured(run)
+    crowded = {law.layer for law in laws if sum(other.layer == law.layer for other in laws) > 1}
+    for law in laws:
+        label = f"{law.layer} · {law.device} · {law.dtype}" if law.layer in crowded else law.layer
+        for axis, e in law.exponents.items():
+            rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
+    pictures = tuple(
+        picture(figures.forest(axis, found), f"Exponents of {words.axis_phrase(axis)}", _describe_forest(found))
+        for axis, found in ((axis, rows[axis]) for axis in ordered(dict.fromkeys(rows, 0)))
+    )
+    return Gallery(pictures, _FOREST_CAPTION) if pictures else Gallery()
+
+
+_FOREST_CAPTION = (
+    "Dot and bar are a fitted exponent and its interval, in the colour of its verdict; the upright stroke is the claim "
+    f"and the box the margin of ±{words.power(figures.MARGIN)} that the whole bar has to fit into. "
+    "Laws of several terms have no single exponent and are shown in their own sections."
+)
+
+
+def _describe_forest(rows: Sequence[figures.ForestRow]) -> str:
+    parts = []
+    for row in rows:
+        claim = "no claim" if row.claimed is None else f"claim {words.power(row.claimed)}"
+        value = f"{words.exponent(row.estimate.value)} {words.interval(row.estimate)}"
+        parts.append(f"{row.label}: {value}, {claim}, {words.VERDICT_WORDS[row.verdict].lower()}.")
+    return " ".join(parts)
+
+
+def _steadiness(references: pd.DataFrame) -> Gallery:
+    late = int((references["ratio"] > DRIFT_LIMIT).sum())
+    text = (
+        f"{words.plural(len(references), 'timing')} of the reference kernel through the run; {late} of them above "
+        f"{words.exponent(DRIFT_LIMIT)} times the median."
+    )
+    drawn = picture(figures.steadiness(references), "Steadiness of the machine through the run", text)
+    caption = (
+        "The same small matrix product, timed before every visit. Dots above the band are more than "
+        f"{words.exponent(DRIFT_LIMIT)} times the median."
+    )
+    return Gallery((drawn,), caption)
+
+
+# --------------------------------------------------------------------------------------------- the environment
+
+
+def _environment(run: StoredRun) -> tuple[Fact, ...]:
+    info, host = run.info, run.info.host
+    facts = [
+        ("Processor", f"{host.cpu}, {words.plural(host.cores, 'core')}"),
+        ("Caches", ", ".join(f"{name} {words.shorter(units.nbytes(size))}" for name, size in host.caches.items())),
+        ("Memory", words.shorter(units.nbytes(host.memory_bytes))),
+        ("Devices", ", ".join(host.devices)),
+        ("System", host.system),
+        ("Python", host.python),
+        ("PyTorch", host.torch),
+        ("Linear algebra", host.blas),
+        ("Threads", words.threads(dict.fromkeys(trial.choices.threads for trial in info.trials))),
+        ("Load at the start", ", ".join(words.shorter(units.significant(value)) for value in host.load)),
+        ("Pilot before the plan", units.seconds(info.calibration_seconds) if info.calibration_seconds else ""),
+        ("Reading the clock", units.seconds(info.timer_overhead_seconds) if info.timer_overhead_seconds else ""),
+        ("attnbench", info.version),
+        ("Plugins", ", ".join(info.plugins)),
+        ("Seed", str(info.seed)),
+        ("Run", info.name),
+    ]
+    return tuple(Fact(name, value) for name, value in facts if value)

@@ -1,0 +1,225 @@
+"""The section of one layer: its figures with their text alternatives, and the tables below them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnbench import units
+from attnbench.report import figures, words
+from attnbench.report.context import Gallery, Section, SpecificationRow, TermRow
+from attnbench.report.markup import chip, law_found, math_text, picture
+from attnbench.report.slices import (
+    INSIDE,
+    LINE,
+    PART,
+    growth,
+    local_exponents,
+    rate_map,
+    time_law,
+    timed_points,
+    varying_axes,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from markupsafe import Markup
+
+    from attnbench.law import Law
+    from attnbench.report.slices import Growth, LocalExponents, Subject
+    from attnbench.store import StoredRun
+
+
+def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
+    """Everything the page says about `subject`."""
+    law = time_law(run, subject)
+    points = timed_points(run, subject, law)
+    axes = varying_axes(points, law)
+    specified = _specification_axes(law)
+    return Section(
+        layer=subject.layer,
+        anchor=anchor,
+        conditions=words.conditions(subject.choices),
+        chip=chip(law.verdict if law else None),
+        claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get("time")),
+        found=law_found(law),
+        reason=words.sentence(law.reason) if law else "No law of time was fitted.",
+        window=words.window(law.window) if law else "",
+        window_reason=words.sentence(run.info.windows.get(subject.layer, "")),
+        evidence=_evidence(points, law),
+        level=_level(law),
+        time=_time_gallery(points, axes, law, subject),
+        local=_local_gallery(points, axes, law, subject),
+        rates=_rate_gallery(run, law, subject),
+        specifications=_specification_gallery(law, specified, subject),
+        terms=_term_rows(law),
+        specification_summary=words.plural(len(law.specifications), "way") + " to fit" if law else "",
+        specification_axes=specified,
+        specification_rows=_specification_rows(law, specified),
+    )
+
+
+def name(subject: Subject) -> str:
+    """How figures call a subject."""
+    return f"{subject.layer} ({words.conditions(subject.choices)})"
+
+
+def _evidence(points: pd.DataFrame, law: Law | None) -> str:
+    if points.empty:
+        return "No trial of this layer was timed."
+    timed = f"{words.plural(len(points), 'trial')} timed"
+    return f"{timed}; the law rests on {law.trials}" if law else timed
+
+
+def _level(law: Law | None) -> str:
+    estimates = [e.estimate for e in law.exponents.values()] if law else []
+    estimates += [t.coefficient for t in law.terms] if law else []
+    return words.shorter(units.percent(estimates[0].level)) if estimates else ""
+
+
+# --------------------------------------------------------------------------------------------------- figures
+
+
+def _time_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subject: Subject) -> Gallery:
+    slices = [growth(points, axis, law) for axis in axes]
+    pictures = tuple(
+        picture(figures.time_growth(data), f"{name(subject)}: time against {words.axis_phrase(data.axis)}", text)
+        for data, text in zip(slices, map(_describe_growth, slices), strict=True)
+    )
+    return Gallery(pictures, _growth_caption(slices)) if pictures else Gallery()
+
+
+def _growth_caption(slices: list[Growth]) -> str:
+    parts = ["Dots are the fastest sample of a trial, the location the law is read from", "bars its median’s interval"]
+    curves = [set(data.curves[PART]) for data in slices]
+    if any("" in parts_drawn for parts_drawn in curves):
+        parts.append("solid lines the fitted law")
+    if any(len(parts_drawn) > 1 for parts_drawn in curves):
+        parts.append("dotted lines its terms at the largest sizes")
+    if any(data.slope is not None for data in slices):
+        parts.append("the dashed line the slope that was claimed")
+    if any(not data.points[INSIDE].all() for data in slices):
+        parts.append("hollow dots lie outside the window")
+    return f"{', '.join(parts[:-1])}; {parts[-1]}. Both scales are logarithmic."
+
+
+def _describe_growth(data: Growth) -> str:
+    points = data.points
+    by_time = points.sort_values("seconds").to_dict("records")
+    low, high = by_time[0], by_time[-1]
+    return " ".join(
+        [
+            f"{words.plural(len(points), 'trial')} on logarithmic scales,",
+            f"{words.plural(points[LINE].nunique(), 'line')} for the other sizes.",
+            f"Time goes from {units.seconds(low['seconds'])} at {data.axis}={round(low[data.axis])}",
+            f"to {units.seconds(high['seconds'])} at {data.axis}={round(high[data.axis])}.",
+            f"The claim grows as {data.axis} to the power {words.power(data.slope)}." if data.slope is not None else "",
+        ]
+    ).strip()
+
+
+def _local_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subject: Subject) -> Gallery:
+    slices = [local_exponents(points, axis, law) for axis in axes]
+    pictures = tuple(
+        picture(figures.local_exponents(data), f"{name(subject)}: local exponent of {data.axis}", _describe_local(data))
+        for data in slices
+        if len(data.points)
+    )
+    return Gallery(pictures, _local_caption(slices)) if pictures else Gallery()
+
+
+def _local_caption(slices: list[LocalExponents]) -> str:
+    parts = ["Each dot is the slope between two neighbouring sizes, in the colours above"]
+    if any(data.exponent for data in slices):
+        parts.append("the band is the fitted exponent’s interval")
+    if any(len(data.curves) for data in slices):
+        parts.append("thin lines are the slope of the fitted law")
+    if any(data.slope is not None for data in slices):
+        parts.append("the dashed line is the claim")
+    return f"{'; '.join(parts)}. A trend here is a law of more than one term."
+
+
+def _describe_local(data: LocalExponents) -> str:
+    values = data.points["exponent"]
+    text = (
+        f"{words.plural(len(values), 'slope')} between neighbouring sizes, from {words.exponent(values.min())} "
+        f"to {words.exponent(values.max())}, middle {words.exponent(values.median())}."
+    )
+    if data.exponent:
+        estimate = data.exponent.estimate
+        text += f" Fitted: {words.exponent(estimate.value)} {words.interval(estimate)}."
+    return text + (f" Claimed: {words.power(data.slope)}." if data.slope is not None else "")
+
+
+def _rate_gallery(run: StoredRun, law: Law | None, subject: Subject) -> Gallery:
+    data = rate_map(run, subject, law)
+    if data is None:
+        return Gallery()
+    rates = data.rates.to_numpy(dtype="float64")
+    rates = rates[np.isfinite(rates)]
+    text = (
+        f"{words.plural(len(rates), 'pilot measurement')} over n and d. The rate goes from "
+        f"{units.flops_per_second(float(rates.min()))} to {units.flops_per_second(float(rates.max()))}."
+    )
+    drawn = picture(figures.rate_map(data), f"{name(subject)}: achieved rate over n and d", text)
+    held = ", ".join(f"{axis} = {size}" for axis, size in data.others.items())
+    return Gallery(
+        (drawn,),
+        "Achieved FLOP/s in the pilot"
+        + (f" at {held}" if held else "")
+        + (", with the window of the law outlined" if law and law.window else "")
+        + ". Where the rate still climbs, time grows more slowly than the work.",
+    )
+
+
+def _specification_axes(law: Law | None) -> tuple[str, ...]:
+    if law is None:
+        return ()
+    return tuple(dict.fromkeys(axis for row in law.specifications for axis in row.exponents))
+
+
+def _specification_gallery(law: Law | None, axes: tuple[str, ...], subject: Subject) -> Gallery:
+    if law is None or len(law.specifications) < 2:
+        return Gallery()
+    caption = (
+        "Every admissible window and model, fitted to the same data: their spread is inside the interval (band)."
+        if law.exponents
+        else "What the terms leave over under every admissible window and model: a law that fits leaves nothing."
+    )
+    return Gallery(tuple(_specification_picture(law, axis, subject) for axis in axes), caption)
+
+
+def _specification_picture(law: Law, axis: str, subject: Subject) -> Markup:
+    values = [row.exponents[axis] for row in law.specifications if axis in row.exponents]
+    text = (
+        f"{words.plural(len(values), 'way')} to fit give exponents of {axis} from {words.exponent(min(values))} "
+        f"to {words.exponent(max(values))}."
+    )
+    exponent = law.exponents.get(axis)
+    figure = figures.specification_curve(axis, values, exponent.estimate if exponent else None)
+    return picture(figure, f"{name(subject)}: specification curve of {axis}", text)
+
+
+# ---------------------------------------------------------------------------------------------------- tables
+
+
+def _term_rows(law: Law | None) -> tuple[TermRow, ...]:
+    return tuple(
+        TermRow(
+            math_text(row.term),
+            units.seconds(row.coefficient.value),
+            f"[{units.seconds(row.coefficient.low)}, {units.seconds(row.coefficient.high)}]",
+            units.percent(row.share),
+        )
+        for row in (law.terms if law else ())
+    )
+
+
+def _specification_rows(law: Law | None, axes: tuple[str, ...]) -> tuple[SpecificationRow, ...]:
+    return tuple(
+        SpecificationRow(
+            row.name, tuple(words.exponent(row.exponents[axis]) if axis in row.exponents else "—" for axis in axes)
+        )
+        for row in (law.specifications if law else ())
+    )

@@ -1,0 +1,429 @@
+"""A run from suite to laws: the rooms in the order in which data walks through them.
+
+    suite → count → probe and plan → rounds of visits → journal → fit → laws
+
+``attnbench.run``, ``attnbench.load`` and ``attnbench.count`` live here, and so does the `Run` they return.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import itertools
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from attnbench.count.laws import count_at, count_laws
+from attnbench.errors import LayerError, RunError, RunInterruptedError
+from attnbench.execute.here import Progress, Rounds, answer_probes
+from attnbench.execute.process import Process, Setup
+from attnbench.fit.time_law import Question, time_laws
+from attnbench.formula import Formula
+from attnbench.law import Law, Verdict
+from attnbench.layers.base import Layer
+from attnbench.layers.registry import Registry
+from attnbench.measure.host import available_bytes, read_host, resolve_device
+from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, share_out
+from attnbench.plan.subject import Limits, Subject
+from attnbench.record import Counted, Visit
+from attnbench.spec import AxisValues, Suite, from_mapping, load_suite, parse_axis
+from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored
+from attnbench.trial import Choices, Sizes, Trial
+from attnbench.units import parse_duration
+from attnbench.version import __version__
+
+#: Share of the budget that probing may take when sizes are automatic.
+_PROBING_SHARE = 0.3
+#: Rounds that the planner makes room for; more are run while the budget lasts and laws are unsettled.
+_PLANNED_ROUNDS = 3
+#: Share of the available memory that a trial's counted peak may take.
+_MEMORY_SHARE = 0.5
+#: A law is settled when its verdict is clear and its intervals are no wider than this on either side.
+_NARROW = 0.05
+
+
+class Show(Protocol):
+    """Whoever shows a run to a person; every method may do nothing."""
+
+    def stage(self, text: str) -> None:
+        """A new stage begins."""
+
+    def probing(self, trial: Trial) -> None:
+        """A probe is about to start."""
+
+    def visiting(self, progress: Progress) -> None:
+        """A visit is about to start."""
+
+    def laws(self, laws: Sequence[Law]) -> None:
+        """The laws of time as they stand after a round."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def stage(self, text: str) -> None:
+        """Nothing."""
+
+    def probing(self, trial: Trial) -> None:
+        """Nothing."""
+
+    def visiting(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def laws(self, laws: Sequence[Law]) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asked for, complete and checked.
+
+    Attributes:
+        suite: the suite with overrides applied and devices resolved.
+        registry: where its layers come from.
+        seed: of orders, weights and inputs.
+        command: the command line that repeats this.
+    """
+
+    suite: Suite
+    registry: Registry
+    seed: int
+    command: str
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """Name → layer, for every layer of the suite."""
+        return {name: self.registry.get(name) for name in self.suite.layers}
+
+    @property
+    def setup(self) -> Setup:
+        """What the measuring processes have in common."""
+        return Setup(self.suite.threads, self.registry.plugins, self.seed)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before the first round."""
+
+    order: Order
+    counted_laws: tuple[Law, ...]
+    subjects: tuple[SubjectPlan, ...]
+    overhead_seconds: float = 0.0
+    probing_seconds: float = 0.0
+    counted: dict[str, Counted] = field(default_factory=dict)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Trial id → why it will not be measured."""
+        return {trial: reason for subject in self.subjects for trial, reason in subject.skipped.items()}
+
+
+class Run(StoredRun):
+    """A run folder with its tables, its laws and its report."""
+
+    def report(self, folder: str | Path = "reports") -> Path:
+        """Write the HTML report into `folder` and return its path."""
+        from attnbench.report.page import write_report  # drawing takes a second to import
+
+        return write_report(self, Path(folder))
+
+    def _repr_html_(self) -> str:
+        title = html.escape(f"{self.info.suite.get('title', self.info.suite_name)} ({self.info.name})")
+        return f"<h3>{title}</h3>{self.laws.to_html(escape=True, index=False)}"
+
+
+def order(suite: str | Suite, **overrides: Any) -> Order:
+    """Check what a user asked for, before anything runs.
+
+    Args:
+        suite: a shipped suite's name, a file, or a `Suite`.
+        **overrides: ``layers``, ``devices``, ``budget`` ("60s"), ``sizes`` (["n=128,256"]), ``plugins``, ``seed``,
+            ``command``.
+
+    Raises:
+        InputError: something in it cannot be read, found or satisfied.
+    """
+    registry = Registry(overrides.get("plugins") or ())
+    chosen = load_suite(suite) if isinstance(suite, str) else suite
+    plugged = [name for name in registry.names if registry.origin(name) in registry.plugins]
+    wanted = list(overrides.get("layers") or ())
+    for layer in map(registry.get, [*plugged, *wanted]):
+        chosen = chosen.adding(layer.name, _sweepable(layer))
+    chosen = chosen.only(wanted) if wanted else chosen
+    if budget := overrides.get("budget"):
+        chosen = replace(chosen, budget=parse_duration(budget))
+    chosen = chosen.with_sizes(dict(parse_axis(text) for text in overrides.get("sizes") or ()))
+    devices = overrides.get("devices") or chosen.devices
+    chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in devices)))
+    for sweep in chosen.sweeps:
+        for layer in map(registry.get, sweep.layers):
+            _check_sizes(layer, sweep.axes)
+    return Order(chosen, registry, int(overrides.get("seed") or 0), overrides.get("command") or "")
+
+
+def _sweepable(layer: Layer) -> list[str]:
+    """Axes to sweep for a layer that no suite knows: batch, length and width, and whatever its claim for time names."""
+    claimed = Formula(layer.claims.time).axes if layer.claims.time else frozenset()
+    return [axis for axis in layer.axes if axis in {"b", "n", "d"} | claimed]
+
+
+def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
+    """Refuse sizes that no combination of makes a layer; where only some fail, their rows say why."""
+    given = {axis: values for axis, values in axes.items() if not isinstance(values, str) and axis in layer.axes}
+    automatic = [axis for axis, values in axes.items() if isinstance(values, str)]
+    if automatic or not given:
+        return
+    refusals = []
+    for point in itertools.product(*given.values()):
+        try:
+            layer.sizes(dict(zip(given, point, strict=True)))
+        except LayerError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
+
+
+def make_plan(asked: Order, show: Show) -> Plan:
+    """Count, probe and decide; writes nothing.
+
+    Raises:
+        AttnbenchError: a layer cannot be counted, or no measuring process can be started.
+    """
+    show.stage("counting on fake tensors")
+    suite = asked.suite
+    laws = {name: count_laws(layer, suite.metrics, suite.dtypes[0]) for name, layer in asked.layers.items()}
+    subjects = list(_subjects(asked, laws))
+    flat = tuple(law for found in laws.values() for law in found)
+    if "time" not in suite.metrics:
+        return Plan(asked, flat, ())
+    show.stage("calibrating: short probes to find where each law can be read")
+    started = time.monotonic()
+    with Process(asked.setup) as process:
+        probed = [_probe_one(process, subject, suite.budget / len(subjects), show) for subject in subjects]
+        spent = time.monotonic() - started
+        overhead = process.overhead_seconds
+    plans = share_out(probed, max(suite.budget - spent, 0.0) / _PLANNED_ROUNDS)
+    counted = _counts(asked, [trial.trial for plan in plans for trial in plan.trials])
+    return Plan(asked, flat, tuple(plans), overhead, spent, counted)
+
+
+def _subjects(asked: Order, laws: dict[str, list[Law]]) -> Iterator[Subject]:
+    for device in asked.suite.devices:
+        for dtype in asked.suite.dtypes:
+            for sweep in asked.suite.sweeps:
+                for name in sweep.layers:
+                    layer = asked.registry.get(name)
+                    formulas = {law.metric: Formula(law.formula) for law in laws[name] if law.formula}
+                    claim = layer.claims.time
+                    yield Subject(
+                        layer,
+                        Choices(device, dtype, "forward", asked.suite.threads),
+                        {axis: values for axis, values in sweep.axes.items() if axis in layer.axes},
+                        formulas,
+                        Formula(claim) if claim else None,
+                    )
+
+
+def _probe_one(process: Process, subject: Subject, budget: float, show: Show) -> Probed:
+    limits = Limits(
+        probing_seconds=_PROBING_SHARE * budget,
+        round_seconds=2 * budget / _PLANNED_ROUNDS,  # what other subjects leave over may double a share
+        memory_bytes=_MEMORY_SHARE * available_bytes(),
+        rate=process.rate(subject.choices.device),
+    )
+    probes = answer_probes(process, probe(subject, limits), subject.layer.name, subject.choices)
+    while True:
+        try:
+            show.probing(next(probes))
+        except StopIteration as stop:
+            probed: Probed = stop.value
+            return probed
+
+
+def _counts(asked: Order, trials: Sequence[Trial]) -> dict[str, Counted]:
+    return {t.id: count_at(asked.registry.get(t.layer), t.sizes, t.choices.dtype) for t in trials}
+
+
+def start(plan: Plan, results: Path, show: Show) -> Run:
+    """Make the run folder and carry the plan out.
+
+    Raises:
+        RunError: the folder cannot be written.
+        RunInterruptedError: the user stopped; everything measured so far is in the folder.
+    """
+    info = _info(plan)
+    create(results / info.name, info)
+    return _measure(results / info.name, plan.order, show)
+
+
+def resume(folder: Path, show: Show) -> Run:
+    """Continue an interrupted run with the visits it still lacks.
+
+    Raises:
+        RunError: the folder is no run, or was made on another machine.
+        RunInterruptedError: the user stopped again.
+    """
+    stored = load_stored(folder)
+    if (here := read_host()).key != stored.info.host.key:
+        raise RunError(f"{folder} was measured on {stored.info.host.key}; this is {here.key}: start a new run here")
+    suite = from_mapping(stored.info.suite, stored.info.suite_name, str(folder / "run.json"))
+    asked = Order(suite, Registry(stored.info.plugins), stored.info.seed, stored.info.command)
+    return _measure(folder, asked, show)
+
+
+def _measure(folder: Path, asked: Order, show: Show) -> Run:
+    """Run the rounds, journal every visit, and leave tables and laws behind, also when interrupted."""
+    stored = load_stored(folder)
+    show.stage("measuring")
+    try:
+        with Journal(folder) as journal:
+            for visit in _rounds(stored, asked, show):
+                journal.append(visit)
+                stored = replace(stored, visits=(*stored.visits, visit))
+    except KeyboardInterrupt:
+        _finish(folder)
+        raise RunInterruptedError(
+            f"interrupted; everything measured is kept. To continue: attnbench run --resume {shlex.quote(str(folder))}"
+        ) from None
+    show.stage("fitting")
+    return _finish(folder)
+
+
+def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
+    info = stored.info
+    skipped = set(info.skipped)
+    planned = [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in skipped]
+    seen = list(stored.visits)
+    rounds = Rounds(
+        setup=asked.setup,
+        trials=planned,
+        budget_seconds=asked.suite.budget - info.calibration_seconds,
+        seed=info.seed,
+        done={(visit.trial, visit.round) for visit in seen},
+        spent_seconds=sum(visit.iterations * sum(visit.block_seconds) for visit in seen),
+        first_process=max((visit.process + 1 for visit in seen), default=0),
+    )
+
+    def unsettled() -> set[str]:
+        laws = fit_laws(replace(stored, visits=tuple(seen)))
+        show.laws(laws)
+        return {law.layer for law in laws if not _settled(law)}
+
+    for visit in rounds.visits(unsettled, show.visiting, time.monotonic()):
+        seen.append(visit)
+        yield visit
+
+
+def _settled(law: Law) -> bool:
+    widths = [exponent.estimate.half_width for exponent in law.exponents.values()]
+    clear = law.verdict in {Verdict.CONFIRMED, Verdict.REFUTED, Verdict.OUT_OF_REGIME}
+    return clear and all(width <= _NARROW for width in widths)
+
+
+def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
+    """Laws of time of a run, from its tables alone; `claims` (layer → formula) replaces what the layers claim."""
+    info = stored.info
+    flops = {law.layer: law for law in info.counted_laws if law.metric == "flops"}
+    questions = {}
+    for layer, scope in info.scopes.items():
+        text = (claims or {}).get(layer, info.claims.get(layer, {}).get("time"))
+        counted = flops.get(layer)
+        questions[layer] = Question(
+            claim=Formula(text) if text else None,
+            flops=Formula(counted.formula) if counted and counted.formula else None,
+            scope=scope,
+            lower_bound=counted.lower_bound if counted else False,
+        )
+    return time_laws(stored.records, stored.samples, questions) if stored.info.trials else []
+
+
+def _finish(folder: Path) -> Run:
+    """Fit, and write tables and laws beside the journal."""
+    stored = load_stored(folder)
+    laws = (*stored.info.counted_laws, *fit_laws(stored))
+    run = Run(stored.path, stored.info, stored.visits, laws)
+    run.write_derived()
+    return run
+
+
+def _info(plan: Plan) -> RunInfo:
+    asked, now = plan.order, dt.datetime.now(dt.UTC)
+    layers = asked.layers
+    trials = [planned for subject in plan.subjects for planned in subject.trials]
+    calibration = [
+        {
+            "layer": s.subject.layer.name,
+            "device": s.subject.choices.device,
+            **asdict(row),
+            "flops": _flops(s.subject, row.sizes),
+        }
+        for s in plan.subjects
+        for row in s.probed.probes
+    ]
+    return RunInfo(
+        name=f"{asked.suite.name}-{now:%Y%m%d-%H%M%S}",
+        suite=asked.suite.as_json(),
+        suite_name=asked.suite.name,
+        command=asked.command,
+        seed=asked.seed,
+        started=now.isoformat(timespec="seconds"),
+        version=__version__,
+        host=read_host(),
+        trials=tuple(planned.trial for planned in trials),
+        counted=plan.counted,
+        counted_laws=plan.counted_laws,
+        plugins=asked.registry.plugins,
+        skipped=plan.skipped,
+        claims={name: layer.claims.given for name, layer in layers.items()},
+        scopes={name: layer.scope for name, layer in layers.items()},
+        windows={s.subject.layer.name: s.why for s in plan.subjects},
+        calibration=tuple(calibration),
+        calibration_seconds=plan.probing_seconds,
+        timer_overhead_seconds=plan.overhead_seconds,
+        visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
+    )
+
+
+def _flops(subject: Subject, sizes: Sizes) -> int | None:
+    return int(subject.work(sizes)) if subject.counts_work else None
+
+
+def run(suite: str | Suite, *, results: str | Path = "results", show: Show | None = None, **overrides: Any) -> Run:
+    """Execute a suite and return its tables and laws.
+
+    Args:
+        suite: a shipped suite's name, a file, or a `Suite`.
+        results: folder in which the run folder is made.
+        show: who shows the progress; nobody by default.
+        **overrides: as for `order`: ``layers``, ``devices``, ``budget``, ``sizes``, ``plugins``, ``seed``.
+
+    Raises:
+        InputError: something that was asked for cannot be read, found or satisfied.
+    """
+    show = show or Silent()
+    return start(make_plan(order(suite, **overrides), show), Path(results), show)
+
+
+def load(path: str | Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        RunError: it is no run, or damaged.
+    """
+    stored = load_stored(Path(path))
+    return Run(stored.path, stored.info, stored.visits, stored.found_laws)
+
+
+def count(layer: str | Layer, **sizes: int) -> Counted:
+    """Exact counts of one call of a layer at `sizes`; axes left out take the layer's defaults.
+
+    Raises:
+        LayerError: the layer is unknown, or cannot be built, called or counted there.
+    """
+    found = Registry().get(layer) if isinstance(layer, str) else layer
+    return count_at(found, found.sizes(sizes))

@@ -1,0 +1,88 @@
+"""Every layer computes what its definition says, at several sizes, in float64, against `tests.reference`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from attnbench.layers.building import build_module, make_inputs
+from attnbench.layers.registry import BUILT_IN, Registry
+from attnbench.trial import slug
+from tests import reference
+
+if TYPE_CHECKING:
+    from attnbench.trial import Sizes
+
+#: Odd and even lengths, one position alone, kernels wider than the sequence, one head and several.
+SIZES: dict[str, tuple[Sizes, ...]] = {
+    "": ({"b": 1, "n": 1, "d": 4}, {"b": 3, "n": 7, "d": 6}, {"b": 2, "n": 12, "d": 5}),
+    "h": ({"b": 1, "n": 9, "d": 6, "h": 1}, {"b": 2, "n": 5, "d": 6, "h": 3}, {"b": 3, "n": 8, "d": 4, "h": 4}),
+    "k": ({"b": 2, "n": 6, "d": 3, "k": 1}, {"b": 1, "n": 11, "d": 4, "k": 5}, {"b": 2, "n": 3, "d": 2, "k": 9}),
+}
+
+# Four words, and the projections of each to query, key and value: a worked example whose numbers were published.
+WORDS = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=np.float64)
+TO_QUERY = np.array([[2, 0, 2], [2, 0, 0], [2, 1, 2]], dtype=np.float64)
+TO_KEY = np.array([[2, 2, 2], [0, 2, 1], [0, 1, 1]], dtype=np.float64)
+TO_VALUE = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0]], dtype=np.float64)
+GOLDEN_WEIGHTS = [
+    [0.236089863, 0.00738987555, 0.749130386, 0.00738987555],
+    [0.454826323, 0.0451736775, 0.454826323, 0.0451736775],
+    [0.239275049, 0.000743870015, 0.759237211, 0.000743870015],
+    [0.0899501754, 0.00281554063, 0.905653685, 0.00158059922],
+]
+GOLDEN_OUTPUT = [
+    [0.98522025, 1.74174051, 0.75652026],
+    [0.90965265, 1.40965265, 0.5],
+    [0.99851226, 1.75849334, 0.75998108],
+    [0.99560386, 1.90407309, 0.90846923],
+]
+
+CASES = [
+    pytest.param(name, sizes, id=f"{name}-{slug(sizes)}")
+    for name in BUILT_IN
+    for axis, all_sizes in SIZES.items()
+    if not axis or axis in Registry().get(name).axes
+    for sizes in all_sizes
+]
+
+
+@pytest.mark.parametrize(("name", "sizes"), CASES)
+def test_a_layer_computes_its_definition(name: str, sizes: Sizes) -> None:
+    torch.manual_seed(20)
+    layer = Registry().get(name)
+    sizes = layer.sizes(sizes)
+    module = build_module(layer, sizes, dtype="float64")
+    (x,) = make_inputs(layer, sizes, dtype="float64")
+    weights = {key: value.numpy() for key, value in module.state_dict().items()}
+    own_axes = {axis: sizes[axis] for axis in ("h", "k") if axis in sizes}
+
+    expected = np.stack([reference.ORACLES[name](sequence, weights, **own_axes) for sequence in x.numpy()])
+
+    np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_every_built_in_layer_has_an_oracle() -> None:
+    assert list(reference.ORACLES) == list(BUILT_IN)
+
+
+def test_the_attention_oracle_reproduces_the_golden_numbers() -> None:
+    queries, keys, values = WORDS @ TO_QUERY, WORDS @ TO_KEY, WORDS @ TO_VALUE
+
+    np.testing.assert_array_equal(queries @ keys.T, [[8, 2, 10, 2], [4, 0, 4, 0], [12, 2, 14, 2], [10, 4, 14, 3]])
+    np.testing.assert_allclose(reference.attention_weights(queries, keys), GOLDEN_WEIGHTS, rtol=5e-9)
+    np.testing.assert_allclose(reference.attention(queries, keys, values), GOLDEN_OUTPUT, rtol=0, atol=5e-9)
+
+
+def test_multi_head_attention_with_the_golden_projections_gives_the_golden_output() -> None:
+    layer = Registry().get("multi-head-attention")
+    module = build_module(layer, layer.sizes({"d": 3}), dtype="float64")
+    projections = np.concatenate([TO_QUERY.T, TO_KEY.T, TO_VALUE.T])
+    module.load_state_dict({"project.weight": torch.tensor(projections), "output.weight": torch.eye(3)})
+
+    output = module(torch.tensor(WORDS)[None])
+
+    np.testing.assert_allclose(output[0].detach().numpy(), GOLDEN_OUTPUT, rtol=0, atol=5e-9)

@@ -1,0 +1,139 @@
+"""Figures as inline SVG: safe, described, themed, the same every time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+from attnbench.law import Estimate, Verdict
+from attnbench.report import figures
+from attnbench.report.palette import ON_DARK, ON_LIGHT, SERIES, VARIABLES, VERDICT_COLOURS, VERDICT_NAMES, series_colour
+from attnbench.report.slices import RateMap, Subject, growth, rate_map, time_law, timed_points
+from attnbench.report.svg import printable, svg
+from attnbench.trial import Choices
+from tests.report.fake_run import HOSTILE
+
+if TYPE_CHECKING:
+    from attnbench.store import StoredRun
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def labelled(text: str = "label") -> Figure:
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    axes.plot([1, 2], [1, 2], marker="o", color=SERIES[0])
+    axes.set_title(text, parse_math=False)
+    return figure
+
+
+def texts(drawn: str) -> set[str]:
+    return {"".join(element.itertext()) for element in ET.fromstring(drawn).iter(f"{SVG}text")}
+
+
+class TestSvg:
+    def test_says_what_it_shows(self) -> None:
+        root = ET.fromstring(svg(labelled(), "A title", "What it shows."))
+        names = {element.get("id"): element.text for element in root}
+
+        assert root.get("role") == "img"
+        assert [names[key] for key in root.attrib["aria-labelledby"].split()] == ["A title", "What it shows."]
+
+    def test_is_one_element_without_prolog_metadata_style_sheet_or_date(self) -> None:
+        drawn = svg(labelled(), "title", "description")
+
+        assert drawn.startswith("<svg ")
+        assert re.findall(r"<\?|<!|metadata|<style|rdf:|font-family|xlink", drawn) == []
+        assert re.findall(r"https?://[^\"]*", drawn) == ["http://www.w3.org/2000/svg"]
+
+    def test_is_the_same_every_time(self) -> None:
+        assert svg(labelled(), "title", "text") == svg(labelled(), "title", "text")
+
+    def test_two_on_a_page_share_no_id(self) -> None:
+        ids = [set(re.findall(r'id="([^"]+)"', svg(labelled(), title, "text"))) for title in ("one", "two")]
+
+        assert ids[0]
+        assert ids[0] & ids[1] == set()
+
+    def test_what_is_referred_to_is_there(self) -> None:
+        drawn = svg(labelled(), "title", "text")
+        references = set(re.findall(r'(?:href="#|url\(#)([^")]+)', drawn))
+
+        assert references
+        assert references <= set(re.findall(r'id="([^"]+)"', drawn))
+
+    def test_hostile_text_is_text(self) -> None:
+        drawn = svg(labelled(HOSTILE), HOSTILE, HOSTILE)
+
+        assert "<script" not in drawn
+        assert HOSTILE in texts(drawn)
+
+    @pytest.mark.parametrize("text", ["$x^2$", "a_b $", "层 🙂"])
+    def test_dollars_and_letters_of_other_scripts_stay_as_they_are(self, text: str) -> None:
+        assert text in texts(svg(labelled(text), "title", "text"))
+
+    def test_known_colours_become_variables_and_no_other_colour_is_used(self, run: StoredRun) -> None:
+        subject = Subject("conv1d", Choices())
+        law = time_law(run, subject)
+        drawn = svg(figures.time_growth(growth(timed_points(run, subject, law), "n", law)), "title", "text")
+        bare = re.findall(r"(?<!, )#[0-9a-f]{6}", drawn)
+
+        assert f"var(--series-0, {SERIES[0]})" in drawn
+        assert set(bare) <= {"#000000"}  # on shapes without a stroke of their own
+
+    def test_control_characters_are_replaced(self) -> None:
+        assert printable("a\x1b[31m\x00b\nc\td") == "a·[31m·b\nc\td"
+
+
+class TestFigures:
+    def test_leave_nothing_open(self, run: StoredRun) -> None:
+        figures.forest("n", [figures.ForestRow("rnn", Estimate(1.0, 0.9, 1.1), 1.0, Verdict.CONFIRMED)])
+
+        assert pyplot.get_fignums() == []
+
+    def test_time_has_units_and_its_sizes_on_the_axes(self, run: StoredRun) -> None:
+        subject = Subject("attention-core", Choices())
+        law = time_law(run, subject)
+        seen = texts(svg(figures.time_growth(growth(timed_points(run, subject, law), "n", law)), "t", "d"))
+
+        assert {"256", "512", "1024", "2048", "sequence length n", "1 ms", "10 ms", "100 ms"} <= seen
+        assert {"d=64", "d=128", "d=256", "d=512", "claim: n²"} <= seen
+
+    def test_a_forest_names_each_layer_with_its_interval(self) -> None:
+        rows = [
+            figures.ForestRow("rnn", Estimate(1.76, 1.71, 1.81), 2.0, Verdict.REFUTED),
+            figures.ForestRow("x" * 60, Estimate(1.0, 0.9, 1.1), None, Verdict.INFERRED),
+        ]
+        seen = texts(svg(figures.forest("d", rows), "t", "d"))
+
+        assert {"rnn", "1.76 [1.71, 1.81]", "x" * 33 + "…", "exponent of hidden size d"} <= seen
+
+    def test_a_rate_map_outlines_the_window(self, run: StoredRun) -> None:
+        subject = Subject("attention-core", Choices())
+        data = rate_map(run, subject, time_law(run, subject))
+        assert data is not None
+        with_window = svg(figures.rate_map(data), "t", "d")
+        without = svg(figures.rate_map(RateMap(data.rates, data.others, {})), "t", "d")
+        outline = re.compile(rf"fill: none; stroke: ({ON_DARK}|{ON_LIGHT})")
+
+        assert len(outline.findall(with_window)) == 2
+        assert outline.findall(without) == []
+        assert {"90.0 G", "1024", "4096"} <= texts(with_window)
+
+    def test_specifications_without_an_estimate_are_compared_with_zero(self) -> None:
+        assert "left over along n" in texts(svg(figures.specification_curve("n", [0.01, -0.01], None), "t", "d"))
+
+
+class TestPalette:
+    def test_each_colour_has_one_name(self) -> None:
+        assert len(set(VARIABLES.values())) == len(VARIABLES)
+        assert set(VERDICT_COLOURS) == set(VERDICT_NAMES) == {*Verdict, None}
+
+    def test_lines_take_the_colours_from_end_to_end(self) -> None:
+        assert [series_colour(rank, 3) for rank in range(3)] == [SERIES[0], SERIES[2], SERIES[5]]
+        assert series_colour(0, 1) in SERIES
