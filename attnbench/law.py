@@ -91,7 +91,7 @@ class Law:
         trials: how many trials (or counted points) it rests on.
         verdict, reason: the judgement and one sentence that a person can check.
         specifications: the specification curve behind the intervals' systematic part.
-        lower_bound: whether operations without a formula were met, so that counts are lower bounds.
+        uncounted: operations without a formula that were met; with any, counts are lower bounds.
     """
 
     layer: str
@@ -110,7 +110,12 @@ class Law:
     window: dict[str, tuple[int, int]] = field(default_factory=dict)
     trials: int = 0
     specifications: tuple[Specification, ...] = ()
-    lower_bound: bool = False
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def lower_bound(self) -> bool:
+        """Whether counts are lower bounds."""
+        return bool(self.uncounted)
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON form; `from_json` reads it back."""
@@ -143,7 +148,7 @@ class Law:
             "verdict": str(self.verdict),
             "reason": self.reason,
             "specifications": [{"name": s.name, "exponents": s.exponents} for s in self.specifications],
-            "lower_bound": self.lower_bound,
+            "uncounted": list(self.uncounted),
         }
 
     @classmethod
@@ -159,6 +164,7 @@ class Law:
             FittedTerm(t["term"], Estimate(t["coefficient"], t["low"], t["high"]), t["share"]) for t in row["terms"]
         )
         values["window"] = {axis: (ends[0], ends[1]) for axis, ends in row["window"].items()}
+        values["uncounted"] = tuple(row["uncounted"])
         values["specifications"] = tuple(Specification(s["name"], s["exponents"]) for s in row["specifications"])
         return cls(**values)
 

@@ -12,13 +12,16 @@ import html
 import itertools
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+
 from attnbench.count.laws import count_at, count_laws
-from attnbench.errors import LayerError, RunError, RunInterruptedError
+from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, SuiteError, near_miss
 from attnbench.execute.here import Progress, Rounds, answer_probes
 from attnbench.execute.process import Process, Setup
 from attnbench.fit.time_law import Question, time_laws
@@ -31,7 +34,7 @@ from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, shar
 from attnbench.plan.subject import Limits, Subject
 from attnbench.record import Counted, Visit
 from attnbench.spec import AxisValues, Suite, from_mapping, load_suite, parse_axis
-from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored
+from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, runs_in
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import parse_duration
 from attnbench.version import __version__
@@ -116,6 +119,25 @@ class Plan:
     probing_seconds: float = 0.0
     counted: dict[str, Counted] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
+        trials = [
+            {
+                "trial": p.trial.id,
+                **p.trial.sizes,
+                "visit_seconds": p.visit_seconds,
+                "skipped": s.skipped.get(p.trial.id),
+            }
+            for s in self.subjects
+            for p in s.trials
+        ]
+        return {
+            "suite": self.order.suite.as_json(),
+            "laws": [law.as_json() for law in self.counted_laws],
+            "windows": {s.subject.layer.name: s.why for s in self.subjects},
+            "trials": trials,
+        }
+
     @property
     def skipped(self) -> dict[str, str]:
         """Trial id → why it will not be measured."""
@@ -124,6 +146,11 @@ class Plan:
 
 class Run(StoredRun):
     """A run folder with its tables, its laws and its report."""
+
+    @property
+    def budget_seconds(self) -> float:
+        """Clock that the suite allows."""
+        return parse_duration(self.info.suite["budget"])
 
     def report(self, folder: str | Path = "reports") -> Path:
         """Write the HTML report into `folder` and return its path."""
@@ -155,20 +182,45 @@ def order(suite: str | Suite, **overrides: Any) -> Order:
         chosen = chosen.adding(layer.name, _sweepable(layer))
     chosen = chosen.only(wanted) if wanted else chosen
     if budget := overrides.get("budget"):
-        chosen = replace(chosen, budget=parse_duration(budget))
-    chosen = chosen.with_sizes(dict(parse_axis(text) for text in overrides.get("sizes") or ()))
+        chosen = replace(chosen, budget=_budget(budget))
+    sizes = dict(parse_axis(text) for text in overrides.get("sizes") or ())
+    chosen = chosen.with_sizes(sizes)
+    everywhere = {axis for name in chosen.layers for axis in registry.get(name).axes}
+    if foreign := [axis for axis in sizes if axis not in everywhere]:
+        raise SuiteError(
+            f"--set {foreign[0]}: no layer of this run has such an axis; they have {', '.join(everywhere)}"
+        )
     devices = overrides.get("devices") or chosen.devices
     chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in devices)))
     for sweep in chosen.sweeps:
-        for layer in map(registry.get, sweep.layers):
+        layers = [registry.get(name) for name in sweep.layers]
+        _check_axes(layers, sweep.axes, sizes)
+        for layer in layers:
             _check_sizes(layer, sweep.axes)
     return Order(chosen, registry, int(overrides.get("seed") or 0), overrides.get("command") or "")
+
+
+def _budget(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except InputError as error:
+        raise InputError(f"--budget: {error}") from None
 
 
 def _sweepable(layer: Layer) -> list[str]:
     """Axes to sweep for a layer that no suite knows: batch, length and width, and whatever its claim for time names."""
     claimed = Formula(layer.claims.time).axes if layer.claims.time else frozenset()
     return [axis for axis in layer.axes if axis in {"b", "n", "d"} | claimed]
+
+
+def _check_axes(layers: Sequence[Layer], axes: Mapping[str, AxisValues], overridden: Collection[str]) -> None:
+    """Refuse an axis that no layer of a sweep has; an override speaks to all sweeps and may miss some of them."""
+    known = {axis for layer in layers for axis in layer.axes}
+    if foreign := [axis for axis in axes if axis not in known and axis not in overridden]:
+        names = ", ".join(layer.name for layer in layers)
+        raise SuiteError(
+            f"no layer of the sweep over {names} has an axis {foreign[0]!r}.{near_miss(foreign[0], known)}"
+        )
 
 
 def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
@@ -337,7 +389,7 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
             claim=Formula(text) if text else None,
             flops=Formula(counted.formula) if counted and counted.formula else None,
             scope=scope,
-            lower_bound=counted.lower_bound if counted else False,
+            uncounted=counted.uncounted if counted else (),
         )
     return time_laws(stored.records, stored.samples, questions) if stored.info.trials else []
 
@@ -417,6 +469,28 @@ def load(path: str | Path) -> Run:
     """
     stored = load_stored(Path(path))
     return Run(stored.path, stored.info, stored.visits, stored.found_laws)
+
+
+def run_rows(results: Path) -> list[dict[str, Any]]:
+    """One row for each run in `results`, newest first; a damaged run is a row that says so."""
+    rows = []
+    for folder in runs_in(results):
+        try:
+            run = load(folder)
+        except RunError as error:
+            rows.append({"name": folder.name, "damaged": str(error)})
+            continue
+        tally = Counter(str(law.verdict) for law in run.found_laws if law.metric == "time")
+        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in tally.items())
+        rows.append({"name": folder.name, "started": run.info.started, "verdicts": verdicts, "path": str(folder)})
+    return rows
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A table in Markdown; empty cells for missing values, and pipes kept from splitting cells."""
+    cells = frame.astype("object").where(frame.notna(), "").map(lambda value: str(value).replace("|", "\\|"))
+    lines: list[list[str]] = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *cells.to_numpy().tolist()]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def count(layer: str | Layer, **sizes: int) -> Counted:

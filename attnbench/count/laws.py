@@ -134,7 +134,7 @@ def _law(layer: Layer, metric: str, dtype: str, counter: _Counter) -> Law:
         terms=_terms(formula, found.proof) if formula and formula.is_sum_of_terms else (),
         window=found.window,
         trials=len(found.proof),
-        lower_bound=bool(missing),
+        uncounted=missing,
     )
 
 

@@ -3,8 +3,9 @@
 Everything here works on `Observations`: for each trial its sizes, its smallest time over all visits, and its smallest
 time in each round. An estimator is a function from seconds to a vector of parameters. Its interval has two parts:
 
-* noise: the estimator is applied to each round by itself; rounds are spread over time and processes, so the scatter of
-  those answers is what another run would show (Student's t over rounds);
+* noise: the estimator is applied again without each round in turn (delete-one jackknife, Student's t). A round is the
+  unit that repeats: rounds are spread over time and processes, so what they share is what another run would share. The
+  smallest time forgives a round that was disturbed, and so does its jackknife;
 * window: the estimator is applied again with the smallest, and with the largest, size of each axis left out. A law
   that holds does not move; how far it moves is the systematic part.
 
@@ -57,10 +58,14 @@ class Observations:
         """The trials where `kept` is true."""
         return Observations(self.sizes[kept].reset_index(drop=True), self.best[kept], self.by_round[kept])
 
-    def rounds(self) -> list[Observations]:
-        """Each round in which every trial was visited, by itself."""
-        complete = [column for column in self.by_round.T if np.isfinite(column).all()]
-        return [Observations(self.sizes, column, column[:, None]) for column in complete]
+    def without_each_round(self) -> list[Observations]:
+        """The same trials, their smallest times taken without one round; a trial's only round is never left out."""
+        parts = []
+        for left_out in range(self.by_round.shape[1]):
+            others = np.delete(self.by_round, left_out, axis=1)
+            if others.shape[1] and np.isfinite(others).any(axis=1).all():
+                parts.append(Observations(self.sizes, np.nanmin(others, axis=1), others))
+        return parts
 
     def windows(self) -> list[tuple[str, Observations]]:
         """The smallest and the largest size of each axis left out in turn, where two sizes remain."""
@@ -91,14 +96,15 @@ def observe(records: pd.DataFrame, samples: pd.DataFrame, axes: tuple[str, ...])
 
 
 def fit_with_intervals(estimator: Estimator, observed: Observations, level: float = 0.9) -> Fitted | None:
-    """Parameters of all observations together, with intervals; None with fewer than two complete rounds."""
-    rounds = observed.rounds()
-    if len(rounds) < 2:
+    """Parameters of all observations together, with intervals; None with fewer than two rounds of each trial."""
+    parts = observed.without_each_round()
+    if len(parts) < 2:
         return None
     whole = estimator(observed)
-    each = np.array([estimator(one) for one in rounds])
-    quantile = float(stats.t.ppf((1 + level) / 2, len(rounds) - 1))
-    noise = quantile * each.std(axis=0, ddof=1) / np.sqrt(len(rounds))
+    each = np.array([estimator(part) for part in parts])
+    count = len(parts)
+    deviation = np.sqrt((count - 1) / count * np.square(each - each.mean(axis=0)).sum(axis=0))
+    noise = float(stats.t.ppf((1 + level) / 2, count - 1)) * deviation
     curve = tuple((name, estimator(part)) for name, part in observed.windows())
     moved = [np.abs(values - whole) for _, values in curve]
     systematic = np.max(moved, axis=0) if moved else np.zeros_like(whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares, nnls
@@ -45,6 +46,6 @@ def tilt(monomials: Sequence[Monomial]) -> Callable[[Observations], Array]:
 
 def design_matrix(monomials: Sequence[Monomial], observed: Observations) -> Array:
     """Value of each monomial (column) at each trial (row); axes that were not swept count as 1."""
-    rows = observed.sizes.to_dict("records")
+    rows: list[Any] = observed.sizes.to_dict("records")
     fixed = {axis: 1 for monomial in monomials for axis in monomial.axes}
-    return np.array([[monomial.evaluate(fixed | row) for monomial in monomials] for row in rows], dtype=float)
+    return np.array([[monomial.evaluate({**fixed, **row}) for monomial in monomials] for row in rows], np.float64)

@@ -29,13 +29,13 @@ class Question:
         claim: the claimed formula for time, or None.
         flops: the counted formula, or None where there is none.
         scope: the layer's scope.
-        lower_bound: whether the count missed operations.
+        uncounted: operations that the count has no formula for.
     """
 
     claim: Formula | None
     flops: Formula | None
     scope: str = "layer"
-    lower_bound: bool = False
+    uncounted: tuple[str, ...] = ()
 
     @property
     def monomials(self) -> tuple[Monomial, ...]:
@@ -50,7 +50,7 @@ def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[s
     """One law for each group of trials, in the order of the records."""
     laws = []
     for key, group in records.groupby(GROUP, sort=False):
-        layer, device, dtype, mode, threads = key
+        layer, device, dtype, mode, threads = map(str, key)
         law = time_law(group, samples, questions[layer])
         laws.append(replace(law, layer=layer, device=device, dtype=dtype, mode=mode, threads=int(threads)))
     return laws
@@ -68,7 +68,7 @@ def time_law(records: pd.DataFrame, samples: pd.DataFrame, question: Question, a
         claim=question.claim.text if question.claim else None,
         scope=question.scope,
         trials=len(measured),
-        lower_bound=question.lower_bound,
+        uncounted=question.uncounted,
     )
     if not axes or len(measured) < len(axes) + 2:
         return empty
@@ -100,7 +100,7 @@ def _law_of_exponents(
 ) -> Law:
     fitted = fit_with_intervals(power_law, observed)
     if fitted is None:
-        return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two complete rounds were measured")
+        return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two rounds were measured")
     monomial = claimed[0] if claimed else None
     exponents = _exponents(fitted, observed.axes, monomial)
     shape = Monomial.of({}) if monomial is None else monomial
@@ -123,7 +123,7 @@ def _law_of_exponents(
 def _law_of_terms(law: Law, observed: Observations, monomials: tuple[Monomial, ...]) -> Law:
     bent = fit_with_intervals(tilt(monomials), observed)
     if bent is None:
-        return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two complete rounds were measured")
+        return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two rounds were measured")
     terms = _terms(monomials, observed)
     tilts = {a: Exponent(e, claimed=0.0) for a, e in zip(observed.axes, bent.estimates, strict=True)}
     law = replace(

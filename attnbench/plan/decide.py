@@ -19,6 +19,8 @@ from attnbench.trial import Sizes, Trial, ordered
 
 #: A batch is large enough when the rate is this close to the best one.
 _SATURATED = 0.9
+#: A visit of this many times its least length learns nothing more that another round would not teach better.
+_ENOUGH = 10
 #: Seconds of a call with the largest batch, where batches are compared.
 _LADDER_SECONDS = 0.1
 
@@ -116,7 +118,7 @@ def _plan(probed: Probed, window: Window | None, spare: float) -> SubjectPlan:
         if reason := subject.unfit(trial.sizes, limits.memory_bytes):
             skipped[trial.id] = reason
         needed = CALLS_PER_VISIT * expected_seconds(subject, trial.sizes, probed.probes, limits)
-        trials.append(PlannedTrial(trial, needed + spare))
+        trials.append(PlannedTrial(trial, min(needed + spare, _ENOUGH * needed)))
     return SubjectPlan(probed, window, tuple(trials), skipped)
 
 

@@ -96,12 +96,12 @@ class Window:
     def design(self) -> list[Sizes]:
         """Sizes to measure.
 
-        Up to two swept axes: the full grid. More: corners, centre and face centres, where every exponent keeps three
-        levels and the fit keeps degrees of freedom to disagree.
+        Up to three swept axes: the full grid, of which any part without one size is a full grid again. More: corners,
+        centre and face centres.
         """
         grid = [dict(zip(self.sizes, point, strict=True)) for point in itertools.product(*self.sizes.values())]
         swept = [axis for axis, values in self.sizes.items() if len(values) > 1]
-        if len(swept) <= 2:
+        if len(swept) <= 3:
             return grid
         return [sizes for sizes in grid if self._is_corner_or_axial(sizes, swept)]
 

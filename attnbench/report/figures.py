@@ -50,6 +50,7 @@ MARGIN = 0.1
 _WIDTH = 4.75
 _SMALL, _TEXT = 10.0, 11.5
 _LONGEST_LABEL = 34
+_COLOURS = sns.color_palette("mako", as_cmap=True)
 _STYLE = {
     "axes.edgecolor": HAIR,
     "axes.facecolor": "none",
@@ -136,10 +137,9 @@ def forest(axis: str, rows: Sequence[ForestRow]) -> Figure:
 def rate_map(data: RateMap) -> Figure:
     """Achieved rate over sequence length and hidden size, the window of the law outlined."""
     with _panel(0.95 + 0.42 * len(data.rates)) as (figure, axes):
-        colours = sns.color_palette("mako", as_cmap=True)
         table = data.rates
         gaps: dict[str, Any] = {"linewidths": 0.8, "linecolor": PAPER}
-        sns.heatmap(table, ax=axes, cmap=colours, cbar=False, vmin=0, vmax=_highest(table) * 1.05, **gaps)
+        sns.heatmap(table, ax=axes, cmap=_COLOURS, cbar=False, vmin=0, vmax=_full_scale(table), **gaps)
         _write_rates(axes, table)
         _outline_window(axes, data)
         axes.set(xlabel=words.axis_phrase("n"), ylabel="")
@@ -270,13 +270,15 @@ def _label_term(axes: Axes, names: tuple[str, str], term: pd.DataFrame, total: F
 
 
 def _draw_points(axes: Axes, data: Growth) -> None:
+    """Filled inside the window of the law, hollow beyond it."""
     count = int(data.points[RANK].max()) + 1
-    for row in data.points.to_dict("records"):
-        colour = series_colour(int(row[RANK]), count)
-        x, face = row[data.axis], colour if row[INSIDE] else PAPER
-        axes.vlines(x, row["seconds_low"], row["seconds_high"], color=colour, linewidth=1.1, alpha=0.6, zorder=2)
-        edge = PAPER if row[INSIDE] else colour
-        axes.scatter([x], [row["seconds"]], s=30, color=face, edgecolor=edge, linewidth=0.8, zorder=3)
+    for rank, line in data.points.groupby(RANK):
+        colour = series_colour(int(str(rank)), count)
+        x, low, high = line[data.axis], line["seconds_low"], line["seconds_high"]
+        axes.vlines(x, low, high, color=colour, linewidth=1.1, alpha=0.6, zorder=2)
+        for part, face, edge in ((line[line[INSIDE]], colour, PAPER), (line[~line[INSIDE]], PAPER, colour)):
+            style: dict[str, Any] = {"s": 30, "color": face, "edgecolor": edge, "linewidth": 0.8, "zorder": 3}
+            axes.scatter(part[data.axis], part["seconds"], **style)
 
 
 def _draw_claimed_slope(axes: Axes, data: Growth) -> None:
@@ -368,20 +370,28 @@ def _forest_limits(rows: Sequence[ForestRow]) -> tuple[float, float]:
     return min(lows) - pad, max(highs) + pad
 
 
-def _highest(table: pd.DataFrame) -> float:
-    return float(np.nanmax(table.to_numpy(dtype=np.float64)))
+def _full_scale(table: pd.DataFrame) -> float:
+    """The rate of the brightest colour, a little above the highest rate: the very end of the scale is glaring."""
+    return 1.05 * float(np.nanmax(table.to_numpy(dtype=np.float64)))
 
 
 def _write_rates(axes: Axes, table: pd.DataFrame) -> None:
-    """The rate in each cell, without the unit that the caption gives, dark on light and light on dark."""
+    """The rate in each cell, without the unit that the caption gives."""
     if table.shape[1] > 8:
         return
-    highest = _highest(table)
+    full = _full_scale(table)
     for (row, column), rate in np.ndenumerate(table.to_numpy(dtype=np.float64)):
         if math.isfinite(rate):
             text = units.flops_per_second(float(rate)).removesuffix("FLOP/s").rstrip()
-            colour = ON_LIGHT if rate > 0.62 * highest else ON_DARK
+            colour = readable_on(_COLOURS(rate / full))
             axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=_SMALL - 1, color=colour)
+
+
+def readable_on(cell: tuple[float, float, float, float]) -> str:
+    """Black or white, whichever has the higher contrast (WCAG 2) on the colour `cell`."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in cell[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return ON_LIGHT if (luminance + 0.05) ** 2 > 0.05 * 1.05 else ON_DARK
 
 
 def _outline_window(axes: Axes, data: RateMap) -> None:

@@ -14,10 +14,10 @@ HAIR = "#d9d7d0"
 PAPER = "#fbfaf7"
 BAND = "#e6e3da"
 #: On the cells of a map, whose colours are the same in both schemes.
-ON_DARK, ON_LIGHT = "#ffffff", "#101418"
+ON_DARK, ON_LIGHT = "#ffffff", "#000000"
 
 #: Sizes from small to large, one hue family after viridis: dark is large on light paper, bright is large on dark paper.
-SERIES = ("#3a9a86", "#2588a0", "#2a71ad", "#3c57a6", "#4b3c92", "#45206c")
+SERIES = ("#237f6d", "#1d7a8f", "#2a71ad", "#3c57a6", "#4b3c92", "#45206c")
 
 VERDICT_NAMES: dict[Verdict | None, str] = {
     Verdict.CONFIRMED: "confirmed",

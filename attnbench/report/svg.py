@@ -46,7 +46,7 @@ def svg(figure: Figure, title: str, description: str) -> str:
     """
     root = ET.fromstring(_written(figure, salt=title))  # noqa: S314 - our own text, written one call before
     _strip(root)
-    prefix = "f" + sha256(f"{title}\0{description}".encode()).hexdigest()[:10]
+    prefix = "p" + sha256(f"{title}\0{description}".encode()).hexdigest()[:10]
     _rename_ids(root, prefix)
     for element in root.iter():
         _restyle(element)

@@ -49,7 +49,7 @@ METRIC_WORDS = {
     "time": "time",
     "memory": "memory",
 }
-_WORD = re.compile(r"([a-z]+)[ ,]")
+_WORD = re.compile(r"([a-z]+)(?=[ ,.:;]|$)")
 _ZEROS = re.compile(r"(\.\d*?)0+(?=\D|$)")
 
 

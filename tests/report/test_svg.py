@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from matplotlib import pyplot
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from attnbench.law import Estimate, Verdict
@@ -32,13 +32,17 @@ def labelled(text: str = "label") -> Figure:
     return figure
 
 
+def parse(drawn: str) -> ET.Element:
+    return ET.fromstring(drawn)  # noqa: S314 - drawn a moment ago
+
+
 def texts(drawn: str) -> set[str]:
-    return {"".join(element.itertext()) for element in ET.fromstring(drawn).iter(f"{SVG}text")}
+    return {"".join(element.itertext()) for element in parse(drawn).iter(f"{SVG}text")}
 
 
 class TestSvg:
     def test_says_what_it_shows(self) -> None:
-        root = ET.fromstring(svg(labelled(), "A title", "What it shows."))
+        root = parse(svg(labelled(), "A title", "What it shows."))
         names = {element.get("id"): element.text for element in root}
 
         assert root.get("role") == "img"
@@ -94,7 +98,7 @@ class TestFigures:
     def test_leave_nothing_open(self, run: StoredRun) -> None:
         figures.forest("n", [figures.ForestRow("rnn", Estimate(1.0, 0.9, 1.1), 1.0, Verdict.CONFIRMED)])
 
-        assert pyplot.get_fignums() == []
+        assert plt.get_fignums() == []
 
     def test_time_has_units_and_its_sizes_on_the_axes(self, run: StoredRun) -> None:
         subject = Subject("attention-core", Choices())
@@ -124,6 +128,15 @@ class TestFigures:
         assert len(outline.findall(with_window)) == 2
         assert outline.findall(without) == []
         assert {"90.0 G", "1024", "4096"} <= texts(with_window)
+
+    @pytest.mark.parametrize(
+        ("cell", "text"),
+        [((0.0, 0.0, 0.0, 1.0), ON_DARK), ((1.0, 1.0, 1.0, 1.0), ON_LIGHT), ((0.5, 0.5, 0.5, 1.0), ON_LIGHT)],
+    )
+    def test_rates_are_written_in_the_colour_that_stands_out(
+        self, cell: tuple[float, float, float, float], text: str
+    ) -> None:
+        assert figures.readable_on(cell) == text
 
     def test_specifications_without_an_estimate_are_compared_with_zero(self) -> None:
         assert "left over along n" in texts(svg(figures.specification_curve("n", [0.01, -0.01], None), "t", "d"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from attnbench.law import Estimate, Verdict
@@ -54,7 +56,8 @@ def test_an_interval_is_written_low_to_high() -> None:
         ("n, d are wide", "n, d are wide."),
         ("a lower bound: no formula", "A lower bound: no formula."),
         ("done.", "Done."),
-        ("exact", "exact."),
+        ("exact", "Exact."),
+        ("k", "k."),
         ("", ""),
     ],
 )
@@ -98,8 +101,6 @@ def test_conditions_threads_and_windows_are_phrases() -> None:
 
 
 def test_a_suite_is_listed_as_toml_that_reads_back() -> None:
-    import tomllib
-
     suite = {
         "title": HOSTILE,
         "tab": "\t\n\x7f\x1b",
