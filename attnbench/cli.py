@@ -36,7 +36,7 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             failure = RunInterruptedError("interrupted before the first measurement; nothing was written")
         click.echo(f"Error: {' '.join(str(failure).split())}", err=True)
-        ctx.exit(failure.exit_code)
+        return ctx.exit(failure.exit_code)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import html
 import itertools
@@ -153,10 +154,17 @@ class Run(StoredRun):
         return parse_duration(self.info.suite["budget"])
 
     def report(self, folder: str | Path = "reports") -> Path:
-        """Write the HTML report into `folder` and return its path."""
-        from attnbench.report.page import write_report  # drawing takes a second to import
+        """Write the HTML report into `folder`, bring the index beside it up to date, and return the report's path.
 
-        return write_report(self, Path(folder))
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        from attnbench.report.page import file_name, write_index, write_report  # drawing takes a second to import
+
+        page = write_report(self, Path(folder))
+        reported = (run for run in _readable_runs(self.path.parent) if (page.parent / file_name(run)).exists())
+        write_index(page.parent, reported)
+        return page
 
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.info.suite.get('title', self.info.suite_name)} ({self.info.name})")
@@ -469,6 +477,13 @@ def load(path: str | Path) -> Run:
     """
     stored = load_stored(Path(path))
     return Run(stored.path, stored.info, stored.visits, stored.found_laws)
+
+
+def _readable_runs(results: Path) -> Iterator[StoredRun]:
+    """The runs beside one that was just read; one that is damaged costs its own line in the index only."""
+    for folder in runs_in(results):
+        with contextlib.suppress(RunError):
+            yield load_stored(folder)
 
 
 def run_rows(results: Path) -> list[dict[str, Any]]:

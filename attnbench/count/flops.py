@@ -94,8 +94,8 @@ def _convolution(args: Sequence[Any], kwargs: dict[str, Any], output: Tensor) ->
     """Each output number sees in/groups × kernel weights, padding taps included, as executed."""
     values, weight = args[0], args[1]
     transposed = args[6] if len(args) > 6 else kwargs.get("transposed", False)
-    taps = int(weight.numel() // weight.shape[0])
-    return 2 * (values if transposed else output).numel() * taps
+    numbers = int((values if transposed else output).numel())
+    return 2 * numbers * int(weight.numel() // weight.shape[0])
 
 
 def _attention(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:

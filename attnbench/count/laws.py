@@ -157,5 +157,5 @@ def _judge(claim: str | None, found: Recovered, missing: tuple[str, ...]) -> tup
     if claim is None:
         return Verdict.INFERRED, found.reason
     if all(Formula(claim).evaluate(sizes) == found.formula.evaluate(sizes) for sizes in found.proof):
-        return Verdict.CONFIRMED, f"the count is {found.formula}; it {found.reason}"
-    return Verdict.REFUTED, f"the claim is {claim}, the count is {found.formula}; it {found.reason}"
+        return Verdict.CONFIRMED, found.reason
+    return Verdict.REFUTED, f"the claim is {claim}, but the count is {found.formula}, {found.reason}"

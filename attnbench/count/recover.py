@@ -203,6 +203,5 @@ def _exceeds(upper: dict[Monomial, Fraction], lower: dict[Monomial, Fraction]) -
 def _proof_sentence(points: Sequence[Sizes], held_out: Sequence[Sizes]) -> str:
     longest = max(sizes["n"] for sizes in held_out)
     return (
-        f"reproduces {len(points)} counted sizes and {len(held_out)} held-out ones, "
-        f"odd and prime among them, up to n = {longest}, with zero residual"
+        f"exact at {len(points)} sizes and {len(held_out)} held-out ones, odd and prime among them, n up to {longest}"
     )

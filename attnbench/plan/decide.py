@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
 from attnbench.plan.window import (
@@ -19,6 +21,10 @@ from attnbench.trial import Sizes, Trial, ordered
 
 #: A batch is large enough when the rate is this close to the best one.
 _SATURATED = 0.9
+#: A probe is repeated when its rate lies below this part of its neighbours' median, at most so many times.
+_DIP, _SECOND_LOOKS = 0.93, 3
+#: Steps of the lattice are a factor of two, and at most 1.8 for kernel widths; this separates one step from two.
+_ONE_STEP = 1.5
 #: A visit of this many times its least length learns nothing more that another round would not teach better.
 _ENOUGH = 10
 #: Seconds of a call with the largest batch, where batches are compared.
@@ -125,13 +131,46 @@ def _plan(probed: Probed, window: Window | None, spare: float) -> SubjectPlan:
 def _probe_lattice(
     subject: Subject, limits: Limits, batch: int, seen: list[Probe]
 ) -> Generator[Sizes, float | None, None]:
+    """Probe what the clock allows, then look again at sizes that were slower than their neighbours."""
     ladder, spent = len(seen), 0.0
     for sizes in affordable(subject, limits, lattice(subject, limits, batch)):
-        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen[ladder:], limits)
-        if spent + expected <= limits.probing_seconds:
+        if spent + _probe_cost(subject, sizes, seen[ladder:], limits) <= limits.probing_seconds:
             seconds = yield sizes
             seen.append(Probe(sizes, seconds))
             spent += CALLS_PER_PROBE * (seconds or 0.0) + subject.building_seconds(sizes)
+    for _ in range(_SECOND_LOOKS):
+        for index in outpaced(subject, seen[ladder:]):
+            probe = seen[ladder + index]
+            cost = _probe_cost(subject, probe.sizes, [probe], limits)
+            if probe.seconds and spent + cost <= limits.probing_seconds:
+                again = yield probe.sizes
+                seen[ladder + index] = Probe(probe.sizes, min(probe.seconds, again or probe.seconds))
+                spent += cost
+
+
+def outpaced(subject: Subject, probes: Sequence[Probe]) -> list[int]:
+    """Positions of probes whose rate lies well below that of the sizes around them.
+
+    One short look can meet a moment in which the machine did something else; the rate then dips at one point. A rate
+    that really falls, falls together with its neighbours or is seen again.
+    """
+    rates = {i: subject.work(p.sizes) / p.seconds for i, p in enumerate(probes) if p.seconds}
+    found = []
+    for i, rate in rates.items():
+        around = [rates[j] for j in rates if j != i and _adjacent(probes[i].sizes, probes[j].sizes)]
+        if around and rate < _DIP * median(around):
+            found.append(i)
+    return found
+
+
+def _adjacent(one: Sizes, other: Sizes) -> bool:
+    """Whether two sizes lie at most one step apart along each axis of the lattice."""
+    steps = [abs(math.log2(one[axis] / other[axis])) for axis in one]
+    return max(steps) < _ONE_STEP
+
+
+def _probe_cost(subject: Subject, sizes: Sizes, probes: Sequence[Probe], limits: Limits) -> float:
+    return CALLS_PER_PROBE * expected_seconds(subject, sizes, probes, limits) + subject.building_seconds(sizes)
 
 
 def _batch(subject: Subject, limits: Limits, seen: list[Probe]) -> Generator[Sizes, float | None, tuple[int, ...]]:

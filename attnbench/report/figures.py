@@ -57,6 +57,8 @@ _STYLE = {
     "axes.labelcolor": SOFT,
     "axes.labelsize": _TEXT,
     "axes.linewidth": 0.9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
     "axes.titlecolor": SOFT,
     "axes.titlelocation": "left",
     "axes.titlepad": 8.0,
@@ -196,9 +198,7 @@ def _panel(height: float) -> Iterator[tuple[Figure, Axes]]:
     settings: Any = {**sns.axes_style("ticks"), **_STYLE, **SETTINGS}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(_WIDTH, height), dpi=72, layout="constrained")
-        axes = figure.subplots()
-        yield figure, axes
-        sns.despine(ax=axes)
+        yield figure, figure.subplots()
 
 
 def _hued(plot: Callable[..., object], frame: pd.DataFrame, xy: tuple[str, str], axes: Axes, **style: object) -> None:
@@ -316,8 +316,9 @@ def _label_lines(axes: Axes, data: Growth) -> None:
     last = math.inf
     for rank, row in ends.iterrows():
         height = math.log(row["seconds"])
-        beyond = data.points[data.points[data.axis] > row[data.axis]]["seconds"].map(math.log)
-        if row[LINE] and last - height >= room and not (beyond - height).abs().lt(room).any():
+        # A line that ends early has others passing by on its right, unless it is the highest.
+        clear = last == math.inf or row[data.axis] == ends[data.axis].max()
+        if row[LINE] and clear and last - height >= room:
             colour = series_colour(int(str(rank)), len(ends))
             _label_line(axes, (row[data.axis], row["seconds"]), str(row[LINE]), colour)
             last = height

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attnbench.report.context import PageContext
     from attnbench.store import StoredRun
 
-__all__ = ["build_context", "render", "write_index", "write_report"]
+__all__ = ["build_context", "file_name", "render", "write_index", "write_report"]
 
 _HERE = Path(__file__).parent
 

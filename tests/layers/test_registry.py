@@ -231,6 +231,15 @@ def test_a_broken_plugin_is_one_sentence_with_its_line(tmp_path: Path, text: str
     assert str(caught.value) == f"plugin {path}{message}"
 
 
+def test_a_broken_plugin_leaves_no_half_of_itself_behind(tmp_path: Path) -> None:
+    before = set(sys.modules)
+
+    with pytest.raises(PluginError):
+        Registry([str(write(tmp_path / "broken.py", "1 / 0\n"))])
+
+    assert set(sys.modules) == before
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
