@@ -266,7 +266,8 @@ def export(run: str, form: str, table: str, results: str) -> None:
 
 def _rows(kind: str, registry: Registry, results: Path) -> list[dict[str, Any]]:
     if kind == "layers":
-        return [{"name": n, "summary": registry.summary(n), "origin": registry.origin(n)} for n in registry.names]
+        rows = [{"name": n, "summary": registry.summary(n), "origin": registry.origin(n)} for n in registry.names]
+        return rows + [{"name": origin, "broken": message} for origin, message in registry.broken.items()]
     if kind == "suites":
         from attnbench.spec import load_suite, shipped
 

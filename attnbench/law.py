@@ -10,6 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 
+#: Half the width of the band around a claimed exponent that counts as equal.
+MARGIN = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A value and the interval that holds the truth with probability `level`.

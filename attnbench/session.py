@@ -184,9 +184,8 @@ def order(suite: str | Suite, **overrides: Any) -> Order:
     """
     registry = Registry(overrides.get("plugins") or ())
     chosen = load_suite(suite) if isinstance(suite, str) else suite
-    plugged = [name for name in registry.names if registry.origin(name) in registry.plugins]
     wanted = list(overrides.get("layers") or ())
-    for layer in map(registry.get, [*plugged, *wanted]):
+    for layer in map(registry.get, [*registry.handed_over, *wanted]):
         chosen = chosen.adding(layer.name, _sweepable(layer))
     chosen = chosen.only(wanted) if wanted else chosen
     if budget := overrides.get("budget"):

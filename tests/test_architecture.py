@@ -17,6 +17,7 @@ PACKAGE = Path(attnbench.__file__).parent
 
 #: A room may import the rooms before it and nothing after it.
 ROOMS = (
+    "version",
     "errors",
     "units",
     "formula",
@@ -34,6 +35,7 @@ ROOMS = (
     "fit",
     "report",
     "session",
+    "terminal",
     "cli",
 )
 #: The ways in: the public door and ``python -m attnbench``. Nothing inside imports them; they may import any room.

@@ -45,7 +45,7 @@ def test_no_more_than_the_last_digit_is_lost(value: float, digits: int) -> None:
         (0.00123, "1.23 ms"),
         (4.5e-7, "450 ns"),
         (2e-6, "2.00 µs"),
-        (1e-12, "0.00100 ns"),
+        (1e-12, "1.00 ps"),
         (0.9996, "1.00 s"),
         (0.9994, "999 ms"),
         (61.04, "61.0 s"),

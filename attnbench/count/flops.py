@@ -27,9 +27,9 @@ aten = torch.ops.aten
 
 def flops_of(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> int | None:
     """Work of one call, given its arguments and what it returned; None when nobody has a formula."""
-    packet = operation.overloadpacket
-    if packet in _FORMULAS:
-        return _FORMULAS[packet](args, kwargs, output)
+    formula, packet = _own_formula(operation), _out_of_place(operation).overloadpacket
+    if formula is not None:
+        return formula(args, kwargs, output)
     if packet in flop_registry:
         return int(flop_registry[packet](*args, **kwargs, out_val=output))
     return 0 if is_free(operation) else None
@@ -37,18 +37,34 @@ def flops_of(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], 
 
 def has_formula(operation: Operation) -> bool:
     """Whether `flops_of` knows this operation."""
-    packet = operation.overloadpacket
-    return packet in _FORMULAS or packet in flop_registry or is_free(operation)
+    in_stock = _out_of_place(operation).overloadpacket in flop_registry
+    return _own_formula(operation) is not None or in_stock or is_free(operation)
+
+
+def _own_formula(operation: Operation) -> FlopFormula | None:
+    """By overload where the arguments of a name's overloads differ, else by name."""
+    return _FORMULAS.get(operation) or _FORMULAS.get(_out_of_place(operation).overloadpacket)
 
 
 def is_free(operation: Operation) -> bool:
-    """Whether an operation is known to be element-wise, a reduction, a view, a copy or an allocation."""
-    return (
-        torch.Tag.pointwise in operation.tags
-        or _is_view(operation)
-        or operation.overloadpacket.__name__.rstrip("_") in _REVIEWED
-        or operation.namespace == "prim"
-    )
+    """Whether an operation is known to be element-wise, a reduction, a view, a copy or an allocation.
+
+    Only torch's own operations are known by their names: a stranger's ``their_library::norm`` may be anything.
+    """
+    if torch.Tag.pointwise in _out_of_place(operation).tags or operation.namespace == "prim":
+        return True
+    reviewed = operation.overloadpacket.__name__.rstrip("_") in _REVIEWED
+    return operation.namespace == "aten" and (reviewed or _is_view(operation))
+
+
+def _out_of_place(operation: Operation) -> Operation:
+    """The operation that an in-place one stands for, such as ``addmm`` for ``addmm_``; others stand for themselves."""
+    name = operation.overloadpacket.__name__
+    if operation.namespace != "aten" or not name.endswith("_") or name.endswith("__"):
+        return operation
+    twin = getattr(aten, name[:-1], None)
+    found: Operation = getattr(twin, operation._overloadname, operation)
+    return found
 
 
 def _is_view(operation: Operation) -> bool:
@@ -65,13 +81,13 @@ _REVIEWED = frozenset(
     _native_batch_norm_legit rms_norm _fused_rms_norm
     clone copy _to_copy contiguous cat stack constant_pad_nd pad reflection_pad1d replication_pad1d roll flip repeat
     repeat_interleave index index_select index_put index_add gather scatter scatter_add select_scatter slice_scatter
-    masked_select masked_scatter embedding where tril triu one_hot
+    masked_select masked_scatter masked_fill embedding where tril triu one_hot
     split_with_sizes_copy split_copy unbind_copy unsafe_split unsafe_split_with_sizes unsafe_chunk _unsafe_view
     empty empty_like empty_strided empty_permuted new_empty new_empty_strided new_zeros new_ones new_full zeros
     zeros_like ones ones_like full full_like fill zero scalar_tensor arange linspace eye rand rand_like randn randn_like
     randint randperm bernoulli native_dropout normal uniform lift_fresh lift_fresh_copy resize set_ is_same_size
     _local_scalar_dense nonzero unfold avg_pool1d max_pool1d avg_pool2d max_pool2d_with_indices
-    adaptive_avg_pool1d _adaptive_avg_pool2d transpose_ t_ unsqueeze_ squeeze_ transpose t unsqueeze squeeze
+    adaptive_avg_pool1d _adaptive_avg_pool2d transpose t unsqueeze squeeze as_strided detach swapaxes swapdims
     """.split()
 )
 
@@ -98,6 +114,14 @@ def _convolution(args: Sequence[Any], kwargs: dict[str, Any], output: Tensor) ->
     return 2 * numbers * int(weight.numel() // weight.shape[0])
 
 
+def _convolution_backward(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
+    """The forward's work for each gradient asked for, of the input and of the weight; the bias costs a sum."""
+    output_gradient, values, weight = args[:3]
+    transposed, wanted = args[7], args[10]
+    forward = _convolution((values, weight), {"transposed": transposed}, output_gradient)
+    return forward * sum(map(bool, wanted[:2]))
+
+
 def _attention(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
     """Scores and weighted sum of ``(b, h, n, d_h)`` queries against all keys; masking saves nothing here."""
     query, key, value = args[:3]
@@ -117,8 +141,8 @@ def _encoder_fast_path(args: Sequence[Any], kwargs: dict[str, Any], output: Any)
     """``_transformer_encoder_layer_fwd(src, embed_dim, …)``: multi-head attention and two dense layers."""
     source, width = args[0], int(args[1])
     rows = source.shape[0] * source.shape[1]
-    dense = [a for a in args[2:] if isinstance(a, Tensor) and a.ndim == 2 and tuple(a.shape) != tuple(source.shape)]
-    return int(2 * rows * sum(weight.numel() for weight in dense) + 4 * rows * source.shape[1] * width)
+    projections_and_dense = (args[3], args[5], args[14], args[16])  # a mask further on is a matrix too
+    return int(2 * rows * _weights(projections_and_dense) + 4 * rows * source.shape[1] * width)
 
 
 def _weights(parameters: Iterable[Tensor]) -> int:
@@ -156,11 +180,12 @@ _FORMULAS: dict[Any, FlopFormula] = {
     aten.addmv: lambda args, kwargs, output: 2 * int(args[1].numel()),
     aten.convolution: _convolution,
     aten._convolution: _convolution,
+    aten.convolution_backward: _convolution_backward,
     aten.mkldnn_rnn_layer: _onednn_recurrence,
-    aten.rnn_tanh: _recurrence,
-    aten.rnn_relu: _recurrence,
-    aten.gru: _recurrence,
-    aten.lstm: _recurrence,
+    aten.rnn_tanh.input: _recurrence,
+    aten.rnn_relu.input: _recurrence,
+    aten.gru.input: _recurrence,
+    aten.lstm.input: _recurrence,
     aten._native_multi_head_attention: _multi_head_fast_path,
     aten._transformer_encoder_layer_fwd: _encoder_fast_path,
     aten._scaled_dot_product_flash_attention: _attention,

@@ -62,12 +62,17 @@ class _Counter:
     def recover(self, metric: str) -> Recovered:
         """The formula over all axes or, where a single head or sequence takes another path, over fewer."""
         opened = metric == "peak_bytes"
-        attempts = [self._attempt(metric, self._domain(only, opened=opened)) for only in self._restrictions(opened)]
-        return next((found for found in attempts if found.formula), attempts[0])
+        first, *others = self._restrictions(opened)
+        found = self._attempt(metric, self._domain(first, opened=opened))
+        if found.formula:
+            return found
+        attempts = (self._attempt(metric, self._domain(only, opened=opened)) for only in others)
+        return next((narrower for narrower in attempts if narrower.formula), found)
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        traces = (found for found in self._traces.values() if isinstance(found, Trace))
+        """Operations without a formula in the traces that work is counted in."""
+        traces = (t for (opened, _), t in self._traces.items() if isinstance(t, Trace) and not opened)
         return tuple(dict.fromkeys(name for found in traces for name in found.uncounted))
 
     def _attempt(self, metric: str, domain: Domain) -> Recovered:
@@ -95,8 +100,9 @@ class _Counter:
         short = next(iter(small.held_out()), None)
         if short is None:
             raise self._refusal()
-        long = self._try({**short, "n": 2 * short["n"] + 1}, opened=opened)
-        steady = isinstance(long, Trace) and len(long.kernels) == len(self.trace(short, opened=opened).kernels)
+        longer = (self._try({**short, "n": n}, opened=opened) for n in (2 * short["n"] + 1, 2 * short["n"]))
+        long = next((found for found in longer if isinstance(found, Trace)), None)
+        steady = long is not None and len(long.kernels) == len(self.trace(short, opened=opened).kernels)
         return replace(small, large=steady)
 
     def _possible(self, sizes: Sizes, *, opened: bool) -> bool:

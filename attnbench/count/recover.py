@@ -18,15 +18,18 @@ from attnbench.trial import Sizes, describe, ordered
 #: Sizes at which formulas are solved for; four of them reveal a degree up to two and prove it, and a degree of three
 #: is left to the held-out sizes. Hidden sizes are multiples of 12 so that 2, 3, 4 or 6 heads divide them.
 _SOLVING = {"b": (2, 3, 4, 5), "n": (4, 6, 9, 11), "d": (12, 24, 36, 48), "h": (2, 3, 4, 6), "k": (3, 5, 7, 9)}
+#: For layers that refuse one of those: lengths that blocks of 2, 3, 4, 6 or 16 divide, and powers of two.
+_ROUND = {**_SOLVING, "n": (48, 96, 144, 240), "d": (48, 96, 144, 240)}
+_POWERS = {**_SOLVING, "n": (8, 16, 32, 64), "d": (16, 32, 64, 128), "h": (1, 2, 4, 8)}
 _HELD_OUT = {
     "b": (1, 2, 7),
-    "n": (13, 31, 97, 128),
+    "n": (13, 31, 97, 120, 128),
     "d": (15, 30, 77, 210, 512),
     "h": (1, 2, 3, 5, 7),
     "k": (3, 11, 13),
 }
 _LARGE = (1009, 65_537, 2**20)
-_OTHER = (2, 3, 4, 5)
+_OTHER = (2, 3, 4, 6)
 _HELD_OUT_POINTS = 10
 
 Values = tuple[int, ...]
@@ -71,8 +74,12 @@ class Domain:
 
     @property
     def solving(self) -> dict[str, Values]:
-        """Axis → sizes to solve at."""
-        return {axis: self._allowed(axis, _SOLVING.get(axis, _OTHER)) for axis in self.axes}
+        """Axis → sizes to solve at: the usual ones, or others where the layer refuses a usual one."""
+        kinds = [
+            {axis: self._allowed(axis, kind.get(axis, _OTHER)) for axis in self.axes}
+            for kind in (_SOLVING, _ROUND, _POWERS)
+        ]
+        return next((pools for pools in kinds if all(map(self.possible, _lines(pools)))), kinds[0])
 
     def held_out(self) -> list[Sizes]:
         """Sizes for the proof, odd and prime ones among them, the longest n first."""
@@ -96,7 +103,11 @@ def recover(count: Callable[[Sizes], Values], domain: Domain) -> Recovered:
     `count` returns one or several numbers (such as the bytes alive after each kernel); each is solved for by itself
     and the formula is their maximum, without those that can never be the largest.
     """
-    monomials, points = _solvable(domain, count)
+    pools = domain.solving
+    base = next(filter(domain.possible, _grid(pools)), None)
+    if base is None:
+        return Recovered(None, (), "the layer can be called at none of the sizes that formulas are solved for at")
+    monomials, points = _solvable(domain, count, pools, base)
     polynomials = _solve(monomials, points, _rows(count, points))
     if polynomials is None:
         return Recovered(None, (), _NO_POLYNOMIAL)
@@ -117,26 +128,32 @@ def _grid(pools: dict[str, Values]) -> Iterator[Sizes]:
     return (ordered(dict(zip(pools, point, strict=True))) for point in itertools.product(*pools.values()))
 
 
+def _lines(pools: dict[str, Values]) -> Iterator[Sizes]:
+    """The first size of every axis, and with it each size of each axis."""
+    first = {axis: pool[0] for axis, pool in pools.items()}
+    return (ordered(first | {axis: size}) for axis, pool in pools.items() for size in pool)
+
+
 def _rows(count: Callable[[Sizes], Values], points: Sequence[Sizes]) -> list[Values]:
     """Counts at each point; only their maximum where their number depends on the sizes."""
     rows = [count(point) for point in points]
     return rows if len({len(row) for row in rows}) == 1 else [(max(row),) for row in rows]
 
 
-def _solvable(domain: Domain, count: Callable[[Sizes], Values]) -> tuple[list[Monomial], list[Sizes]]:
+def _solvable(
+    domain: Domain, count: Callable[[Sizes], Values], pools: dict[str, Values], base: Sizes
+) -> tuple[list[Monomial], list[Sizes]]:
     """Monomials that may occur, and enough sizes to solve for their coefficients."""
-    pools = domain.solving
-    base = next(filter(domain.possible, _grid(pools)))
-    degrees = {axis: _degree(domain, count, base, axis) for axis in pools}
+    lines = {axis: [base | {axis: size} for size in pool] for axis, pool in pools.items()}
+    degrees = {axis: _degree(count, axis, list(filter(domain.possible, line))) for axis, line in lines.items()}
     exponents = itertools.product(*(range(degree + 1) for degree in degrees.values()))
     monomials = [Monomial.of(dict(zip(degrees, powers, strict=True))) for powers in exponents]
     used = {axis: pool[: degrees[axis] + 1] if degrees[axis] else (base[axis],) for axis, pool in pools.items()}
     return monomials, list(filter(domain.possible, _grid(used)))
 
 
-def _degree(domain: Domain, count: Callable[[Sizes], Values], base: Sizes, axis: str) -> int:
+def _degree(count: Callable[[Sizes], Values], axis: str, points: Sequence[Sizes]) -> int:
     """Degree along one axis by divided differences: the highest order that does not vanish everywhere."""
-    points = [point for size in domain.solving[axis] if domain.possible(point := base | {axis: size})]
     at = [point[axis] for point in points]
     return max(_order(at, column) for column in zip(*_rows(count, points), strict=True))
 

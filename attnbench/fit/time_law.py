@@ -136,8 +136,10 @@ def _law_of_terms(law: Law, observed: Observations, monomials: tuple[Monomial, .
         return replace(
             law, verdict=Verdict.INFERRED, reason="terms of the count, weighed by the clock; there is no claim"
         )
-    lows = {term.term: term.coefficient.low for term in terms}
-    verdict, reason = judge_terms(lows, {term.term: term.share for term in terms}, tilts)
+    names = [monomial.pretty for monomial in monomials]
+    lows = dict(zip(names, (term.coefficient.low for term in terms), strict=True))
+    shares = dict(zip(names, (term.share for term in terms), strict=True))
+    verdict, reason = judge_terms(lows, shares, tilts)
     return replace(law, verdict=verdict, reason=reason)
 
 

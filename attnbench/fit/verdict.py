@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attnbench.law import Exponent, Verdict
+from attnbench.law import MARGIN, Exponent, Verdict
 from attnbench.units import percent, significant
 
-#: Half the width of the band around a claimed exponent that counts as equal.
-MARGIN = 0.1
 #: An exponent is not read from a window in which the time changes by less than this factor.
 LEAST_RANGE = 10.0
 #: A claim of one term is judged only where that term carries this share of the counted work.

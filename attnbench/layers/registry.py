@@ -58,18 +58,21 @@ class Registry:
         self._origin: dict[str, str] = dict.fromkeys(BUILT_IN, "built in")
         self._summary: dict[str, str] = {}
         self._modules: set[str] = set()
+        #: Installed distribution → what is wrong with its layers; they hide nobody else's.
+        self.broken: dict[str, str] = {}
         for plugin in self.plugins:
             self._register(_load(plugin), origin=plugin)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name. Built-in layers are not imported for it; installed plugins are.
-
-        Raises:
-            PluginError: an installed plugin is broken.
-        """
+        """Every name. Built-in layers are not imported for it; installed plugins are, and `broken` names those that fail."""
         self._load_installed()
         return tuple(self._origin)
+
+    @property
+    def handed_over(self) -> tuple[str, ...]:
+        """Names of the layers of the plugins this registry was made with."""
+        return tuple(name for name, origin in self._origin.items() if origin in self.plugins)
 
     def origin(self, name: str) -> str:
         """Where a layer comes from: ``built in``, a plugin's file or module, or an installed distribution."""
@@ -90,13 +93,13 @@ class Registry:
 
         Raises:
             LayerError: there is none; the message offers the nearest name.
-            PluginError: an installed plugin had to be imported and is broken.
         """
         if name not in self._layers and name in BUILT_IN:
             self._layers[name] = importlib.import_module(f"attnbench.layers.{BUILT_IN[name]}").LAYER
         if name not in self._layers and name not in self.names:
             hint = near_miss(name, self.names) or " `attnbench list layers` shows all."
-            raise LayerError(f"unknown layer {name!r}.{hint}")
+            failed = "".join(f" Not loaded: {message}" for message in self.broken.values())
+            raise LayerError(f"unknown layer {name!r}.{hint}{failed}")
         return self._layers[name]
 
     @cached_property
@@ -108,8 +111,12 @@ class Registry:
     def _load_installed(self) -> None:
         for point in self._entry_points:
             if point.module not in self._modules:
+                self._modules.add(point.module)
                 origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-                self._register(_import(origin, point.module), origin)
+                try:
+                    self._register(_import(origin, point.module), origin)
+                except PluginError as error:
+                    self.broken[origin] = str(error)
 
     def _register(self, module: ModuleType, origin: str) -> None:
         for layer in _exposed(module, origin):

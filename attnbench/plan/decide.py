@@ -29,6 +29,8 @@ _ONE_STEP = 1.5
 _ENOUGH = 10
 #: Seconds of a call with the largest batch, where batches are compared.
 _LADDER_SECONDS = 0.1
+#: Share of a subject's probing that the comparison of batches may take.
+_LADDER_SHARE = 0.5
 
 #: Yields sizes to probe; is sent the seconds of a call there, None where it failed.
 Probing = Generator[Sizes, float | None, "Probed"]
@@ -71,8 +73,16 @@ class SubjectPlan:
         """Why these sizes, in words."""
         if self.window is not None:
             return self.window.sentence
+        probes = self.probed.probes
+        if not probes:
+            return (
+                "No window: no size keeps the layer's constraints, fits the budget and the memory, "
+                "and lets the claimed term carry the work."
+            )
+        if not any(probe.seconds for probe in probes):
+            return f"No window: none of the {len(probes)} probed sizes could be run."
         return (
-            f"No window: no box of the {len(self.probed.probes)} probed sizes fits the budget and the memory, "
+            f"No window: no box of the {len(probes)} probed sizes fits the budget and the memory, "
             "with the claimed term carrying the work."
         )
 
@@ -108,7 +118,7 @@ def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPla
 def _window(probed: Probed, round_seconds: float) -> Window | None:
     subject = probed.subject
     if subject.auto:
-        return choose_window(subject, probed.probes, probed.batch, round_seconds)
+        return choose_window(subject, probed.probes, probed.batch, probed.limits, round_seconds)
     sizes = {**subject.given, "b": probed.batch}
     window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
     fit = [point for point in window.design if not subject.unfit(point, probed.limits.memory_bytes)]
@@ -132,7 +142,7 @@ def _probe_lattice(
     subject: Subject, limits: Limits, batch: int, seen: list[Probe]
 ) -> Generator[Sizes, float | None, None]:
     """Probe what the clock allows, then look again at sizes that were slower than their neighbours."""
-    ladder, spent = len(seen), 0.0
+    ladder, spent = len(seen), CALLS_PER_PROBE * sum(probe.seconds or 0.0 for probe in seen)
     for sizes in affordable(subject, limits, lattice(subject, limits, batch)):
         if spent + _probe_cost(subject, sizes, seen[ladder:], limits) <= limits.probing_seconds:
             seconds = yield sizes
@@ -183,10 +193,13 @@ def _batch(subject: Subject, limits: Limits, seen: list[Probe]) -> Generator[Siz
     if not points:
         return (1,)
     start = max(points, key=lambda sizes: (subject.building_seconds(sizes), subject.work(sizes)))
-    rates = {}
-    for batch in LATTICE["b"]:
-        sizes = ordered({**start, "b": batch})
+    rates, spent = {1: 0.0}, 0.0
+    for sizes in (ordered({**start, "b": batch}) for batch in LATTICE["b"]):
+        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen, limits)
+        if subject.unfit(sizes, limits.memory_bytes) or spent + expected > _LADDER_SHARE * limits.probing_seconds:
+            break
         seconds = yield sizes
         seen.append(Probe(sizes, seconds))
-        rates[batch] = subject.work(sizes) / seconds if seconds else 0.0
+        spent += CALLS_PER_PROBE * (seconds or 0.0)
+        rates[sizes["b"]] = subject.work(sizes) / seconds if seconds else 0.0
     return (next(batch for batch, rate in rates.items() if rate >= _SATURATED * max(rates.values())),)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from attnbench.plan.subject import Limits, Probe, Subject
-from attnbench.trial import Sizes, ordered
+from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
+from attnbench.trial import Sizes, ordered, slug
 from attnbench.units import flops_per_second, percent
 
 #: What ``auto`` may choose from: octaves, so that every box has a geometric middle.
@@ -35,6 +35,9 @@ _OTHER = (4, 8, 16, 32, 64)
 LEADING_SHARE = 0.9
 #: A claim of several terms is read where each of them carries this share somewhere in the window.
 MIXED_SHARE = 0.75
+#: What a term's missing share costs a window for several terms, in units of a drift exponent: terms that never lead
+#: cannot be told from a bend of the others.
+_UNSEEN = 0.3
 #: Calls that one visit makes at the least: the first and two timed blocks.
 CALLS_PER_VISIT = 3
 #: Likewise for a probe: the first and one block.
@@ -137,22 +140,25 @@ def affordable(subject: Subject, limits: Limits, points: Sequence[Sizes]) -> lis
 
 
 def choose_window(
-    subject: Subject, probes: Sequence[Probe], batch: tuple[int, ...], round_seconds: float
+    subject: Subject, probes: Sequence[Probe], batch: tuple[int, ...], limits: Limits, round_seconds: float
 ) -> Window | None:
     """The box with the flattest achieved rate among those that fit `round_seconds`; None when there is none."""
-    seen = [probe for probe in probes if probe.seconds and probe.sizes["b"] == batch[0]]
+    # The comparison of batches may have met a size of the lattice: the later look counts.
+    at_batch = {slug(probe.sizes): probe for probe in probes if probe.sizes["b"] == batch[0]}
+    seen = [probe for probe in at_batch.values() if probe.seconds]
     pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in subject.auto}
-    assessed = (_assess(subject, {**subject.given, "b": batch, **box}, seen) for box in _boxes(pools))
+    assessed = (_assess(subject, {**subject.given, "b": batch, **box}, seen, limits) for box in _boxes(pools, subject))
     fitting = [window for window in assessed if window is not None and window.round_seconds <= round_seconds]
     if not fitting:
         return None
-    best = min(fitting, key=lambda window: window.unflatness)
+    several = len(subject.claimed) > 1
+    best = min(fitting, key=lambda window: window.unflatness + (_UNSEEN * (1 - window.share) if several else 0.0))
     return Window(**{**vars(best), "candidates": len(fitting)})
 
 
-def _boxes(pools: Mapping[str, Sequence[int]]) -> Iterator[dict[str, tuple[int, ...]]]:
-    """Boxes of three or four neighbouring sizes an axis (four or five when there is only one axis)."""
-    lengths = {1: (4, 5), 2: (3, 4)}.get(len(pools), (3,))
+def _boxes(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Boxes of three or four neighbouring sizes an axis; more for one axis, or where terms have to be told apart."""
+    lengths = {1: (4, 5), 2: (3, 4, 5) if len(subject.claimed) > 1 else (3, 4)}.get(len(pools), (3,))
     runs = [
         [(axis, tuple(pool[i : i + length])) for length in lengths for i in range(len(pool) - length + 1)]
         for axis, pool in pools.items()
@@ -160,23 +166,26 @@ def _boxes(pools: Mapping[str, Sequence[int]]) -> Iterator[dict[str, tuple[int, 
     return (dict(combination) for combination in itertools.product(*runs))
 
 
-def _assess(subject: Subject, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe]) -> Window | None:
-    """The window over `sizes`, or None when the probes inside cannot speak for it."""
+def _assess(
+    subject: Subject, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe], limits: Limits
+) -> Window | None:
+    """The window over `sizes`, or None when it cannot be run, or the probes inside cannot speak for it."""
     auto = {axis: sizes[axis] for axis in subject.auto}
     inside = [probe for probe in seen if all(probe.sizes[axis] in values for axis, values in auto.items())]
     complete = math.prod(len(values) for values in auto.values())
     if len(inside) < (complete - 1 if len(auto) <= 2 else complete / 3):
         return None  # the dearest corner alone may be read off the others
-    share = _claimed_share(subject, [probe.sizes for probe in inside])
+    window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
+    share = _claimed_share(subject, window.design)
     if share < (MIXED_SHARE if len(subject.claimed) > 1 else LEADING_SHARE):
         return None
-    seconds = np.array([probe.seconds for probe in inside], dtype=float)
-    rates = np.array([subject.work(probe.sizes) for probe in inside]) / seconds
-    slopes, scatter = _log_plane(inside, tuple(auto), rates)
-    window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))}, slopes, scatter)
-    calls = _seconds_at(window.design, tuple(auto), inside)
-    if min(calls) < SHORTEST_CALL:
+    if any(subject.unfit(point, limits.memory_bytes) for point in window.design):
         return None
+    calls = [expected_seconds(subject, point, seen, limits) for point in window.design]
+    if subject.counts_work and min(calls) < SHORTEST_CALL:
+        return None
+    rates = np.array([subject.work(probe.sizes) / (probe.seconds or math.nan) for probe in inside])
+    slopes, scatter = _log_plane(inside, tuple(auto), rates)
     building = sum(subject.building_seconds(point) for point in window.design)
     cost = CALLS_PER_VISIT * sum(calls) + building
     return Window(window.sizes, slopes, scatter, (float(rates.min()), float(rates.max())), share, cost)
@@ -198,15 +207,6 @@ def _log_plane(inside: Sequence[Probe], axes: tuple[str, ...], values: Floats) -
     solution, *_ = np.linalg.lstsq(matrix, np.log(values), rcond=None)
     scatter = float(np.std(np.log(values) - matrix @ solution))
     return dict(zip(axes, map(float, solution[1:]), strict=True)), scatter
-
-
-def _seconds_at(points: Sequence[Sizes], axes: tuple[str, ...], inside: Sequence[Probe]) -> list[float]:
-    """Seconds of a call at each point, read off the plane through the probes."""
-    seconds = np.array([probe.seconds for probe in inside], dtype=float)
-    slopes, _ = _log_plane(inside, axes, seconds)
-    centre = {axis: float(np.mean(np.log([probe.sizes[axis] for probe in inside]))) for axis in axes}
-    level = float(np.mean(np.log(seconds)))
-    return [math.exp(level + sum(s * (math.log(p[a]) - centre[a]) for a, s in slopes.items())) for p in points]
 
 
 def _worth_probing(subject: Subject, sizes: Sizes, limits: Limits) -> bool:

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from attnbench import units
-from attnbench.law import Verdict
+from attnbench.law import MARGIN, Verdict
 from attnbench.report import words
 from attnbench.report.palette import (
     BAND,
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from attnbench.law import Estimate
     from attnbench.report.slices import Floats, Growth, LocalExponents, RateMap
 
-#: Half width of the band around a claim that an interval must fit into.
-MARGIN = 0.1
 #: Points (1/72 inch) become units of the viewBox: one panel is 342 units wide, a telephone's column.
 _WIDTH = 4.75
 _SMALL, _TEXT = 10.0, 11.5

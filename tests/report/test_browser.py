@@ -195,3 +195,15 @@ def test_the_index_fits_a_telephone_and_leads_to_the_report(
 
     assert root[0] <= root[1]
     assert target == report.as_uri()
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_missing_browser_fails_on_ci_and_is_a_skip_that_says_what_to_install_elsewhere(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+
+    with pytest.raises(outcome) as caught:
+        program(("no-such-browser",))
+
+    assert str(caught.value) == "no no-such-browser here: apt-get install chromium chromium-driver"
