@@ -89,6 +89,8 @@ def run(
     """Execute a suite: count, plan, measure, fit, judge and report."""
     if (suite is None) == (resume is None):
         raise InputError("give either --suite NAME|FILE or --resume RUN; `attnbench list suites` shows the suites")
+    if resume is not None:
+        _refuse_changes({**options, "dry_run": dry_run})
     results, reports = _writable(options.pop("results"), "--results"), _writable(options.pop("reports"), "--reports")
     finished = _resume(str(resume), results) if suite is None else _start(suite, options, results, dry_run, as_json)
     if finished is None:
@@ -128,6 +130,13 @@ def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as
     if finished is None:
         _print_plan(planned, as_json)
     return finished
+
+
+def _refuse_changes(options: dict[str, Any]) -> None:
+    """A run is continued as it was ordered; anything else would be dropped without a word."""
+    flags = {"layers": "--layer", "devices": "--device", "budget": "--budget", "sizes": "--set", "plugins": "--plugin"}
+    if given := [flag for name, flag in {**flags, "dry_run": "--dry-run"}.items() if options[name]]:
+        raise InputError(f"--resume continues a run as it was ordered; leave out {', '.join(given)}")
 
 
 def _resume(run: str, results: Path) -> Run:
@@ -198,7 +207,7 @@ def count(layer: str, at: str | None, plugins: tuple[str, ...], as_json: bool) -
     from attnbench.trial import describe, parse_sizes
 
     found = Registry(plugins).get(layer)
-    sizes = found.sizes(parse_sizes(at)) if at else None
+    sizes = None if at is None else found.sizes(parse_sizes(at))
     values = count_at(found, sizes) if sizes else None
     laws = count_laws(found)
     uncounted = list(dict.fromkeys(name for law in laws for name in law.uncounted))
@@ -308,6 +317,11 @@ def _claims(texts: tuple[str, ...], run: Run) -> dict[str, str]:
         if layer not in run.info.scopes:
             raise LayerError(f"--claim {text}: the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
         claims[layer] = Formula(formula).text
+        axes = {axis for trial in run.info.trials if trial.layer == layer for axis in trial.sizes}
+        if axes and (foreign := sorted(Formula(formula).axes - axes)):
+            raise LayerError(
+                f"--claim {text}: layer {layer!r} has no axis {foreign[0]!r}.{near_miss(foreign[0], axes)}"
+            )
     return claims
 
 

@@ -226,6 +226,12 @@ def from_terms(terms: Iterable[tuple[Fraction | int, Monomial]]) -> Formula:
     return Formula(" + ".join(parts).replace("+ -", "- ") or "0")
 
 
+def for_a_batch(claim: Formula) -> tuple[Monomial, ...]:
+    """Monomials of a claim for time: one that names sizes but no batch speaks of each sequence of a batch."""
+    each = Monomial.of({} if "b" in claim.axes or not claim.axes else {"b": 1})
+    return tuple(each * term.monomial for term in claim.terms)
+
+
 def _by_degree(term: Term) -> tuple[float, Fraction, str]:
     """Largest degree first, then the largest coefficient: ``8bnd² + 4bn²d``, as the field writes it."""
     monomial = term.monomial

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
 #: Half the width of the band around a claimed exponent that counts as equal.
 MARGIN = 0.1
 
@@ -143,6 +142,7 @@ class Law:
                     "coefficient": t.coefficient.value,
                     "low": t.coefficient.low,
                     "high": t.coefficient.high,
+                    "level": t.coefficient.level,
                     "share": t.share,
                 }
                 for t in self.terms
@@ -165,7 +165,8 @@ class Law:
             for axis, e in row["exponents"].items()
         }
         values["terms"] = tuple(
-            FittedTerm(t["term"], Estimate(t["coefficient"], t["low"], t["high"]), t["share"]) for t in row["terms"]
+            FittedTerm(t["term"], Estimate(t["coefficient"], t["low"], t["high"], t.get("level", 0.9)), t["share"])
+            for t in row["terms"]
         )
         values["window"] = {axis: (ends[0], ends[1]) for axis, ends in row["window"].items()}
         values["uncounted"] = tuple(row["uncounted"])

@@ -2,7 +2,7 @@
 
     suite → count → probe and plan → rounds of visits → journal → fit → laws
 
-``attnbench.run``, ``attnbench.load`` and ``attnbench.count`` live here, and so does the `Run` they return.
+``attnbench.run`` and ``attnbench.load`` live here, and so does the `Run` they return.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import html
 import itertools
+import math
 import shlex
 import time
 from collections import Counter
@@ -30,10 +31,10 @@ from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
-from attnbench.measure.host import available_bytes, read_host, resolve_device
+from attnbench.measure.host import available_bytes, last_cache_bytes, read_host, resolve_device
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, share_out
 from attnbench.plan.subject import Limits, Subject
-from attnbench.record import Counted, Visit
+from attnbench.record import Counted, Status, Visit
 from attnbench.spec import AxisValues, Suite, from_mapping, load_suite, parse_axis
 from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, runs_in
 from attnbench.trial import Choices, Sizes, Trial
@@ -41,7 +42,7 @@ from attnbench.units import parse_duration
 from attnbench.version import __version__
 
 #: Share of the budget that probing may take when sizes are automatic.
-_PROBING_SHARE = 0.3
+_PROBING_SHARE = 0.28
 #: Rounds that the planner makes room for; more are run while the budget lasts and laws are unsettled.
 _PLANNED_ROUNDS = 3
 #: Share of the available memory that a trial's counted peak may take.
@@ -188,11 +189,11 @@ def order(suite: str | Suite, **overrides: Any) -> Order:
     for layer in map(registry.get, [*registry.handed_over, *wanted]):
         chosen = chosen.adding(layer.name, _sweepable(layer))
     chosen = chosen.only(wanted) if wanted else chosen
-    if budget := overrides.get("budget"):
+    if (budget := overrides.get("budget")) is not None:
         chosen = replace(chosen, budget=_budget(budget))
     sizes = dict(parse_axis(text) for text in overrides.get("sizes") or ())
     chosen = chosen.with_sizes(sizes)
-    everywhere = {axis for name in chosen.layers for axis in registry.get(name).axes}
+    everywhere = dict.fromkeys(axis for name in chosen.layers for axis in registry.get(name).axes)
     if foreign := [axis for axis in sizes if axis not in everywhere]:
         raise SuiteError(
             f"--set {foreign[0]}: no layer of this run has such an axis; they have {', '.join(everywhere)}"
@@ -233,13 +234,13 @@ def _check_axes(layers: Sequence[Layer], axes: Mapping[str, AxisValues], overrid
 def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
     """Refuse sizes that no combination of makes a layer; where only some fail, their rows say why."""
     given = {axis: values for axis, values in axes.items() if not isinstance(values, str) and axis in layer.axes}
-    automatic = [axis for axis, values in axes.items() if isinstance(values, str)]
-    if automatic or not given:
+    automatic = {axis for axis, values in axes.items() if isinstance(values, str)}
+    if automatic & layer.constrained_axes or not given:
         return
     refusals = []
     for point in itertools.product(*given.values()):
         try:
-            layer.sizes(dict(zip(given, point, strict=True)))
+            layer.sizes(dict.fromkeys(automatic & set(layer.axes), 1) | dict(zip(given, point, strict=True)))
         except LayerError as error:
             refusals.append(error)
         else:
@@ -263,7 +264,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
     show.stage("calibrating: short probes to find where each law can be read")
     started = time.monotonic()
     with Process(asked.setup) as process:
-        probed = [_probe_one(process, subject, suite.budget / len(subjects), show) for subject in subjects]
+        probed = _probe_all(process, subjects, suite.budget, show)
         spent = time.monotonic() - started
         overhead = process.overhead_seconds
     plans = share_out(probed, max(suite.budget - spent, 0.0) / _PLANNED_ROUNDS)
@@ -288,13 +289,24 @@ def _subjects(asked: Order, laws: dict[str, list[Law]]) -> Iterator[Subject]:
                     )
 
 
-def _probe_one(process: Process, subject: Subject, budget: float, show: Show) -> Probed:
-    limits = Limits(
-        probing_seconds=_PROBING_SHARE * budget,
-        round_seconds=2 * budget / _PLANNED_ROUNDS,  # what other subjects leave over may double a share
-        memory_bytes=_MEMORY_SHARE * available_bytes(),
-        rate=process.rate(subject.choices.device),
-    )
+def _probe_all(process: Process, subjects: Sequence[Subject], budget: float, show: Show) -> list[Probed]:
+    """Probe one subject after the other; what one leaves over goes to those after it."""
+    left, found = _PROBING_SHARE * budget, []
+    for number, subject in enumerate(subjects):
+        share = left / (len(subjects) - number)
+        limits = Limits(
+            probing_seconds=share,
+            round_seconds=2 * budget / len(subjects) / _PLANNED_ROUNDS,  # a share of the clock, and what others leave
+            memory_bytes=_MEMORY_SHARE * available_bytes(),
+            rate=process.rate(subject.choices.device),
+            cache_bytes=last_cache_bytes() if subject.choices.device == "cpu" else math.inf,
+        )
+        found.append(_probe_one(process, subject, limits, show))
+        left -= share - max(found[-1].left_seconds, 0.0)
+    return found
+
+
+def _probe_one(process: Process, subject: Subject, limits: Limits, show: Show) -> Probed:
     probes = answer_probes(process, probe(subject, limits), subject.layer.name, subject.choices)
     while True:
         try:
@@ -305,7 +317,9 @@ def _probe_one(process: Process, subject: Subject, budget: float, show: Show) ->
 
 
 def _counts(asked: Order, trials: Sequence[Trial]) -> dict[str, Counted]:
-    return {t.id: count_at(asked.registry.get(t.layer), t.sizes, t.choices.dtype) for t in trials}
+    layers = asked.layers
+    possible = (t for t in trials if not layers[t.layer].broken_constraint(t.sizes))
+    return {t.id: count_at(layers[t.layer], t.sizes, t.choices.dtype) for t in possible}
 
 
 def start(plan: Plan, results: Path, show: Show) -> Run:
@@ -354,10 +368,9 @@ def _measure(folder: Path, asked: Order, show: Show) -> Run:
 
 
 def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
-    info = stored.info
-    skipped = set(info.skipped)
-    planned = [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in skipped]
-    seen = list(stored.visits)
+    info, seen = stored.info, list(stored.visits)
+    left_out = set(info.skipped) | {visit.trial for visit in seen if visit.status is not Status.OK}
+    planned = [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in left_out]
     rounds = Rounds(
         setup=asked.setup,
         trials=planned,
@@ -398,7 +411,18 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
             scope=scope,
             uncounted=counted.uncounted if counted else (),
         )
-    return time_laws(stored.records, stored.samples, questions) if stored.info.trials else []
+    laws = time_laws(stored.records, stored.samples, questions) if info.trials else []
+    return laws + [_unread(layer, info, questions[layer]) for layer in info.windows if layer not in _measured(info)]
+
+
+def _measured(info: RunInfo) -> set[str]:
+    return {trial.layer for trial in info.trials}
+
+
+def _unread(layer: str, info: RunInfo, question: Question) -> Law:
+    """The row of a layer for which the plan found no window."""
+    claim = question.claim.text if question.claim else None
+    return Law(layer, "time", Verdict.OUT_OF_REGIME, info.windows[layer], claim=claim, scope=question.scope)
 
 
 def _finish(folder: Path) -> Run:
@@ -505,13 +529,3 @@ def markdown(frame: pd.DataFrame) -> str:
     cells = frame.astype("object").where(frame.notna(), "").map(lambda value: str(value).replace("|", "\\|"))
     lines: list[list[str]] = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *cells.to_numpy().tolist()]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def count(layer: str | Layer, **sizes: int) -> Counted:
-    """Exact counts of one call of a layer at `sizes`; axes left out take the layer's defaults.
-
-    Raises:
-        LayerError: the layer is unknown, or cannot be built, called or counted there.
-    """
-    found = Registry().get(layer) if isinstance(layer, str) else layer
-    return count_at(found, found.sizes(sizes))

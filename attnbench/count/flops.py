@@ -94,12 +94,12 @@ _REVIEWED = frozenset(
 
 def _matrix_product(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> int:
     """``(…, m, k) @ (…, k, p)``: two operations for each of the k products behind every output number."""
-    return 2 * output.numel() * int(args[0].shape[-1])
+    return 2 * int(output.numel()) * int(args[0].shape[-1])
 
 
 def _added_matrix_product(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> int:
     """``bias + a @ b``: the bias comes first and is not counted."""
-    return 2 * output.numel() * int(args[1].shape[-1])
+    return 2 * int(output.numel()) * int(args[1].shape[-1])
 
 
 def _dot(args: Sequence[Any], _: dict[str, Any], __: Tensor) -> int:
@@ -118,14 +118,14 @@ def _convolution_backward(args: Sequence[Any], _: dict[str, Any], __: Any) -> in
     """The forward's work for each gradient asked for, of the input and of the weight; the bias costs a sum."""
     output_gradient, values, weight = args[:3]
     transposed, wanted = args[7], args[10]
-    forward = _convolution((values, weight), {"transposed": transposed}, output_gradient)
-    return forward * sum(map(bool, wanted[:2]))
+    gradients = sum(1 for gradient in wanted[:2] if gradient)
+    return gradients * _convolution((values, weight), {"transposed": transposed}, output_gradient)
 
 
 def _attention(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
     """Scores and weighted sum of ``(b, h, n, d_h)`` queries against all keys; masking saves nothing here."""
     query, key, value = args[:3]
-    pairs = math.prod(query.shape[:-1]) * int(key.shape[-2])
+    pairs = int(math.prod(query.shape[:-1]) * key.shape[-2])
     return 2 * pairs * (int(query.shape[-1]) + int(value.shape[-1]))
 
 

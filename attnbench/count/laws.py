@@ -11,6 +11,7 @@ from attnbench.count.trace import Trace, trace
 from attnbench.errors import LayerError
 from attnbench.formula import Formula
 from attnbench.law import Estimate, FittedTerm, Law, Verdict
+from attnbench.layers.registry import Registry
 from attnbench.record import Counted
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ def count_at(layer: Layer, sizes: Sizes, dtype: str = "float32") -> Counted:
         peak_bytes=trace(layer, sizes, dtype=dtype, opened=True).peak_bytes,
         uncounted=whole.uncounted,
     )
+
+
+def count_layer(layer: str | Layer, **sizes: int) -> Counted:
+    """Exact counts of one call of a layer at `sizes`; axes left out take the layer's defaults.
+
+    Raises:
+        LayerError: the layer is unknown, or cannot be built, called or counted there.
+    """
+    found = Registry().get(layer) if isinstance(layer, str) else layer
+    return count_at(found, found.sizes(sizes))
 
 
 def count_laws(layer: Layer, metrics: Sequence[str] = COUNTED_METRICS, dtype: str = "float32") -> list[Law]:

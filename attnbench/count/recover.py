@@ -29,7 +29,7 @@ _HELD_OUT = {
     "k": (3, 11, 13),
 }
 _LARGE = (1009, 65_537, 2**20)
-_OTHER = (2, 3, 4, 6)
+_OTHER, _OTHER_HELD_OUT = (2, 3, 4, 6), (1, 2, 5, 8)
 _HELD_OUT_POINTS = 10
 
 Values = tuple[int, ...]
@@ -83,7 +83,7 @@ class Domain:
 
     def held_out(self) -> list[Sizes]:
         """Sizes for the proof, odd and prime ones among them, the longest n first."""
-        pools = {axis: self._allowed(axis, _HELD_OUT.get(axis, _OTHER)) for axis in self.axes}
+        pools = {axis: self._allowed(axis, _HELD_OUT.get(axis, _OTHER_HELD_OUT)) for axis in self.axes}
         if self.large:
             pools["n"] = (*pools["n"], *_LARGE)
         every = list(_grid(pools))

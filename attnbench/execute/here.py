@@ -93,6 +93,8 @@ class Rounds:
         """
         spent, broken = self.spent_seconds, set[str]()
         for index, first in enumerate(range(0, MOST_ROUNDS, ROUNDS_PER_PROCESS), start=self.first_process):
+            if all(self._complete(round_) for round_ in range(first, first + ROUNDS_PER_PROCESS)):
+                continue
             with Process(self.setup) as process:
                 for round_ in range(first, first + ROUNDS_PER_PROCESS):
                     order = self._order(round_, unsettled(), broken)
@@ -109,16 +111,20 @@ class Rounds:
                             broken.add(visit.trial)  # it would fail again; its one row says why
                         yield visit
 
+    def _complete(self, round_: int) -> bool:
+        return all((planned.trial.id, round_) in self.done for planned in self.trials)
+
     def _order(self, round_: int, unsettled: Collection[str], broken: Collection[str]) -> list[PlannedTrial]:
-        chosen = [
+        """What is left of a round, in the order that the seed gives to the whole of it."""
+        whole = list(self.trials)
+        random.Random(f"{self.seed}/{round_}").shuffle(whole)
+        return [
             planned
-            for planned in self.trials
+            for planned in whole
             if planned.trial.id not in broken
             and (planned.trial.id, round_) not in self.done
             and (round_ < LEAST_ROUNDS or planned.trial.layer in unsettled)
         ]
-        random.Random(f"{self.seed}/{round_}").shuffle(chosen)
-        return chosen
 
     def _ask(self, process: Process, planned: PlannedTrial, round_: int) -> dict[str, Any]:
         timeout = max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)

@@ -23,6 +23,8 @@ from attnbench.trial import Trial
 
 #: A process that cannot say hello in this time will not say anything.
 _HELLO_SECONDS = 120.0
+#: A process whose pipe has ended is gone after this time, or will not go by itself.
+_LAST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
         self._errors: IO[bytes] | None = None
         self._pending = b""
+        self._heard = 0
         self.overhead_seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -74,16 +77,18 @@ class Process:
     def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         if self._child is None:
             self._start()
+        if self._errors is not None:
+            self._heard = os.fstat(self._errors.fileno()).st_size  # what earlier trials said is not about this one
         try:
             return self._exchange(request, timeout)
         except TimeoutError:
             self._stop()
-            return {"status": Status.TIMEOUT, "reason": f"no answer within {timeout:.0f} s"}
+            return {"status": Status.TIMEOUT, "reason": f"no answer within {timeout:g} s"}
         except (EOFError, BrokenPipeError, ValueError):
             return {"status": Status.ERROR, "reason": self._last_words()}
 
     def _start(self) -> None:
-        self._pending = b""
+        self._pending, self._heard = b"", 0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         self._child = subprocess.Popen(
             [sys.executable, "-m", "attnbench.measure.worker"],
@@ -123,17 +128,13 @@ class Process:
         return line
 
     def _last_words(self) -> str:
-        """Why the process is gone: its exit status and the last line it wrote."""
+        """Why the process is gone: how it ended, and the last line it wrote since it was asked."""
         child, errors = self._child, self._errors
-        code = child.wait(timeout=10) if child else None
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
-        words = b""
-        if errors is not None:
-            errors.seek(0)
-            words = errors.read()[-2000:]
+        how = _ending(child) if child else "is gone"
+        words = os.pread(errors.fileno(), 1_000_000, self._heard) if errors else b""
         self._stop()
         last = words.decode(errors="replace").strip().rpartition("\n")[2][:200]
-        return f"the measuring process ended with {how}" + (f": {last}" if last else "")
+        return f"the measuring process {how}" + (f": {last}" if last else "")
 
     def _stop(self) -> None:
         if self._child is not None:
@@ -142,6 +143,15 @@ class Process:
             for stream in (self._child.stdin, self._child.stdout, self._errors):
                 _close(stream)
         self._child = self._errors = None
+
+
+def _ending(child: subprocess.Popen[bytes]) -> str:
+    """How the process ended; one that lives on but cannot be talked to any more is ended here."""
+    try:
+        code = child.wait(timeout=_LAST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return "closed its pipes and was stopped"
+    return f"ended with signal {-code}" if code < 0 else f"ended with exit status {code}"
 
 
 def _close(stream: IO[bytes] | None) -> None:

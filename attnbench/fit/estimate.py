@@ -10,6 +10,9 @@ time in each round. An estimator is a function from seconds to a vector of param
   that holds does not move; how far it moves is the systematic part.
 
 The two are added in quadrature. Samples within a visit are never treated as independent.
+
+An axis of two sizes has no window to leave out. There the interval also spans what leaving out single trials says
+(jackknife and Student's t once more): what a process does to one trial is common to its rounds, so they cannot show it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ from attnbench.law import Estimate, Specification
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Estimator = Callable[["Observations"], Array]
+
+#: Leaving one size out of this many leaves two, which still show a growth.
+_SIZES_OF_A_WINDOW = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Observations:
         centred: Array = logs - logs.mean(axis=0)
         return centred
 
-    def only(self, kept: Array) -> Observations:
+    def only(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Observations:
         """The trials where `kept` is true."""
         return Observations(self.sizes[kept].reset_index(drop=True), self.best[kept], self.by_round[kept])
 
@@ -67,13 +73,18 @@ class Observations:
                 parts.append(Observations(self.sizes, np.nanmin(others, axis=1), others))
         return parts
 
+    def without_each_trial(self) -> list[Observations]:
+        """All trials but one, for each."""
+        numbers = np.arange(len(self.best))
+        return [self.only(numbers != left_out) for left_out in numbers]
+
     def windows(self) -> list[tuple[str, Observations]]:
         """The smallest and the largest size of each axis left out in turn, where two sizes remain."""
         parts = []
         for axis in self.axes:
             column = self.sizes[axis].to_numpy()
             levels = np.unique(column)
-            if len(levels) > 2:
+            if len(levels) >= _SIZES_OF_A_WINDOW:
                 parts.append((f"without {axis} = {levels[0]}", self.only(column != levels[0])))
                 parts.append((f"without {axis} = {levels[-1]}", self.only(column != levels[-1])))
         return parts
@@ -97,20 +108,33 @@ def observe(records: pd.DataFrame, samples: pd.DataFrame, axes: tuple[str, ...])
 
 def fit_with_intervals(estimator: Estimator, observed: Observations, level: float = 0.9) -> Fitted | None:
     """Parameters of all observations together, with intervals; None with fewer than two rounds of each trial."""
-    parts = observed.without_each_round()
-    if len(parts) < 2:
+    rounds = observed.without_each_round()
+    if len(rounds) < 2:
         return None
     whole = estimator(observed)
-    each = np.array([estimator(part) for part in parts])
-    count = len(parts)
-    deviation = np.sqrt((count - 1) / count * np.square(each - each.mean(axis=0)).sum(axis=0))
-    noise = float(stats.t.ppf((1 + level) / 2, count - 1)) * deviation
+    noise = _student(level, len(rounds) - 1) * _jackknife(estimator, rounds)
     curve = tuple((name, estimator(part)) for name, part in observed.windows())
     moved = [np.abs(values - whole) for _, values in curve]
     systematic = np.max(moved, axis=0) if moved else np.zeros_like(whole)
     half = np.hypot(noise, systematic)
+    if observed.sizes.nunique().min() < _SIZES_OF_A_WINDOW:
+        spare = max(1, len(observed.best) - len(observed.axes) - 1)
+        half = np.maximum(half, _student(level, spare) * _jackknife(estimator, observed.without_each_trial()))
     estimates = tuple(Estimate(float(v), float(v - h), float(v + h), level) for v, h in zip(whole, half, strict=True))
     return Fitted(estimates, curve)
+
+
+def _jackknife(estimator: Estimator, parts: list[Observations]) -> Array:
+    """Standard error from the estimates without each part in turn."""
+    each = np.array([estimator(part) for part in parts])
+    scale = (len(parts) - 1) / len(parts)
+    error: Array = np.sqrt(scale * np.square(each - each.mean(axis=0)).sum(axis=0))
+    return error
+
+
+def _student(level: float, freedom: int) -> float:
+    """How many standard errors on either side hold the truth with probability `level`."""
+    return float(stats.t.ppf((1 + level) / 2, freedom))
 
 
 def specifications(fitted: Fitted, axes: tuple[str, ...]) -> tuple[Specification, ...]:

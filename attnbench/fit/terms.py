@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares, nnls
 
-from attnbench.fit.estimate import Array, Observations
+from attnbench.fit.estimate import Array, Observations, power_law
 from attnbench.formula import Monomial
 
 
@@ -42,6 +42,19 @@ def tilt(monomials: Sequence[Monomial]) -> Callable[[Observations], Array]:
         return np.asarray(solution.x[len(start) :], dtype=float)
 
     return estimate
+
+
+def constant_share(monomial: Monomial, observed: Observations) -> float:
+    """Largest share of the time that a constant cost takes, if such a cost and `monomial` explain the times.
+
+    They do when together they come closer to the times than the best power law does. Else zero.
+    """
+    terms = (Monomial(), monomial)
+    parts = design_matrix(terms, observed) * coefficients(terms)(observed)
+    straight = np.column_stack([observed.logs, np.ones(len(observed.best))]) @ power_law(observed)
+    times, whole = np.log(observed.best), parts.sum(axis=1)
+    closer = np.square(np.log(whole) - times).sum() < np.square(straight - times).sum()
+    return float((parts[:, 0] / whole).max()) if closer else 0.0
 
 
 def design_matrix(monomials: Sequence[Monomial], observed: Observations) -> Array:

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from attnbench.fit.estimate import Fitted, Observations, fit_with_intervals, observe, power_law, specifications
-from attnbench.fit.terms import coefficients, design_matrix, tilt
-from attnbench.fit.verdict import Regime, judge_exponents, judge_terms
-from attnbench.formula import Formula, Monomial
-from attnbench.law import Estimate, Exponent, FittedTerm, Law, Verdict
+from attnbench.fit.terms import coefficients, constant_share, design_matrix, tilt
+from attnbench.fit.verdict import Regime, growth, judge_exponents, judge_terms
+from attnbench.formula import Formula, Monomial, for_a_batch
+from attnbench.law import MARGIN, Estimate, Exponent, FittedTerm, Law, Verdict
 from attnbench.record import Status
-from attnbench.trial import describe
+from attnbench.trial import Sizes, describe
 
 #: Columns that tell one law from another.
 GROUP = ["layer", "device", "dtype", "mode", "threads"]
@@ -43,7 +43,7 @@ class Question:
         source = self.claim or self.flops
         if source is None or not source.is_sum_of_terms:
             return ()
-        return tuple(term.monomial for term in (source.terms if self.claim else source.leading))
+        return for_a_batch(source) if self.claim else tuple(term.monomial for term in source.leading)
 
 
 def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[str, Question]) -> list[Law]:
@@ -75,9 +75,10 @@ def time_law(records: pd.DataFrame, samples: pd.DataFrame, question: Question, a
     observed = observe(measured, samples, axes)
     law = replace(empty, window={axis: _ends(observed, axis) for axis in axes})
     distinct = _distinct(question.monomials, axes)
+    regime = _regime(observed, question, distinct, measured)
     if len(distinct) > 1:
-        return _law_of_terms(law, observed, distinct)
-    return _law_of_exponents(law, observed, question, distinct, measured)
+        return _law_of_terms(law, observed, distinct, regime)
+    return _law_of_exponents(law, observed, distinct[0] if distinct else None, regime)
 
 
 def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:
@@ -95,32 +96,46 @@ def _distinct(monomials: tuple[Monomial, ...], axes: tuple[str, ...]) -> tuple[M
     return tuple(dict.fromkeys(restricted))
 
 
-def _law_of_exponents(
-    law: Law, observed: Observations, question: Question, claimed: tuple[Monomial, ...], measured: pd.DataFrame
-) -> Law:
+def _law_of_exponents(law: Law, observed: Observations, term: Monomial | None, regime: Regime) -> Law:
     fitted = fit_with_intervals(power_law, observed)
     if fitted is None:
         return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two rounds were measured")
-    monomial = claimed[0] if claimed else None
-    exponents = _exponents(fitted, observed.axes, monomial)
-    shape = Monomial.of({}) if monomial is None else monomial
+    claimed = _claimed(term, observed) if term is not None and law.claim is not None else {}
+    exponents = {a: Exponent(e, claimed.get(a)) for a, e in zip(observed.axes, fitted.estimates, strict=False)}
     law = replace(
         law,
         exponents=exponents,
         formula=_formula_text(fitted, observed),
         specifications=specifications(fitted, observed.axes),
-        terms=_terms((shape,), observed) if monomial is not None else (),
+        terms=_terms((term,), observed) if term is not None else (),
     )
-    if question.claim is None or monomial is None:
-        grows = ", ".join(f"{a}^{e.estimate.value:.2f}±{e.estimate.half_width:.2f}" for a, e in exponents.items())
-        return replace(
-            law, verdict=Verdict.INFERRED, reason=f"time grows as {grows}; there is no claim to compare with"
-        )
-    verdict, reason = judge_exponents(exponents, _regime(observed, question, measured))
+    grows = "time grows as " + growth(exponents)
+    if law.claim is None:
+        return replace(law, verdict=Verdict.INFERRED, reason=f"{grows}; there is no claim to compare with")
+    if term is None:
+        reason = f"{grows}; the claim {law.claim} is no sum of products of powers, so it has no exponents to compare"
+        return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    verdict, reason = judge_exponents(exponents, regime, _margin(term, claimed))
     return replace(law, verdict=verdict, reason=reason)
 
 
-def _law_of_terms(law: Law, observed: Observations, monomials: tuple[Monomial, ...]) -> Law:
+def _claimed(term: Monomial, observed: Observations) -> dict[str, float]:
+    """Exponents that the claim has in this window: its powers, and what its logarithms grow by here."""
+    powers = {axis: float(term.exponent(axis)) for axis in observed.axes}
+    if not term.logs:
+        return powers
+    logs = design_matrix((Monomial((), term.logs),), observed)[:, 0]
+    slopes = dict(zip(powers, power_law(replace(observed, best=logs).only(logs > 0)), strict=False))
+    return powers | {axis: powers[axis] + float(slopes[axis]) for axis, _ in term.logs}
+
+
+def _margin(term: Monomial, claimed: dict[str, float]) -> float:
+    """A claim with a logarithm must be told from the same claim without it."""
+    slopes = [abs(claimed[axis] - float(term.exponent(axis))) for axis, _ in term.logs]
+    return min([MARGIN, *(slope / 2 for slope in slopes)])
+
+
+def _law_of_terms(law: Law, observed: Observations, monomials: tuple[Monomial, ...], regime: Regime) -> Law:
     bent = fit_with_intervals(tilt(monomials), observed)
     if bent is None:
         return replace(law, verdict=Verdict.INCONCLUSIVE, reason="fewer than two rounds were measured")
@@ -139,7 +154,7 @@ def _law_of_terms(law: Law, observed: Observations, monomials: tuple[Monomial, .
     names = [monomial.pretty for monomial in monomials]
     lows = dict(zip(names, (term.coefficient.low for term in terms), strict=True))
     shares = dict(zip(names, (term.share for term in terms), strict=True))
-    verdict, reason = judge_terms(lows, shares, tilts)
+    verdict, reason = judge_terms(lows, shares, tilts, regime)
     return replace(law, verdict=verdict, reason=reason)
 
 
@@ -157,12 +172,6 @@ def _not_negative(estimate: Estimate) -> Estimate:
     return replace(estimate, low=max(0.0, estimate.low))
 
 
-def _exponents(fitted: Fitted, axes: tuple[str, ...], monomial: Monomial | None) -> dict[str, Exponent]:
-    claimed = {axis: float(monomial.exponent(axis)) if monomial is not None else None for axis in axes}
-    pairs = zip(axes, fitted.estimates, strict=False)
-    return {axis: Exponent(estimate, claimed[axis]) for axis, estimate in pairs}
-
-
 def _formula_text(fitted: Fitted, observed: Observations) -> str:
     """The fitted power law as a formula in base units."""
     *exponents, level = (e.value for e in fitted.estimates)
@@ -172,19 +181,29 @@ def _formula_text(fitted: Fitted, observed: Observations) -> str:
     return "*".join([f"{constant:.4g}", *powers])
 
 
-def _regime(observed: Observations, question: Question, measured: pd.DataFrame) -> Regime:
+def _regime(
+    observed: Observations, question: Question, claimed: tuple[Monomial, ...], measured: pd.DataFrame
+) -> Regime:
     span = float(observed.best.max() / observed.best.min())
-    if question.flops is None:
-        return Regime(None, span)
-    points: list[Any] = measured[sorted(question.flops.axes)].astype("int64").to_dict("records")
-    known = [(question.flops.shares(question.monomials, observed.axes, point), point) for point in points]
-    if not known or not known[0][0]:
-        return Regime(None, span)
-    share, where = min(((sum(found), point) for found, point in known), key=lambda pair: pair[0])
-    if share == 0:  # the count knows no such term: then the clock alone decides
-        return Regime(None, span)
+    shares = _counted_shares(question, claimed, observed.axes, measured)
+    if not shares:
+        return Regime(None, span, constant=constant_share(claimed[0], observed) if len(claimed) == 1 else 0.0)
+    if min(max(column) for column in zip(*(each for each, _ in shares), strict=True)) == 0:
+        return Regime(None, span)  # the count knows no such term: then the clock alone decides
+    share, where = min(((sum(each), point) for each, point in shares), key=lambda pair: pair[0])
     at = {axis: where[axis] for axis in observed.axes if axis in where}
-    return Regime(share, span, describe(at), counted=True)
+    return Regime(share, span, describe(at), counted=True, terms=len(claimed))
+
+
+def _counted_shares(
+    question: Question, claimed: tuple[Monomial, ...], axes: tuple[str, ...], measured: pd.DataFrame
+) -> list[tuple[tuple[float, ...], Sizes]]:
+    """Share of the counted work that each claimed term carries at each trial; empty where the count cannot say."""
+    if question.flops is None or question.uncounted or not claimed:
+        return []
+    points: list[Any] = measured[sorted(question.flops.axes)].astype("int64").to_dict("records")
+    shares = [(question.flops.shares(claimed, axes, point), point) for point in points]
+    return [(each, point) for each, point in shares if each]
 
 
 def _ends(observed: Observations, axis: str) -> tuple[int, int]:

@@ -32,20 +32,26 @@ class Regime:
         share_at: sizes where the share is smallest, as text.
         counted: whether the count itself says that the claimed term carries the work. Then a time that grows otherwise
             speaks of the machine's efficiency in this window, and not against the claim.
+        constant: largest share of the time that a constant cost takes, where such a cost and the claimed term explain
+            the times better than any power law; else zero.
+        terms: how many terms the claim has.
     """
 
     share: float | None
     span: float
     share_at: str = ""
     counted: bool = False
+    constant: float = 0.0
+    terms: int = 1
 
     @property
     def objection(self) -> str:
         """Why nothing can be read here; empty when something can."""
         if self.share is not None and self.share < LEADING_SHARE:
+            carries, read = ("term carries", "its exponent") if self.terms == 1 else ("terms carry", "them")
             return (
-                f"the claimed term carries only {percent(self.share)} of the counted work at {self.share_at}, "
-                f"and {percent(LEADING_SHARE)} are needed to read its exponent"
+                f"the claimed {carries} only {percent(self.share)} of the counted work at {self.share_at}, "
+                f"and {percent(LEADING_SHARE)} are needed to read {read}"
             )
         if self.span < LEAST_RANGE:
             return f"the times change only {significant(self.span)}-fold, and {LEAST_RANGE:.0f}-fold are needed"
@@ -57,27 +63,36 @@ def judge_exponents(exponents: Mapping[str, Exponent], regime: Regime, margin: f
     if regime.objection:
         return Verdict.OUT_OF_REGIME, regime.objection
     bands = {axis: (e.claimed or 0.0) for axis, e in exponents.items()}
-    said = ", ".join(f"{axis}^{_interval(e)}" for axis, e in exponents.items())
+    said = growth(exponents)
     far = [axis for axis, e in exponents.items() if e.estimate.outside(bands[axis] - margin, bands[axis] + margin)]
     if far and regime.counted:
         return Verdict.OUT_OF_REGIME, (
             f"time grows as {said} here, but the counted operations do grow as claimed: "
             f"the achieved rate drifts along {', '.join(far)}, so this window does not show the law"
         )
+    if far and regime.constant:
+        return Verdict.OUT_OF_REGIME, (
+            f"time grows as {said} here, but a constant cost of up to {percent(regime.constant)} of the time and the "
+            "claimed term explain it better than any power does: larger sizes are needed"
+        )
     if far:
         beyond = ", ".join(f"{axis}^{significant(bands[axis])}" for axis in far)
-        return Verdict.REFUTED, f"time grows as {said}: the whole interval lies beyond {margin} around {beyond}"
+        return Verdict.REFUTED, f"time grows as {said}: the whole interval lies beyond {margin:.2g} around {beyond}"
     loose = [a for a, e in exponents.items() if not e.estimate.within(bands[a] - margin, bands[a] + margin)]
     if loose:
         return (
             Verdict.INCONCLUSIVE,
-            f"time grows as {said}: the interval of {', '.join(loose)} crosses the margin of {margin}",
+            f"time grows as {said}: the interval of {', '.join(loose)} crosses the margin of {margin:.2g}",
         )
-    return Verdict.CONFIRMED, f"time grows as {said}: every interval lies within {margin} of the claim"
+    return Verdict.CONFIRMED, f"time grows as {said}: every interval lies within {margin:.2g} of the claim"
 
 
 def judge_terms(
-    lows: Mapping[str, float], shares: Mapping[str, float], tilts: Mapping[str, Exponent], margin: float = MARGIN
+    lows: Mapping[str, float],
+    shares: Mapping[str, float],
+    tilts: Mapping[str, Exponent],
+    regime: Regime,
+    margin: float = MARGIN,
 ) -> tuple[Verdict, str]:
     """Verdict on a claim of several terms.
 
@@ -85,12 +100,21 @@ def judge_terms(
         lows: term → lower end of its coefficient's interval.
         shares: term → largest share of the time it carries in the window.
         tilts: axis → what the terms leave over (claimed: zero).
+        regime: where the times were taken.
         margin: half the width of the band around zero that counts as nothing left over.
     """
+    if regime.objection:
+        return Verdict.OUT_OF_REGIME, regime.objection
     carried = ", ".join(f"{term} up to {percent(share)}" for term, share in shares.items())
-    said = ", ".join(f"{axis}^{_interval(e)}" for axis, e in tilts.items())
+    said = growth(tilts)
     unseen = [term for term in shares if shares[term] < VISIBLE_SHARE or lows[term] <= 0]
-    if any(e.estimate.outside(-margin, margin) for e in tilts.values()):
+    far = [axis for axis, e in tilts.items() if e.estimate.outside(-margin, margin)]
+    if far and regime.counted:
+        return Verdict.OUT_OF_REGIME, (
+            f"the terms leave {said} of the growth unexplained (shares: {carried}), but the counted operations do grow "
+            f"as claimed: the achieved rate drifts along {', '.join(far)}, so this window does not show the law"
+        )
+    if far:
         return Verdict.REFUTED, f"the terms leave {said} of the growth unexplained, beyond {margin} (shares: {carried})"
     if unseen:
         return Verdict.INCONCLUSIVE, f"{', '.join(unseen)} cannot be told from zero here (shares: {carried})"
@@ -99,6 +123,7 @@ def judge_terms(
     return Verdict.INCONCLUSIVE, f"the terms are there ({carried}), but what they leave over, {said}, crosses {margin}"
 
 
-def _interval(exponent: Exponent) -> str:
-    estimate = exponent.estimate
-    return f"{estimate.value:.2f}±{estimate.half_width:.2f}"
+def growth(exponents: Mapping[str, Exponent]) -> str:
+    """Powers with their intervals: ``n^1.99±0.03, d^1.02±0.04``."""
+    estimates = {axis: exponent.estimate for axis, exponent in exponents.items()}
+    return ", ".join(f"{axis}^{e.value:.2f}±{e.half_width:.2f}" for axis, e in estimates.items())

@@ -155,6 +155,11 @@ class Layer:
             raise LayerError(f"layer {self.name!r} needs {broken}, which {describe(sizes)} does not satisfy")
         return ordered(sizes)
 
+    @property
+    def constrained_axes(self) -> set[str]:
+        """Axes that some constraint speaks of."""
+        return {axis for constraint in self._constraints for axis in constraint.axes}
+
     def broken_constraint(self, sizes: Sizes) -> str:
         """The first constraint that `sizes` break, as text; empty when all hold."""
         return next((c.text for c in self._constraints if not c.holds(sizes)), "")

@@ -65,7 +65,7 @@ class Registry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name. Built-in layers are not imported for it; installed plugins are, and `broken` names those that fail."""
+        """Every name. Built-in layers are not imported for it; installed plugins are, and `broken` has the failures."""
         self._load_installed()
         return tuple(self._origin)
 

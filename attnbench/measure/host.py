@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -52,6 +53,8 @@ def resolve_device(name: str) -> str:
         return present[1] if len(present) > 1 else "cpu"
     if name in present or any(device.partition(":")[0] == name for device in present):
         return name
+    if name.endswith(":0") and name[:-2] in present[1:]:
+        return name[:-2]  # the only one of its kind goes without a number
     raise DeviceError(f"device {name!r} is not on this machine; it has {', '.join(present)}")
 
 
@@ -63,6 +66,11 @@ def available_bytes() -> int:
     if limit.exists() and current.exists() and (text := limit.read_text().strip()).isdecimal():
         return min(available, int(text) - int(current.read_text()))
     return available
+
+
+def last_cache_bytes() -> float:
+    """Size of the last data cache; infinite where the system does not tell."""
+    return max(_caches().values(), default=math.inf)
 
 
 def _blas() -> str:

@@ -70,7 +70,8 @@ def time_call(call: Callable[[], Any], clock: Clock, pace: Pace) -> Timing:
         first = time_block(call, 1, clock)
         # A long call warms itself up; a short one is estimated again without the costs of being first.
         typical = min(first, time_block(call, 1, clock)) if first < _SHORT_CALL_SECONDS else first
-        iterations = block_iterations(typical, overhead(clock, readings=21))
+        reading = overhead(clock, readings=21)
+        iterations = block_iterations(typical - reading, reading)
         if iterations > 1:
             time_block(call, iterations, clock)
         blocks: list[float] = []

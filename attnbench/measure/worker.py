@@ -27,6 +27,8 @@ from attnbench.trial import Choices, Trial
 #: Edge of the square matrices of the drift reference: small enough for a cache, long enough for a clock.
 _REFERENCE_EDGE = 384
 _REFERENCE_BLOCKS = 3
+#: How torch's CPU allocators put it.
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
@@ -51,12 +53,9 @@ def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, 
     torch.manual_seed(seed_for(trial.id, seed))
     try:
         return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return _failed(Status.OOM, error)
-    except LayerError as error:
-        return _failed(Status.ERROR, error, name=False)
     except Exception as error:
-        return _failed(Status.OOM if "not enough memory" in str(error) else Status.ERROR, error)
+        status = Status.OOM if _out_of_memory(error) else Status.ERROR
+        return _failed(status, error, name=not isinstance(error, LayerError))
 
 
 def reference(clock: Clock, device: str) -> float:
@@ -88,6 +87,13 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
         "iterations": timing.iterations,
         "block_seconds": timing.block_seconds,
     }
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, in a call or (then it is the cause) while building; the CPU says so in words only."""
+    cause = error.__cause__ or error
+    words = str(cause).lower()
+    return isinstance(cause, torch.OutOfMemoryError | MemoryError) or any(text in words for text in _OUT_OF_MEMORY)
 
 
 def _failed(status: Status, error: BaseException, *, name: bool = True) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -11,19 +12,29 @@ from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
 from attnbench.plan.window import (
     CALLS_PER_PROBE,
     CALLS_PER_VISIT,
+    FLAT,
     LATTICE,
     Window,
-    affordable,
+    candidates,
     choose_window,
+    expected_error,
     lattice,
 )
-from attnbench.trial import Sizes, Trial, ordered
+from attnbench.trial import Sizes, Trial, ordered, slug
 
 #: A batch is large enough when the rate is this close to the best one.
-_SATURATED = 0.9
-#: A probe is repeated when its rate lies below this part of its neighbours' median, at most so many times.
-_DIP, _SECOND_LOOKS = 0.93, 3
-#: Steps of the lattice are a factor of two, and at most 1.8 for kernel widths; this separates one step from two.
+_SATURATED = 0.85
+#: A probe is repeated when its rate lies below this part of its neighbours' median.
+_DIP = 0.93
+#: After so many sizes it is asked whether a flat window is among them.
+_CHECK_EVERY = 6
+#: Share of the probing that is kept for second looks.
+_RESERVE = 0.35
+#: How often the best window may turn out to be another one.
+_REFINEMENTS = 4
+#: Sizes whose neighbours all ran below this part of the best rate are not worth the clock.
+_PLATEAU = 0.8
+#: Steps of the lattice are factors of about two; this separates one step from two.
 _ONE_STEP = 1.5
 #: A visit of this many times its least length learns nothing more that another round would not teach better.
 _ENOUGH = 10
@@ -38,12 +49,13 @@ Probing = Generator[Sizes, float | None, "Probed"]
 
 @dataclass(frozen=True)
 class Probed:
-    """A subject and what its probes found."""
+    """A subject, what its probes found, and the probing clock they left over."""
 
     subject: Subject
     limits: Limits
     batch: tuple[int, ...]
     probes: tuple[Probe, ...]
+    left_seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,12 +101,13 @@ class SubjectPlan:
 
 def probe(subject: Subject, limits: Limits) -> Probing:
     """Ask for the probes that a subject needs; sizes that are all given need none."""
-    seen: list[Probe] = []
-    if subject.auto or "b" not in subject.given:
-        batch = subject.given.get("b") or (yield from _batch(subject, limits, seen))
-        yield from _probe_lattice(subject, limits, batch[0], seen)
-        return Probed(subject, limits, batch, tuple(seen))
-    return Probed(subject, limits, subject.given["b"], ())
+    if not subject.auto and "b" in subject.given:
+        return Probed(subject, limits, subject.given["b"], (), limits.probing_seconds)
+    ladder: list[Probe] = []
+    batch = subject.given.get("b") or (yield from _batch(subject, limits, ladder))
+    spent = CALLS_PER_PROBE * sum(probe.seconds or 0.0 for probe in ladder)
+    looks = yield from _probe_lattice(subject, limits, batch[0], spent)
+    return Probed(subject, limits, batch, (*ladder, *looks.probes), looks.left_seconds)
 
 
 def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPlan]:
@@ -138,38 +151,100 @@ def _plan(probed: Probed, window: Window | None, spare: float) -> SubjectPlan:
     return SubjectPlan(probed, window, tuple(trials), skipped)
 
 
+class _Looks:
+    """Probes of one subject at one batch: what was seen, how often, and what is left of the clock."""
+
+    def __init__(self, subject: Subject, limits: Limits, spent: float) -> None:
+        self._subject, self._limits = subject, limits
+        self.left_seconds = limits.probing_seconds - spent
+        self._seen: dict[str, Probe] = {}
+        self._times: Counter[str] = Counter()
+
+    @property
+    def probes(self) -> list[Probe]:
+        return list(self._seen.values())
+
+    def window(self, batch: int) -> Window | None:
+        return choose_window(self._subject, self.probes, (batch,), self._limits, self._limits.round_seconds / 2)
+
+    def expected_error(self, window: Window) -> float:
+        return expected_error(window, self._subject)
+
+    def unsure(self, window: Window | None) -> Generator[Sizes, float | None, bool]:
+        """Look again at a window's sizes that were seen less than twice; whether any of them was seen anew."""
+        before = self._times.total()
+        for sizes in window.design if window else []:
+            if self._times[slug(sizes)] < 2:
+                yield from self.look(ordered(sizes))
+        return self._times.total() > before
+
+    def look(self, sizes: Sizes, reserve: float = 0.0) -> Generator[Sizes, float | None, None]:
+        """Probe `sizes` if the clock allows and keeps `reserve`; of several looks the fastest counts."""
+        key, subject = slug(sizes), self._subject
+        known = [self._seen[key]] if key in self._seen else self.probes
+        building = subject.building_seconds(sizes)
+        if (
+            CALLS_PER_PROBE * expected_seconds(subject, sizes, known, self._limits) + building
+            > self.left_seconds - reserve
+        ):
+            return
+        seconds = yield sizes
+        before = self._seen[key].seconds if key in self._seen else None
+        fastest = min(filter(None, (before, seconds)), default=None)
+        self._seen[key] = Probe(sizes, fastest)
+        self._times[key] += 1
+        self.left_seconds -= CALLS_PER_PROBE * (seconds or 0.0) + building
+
+
 def _probe_lattice(
-    subject: Subject, limits: Limits, batch: int, seen: list[Probe]
-) -> Generator[Sizes, float | None, None]:
-    """Probe what the clock allows, then look again at sizes that were slower than their neighbours."""
-    ladder, spent = len(seen), CALLS_PER_PROBE * sum(probe.seconds or 0.0 for probe in seen)
-    for sizes in affordable(subject, limits, lattice(subject, limits, batch)):
-        if spent + _probe_cost(subject, sizes, seen[ladder:], limits) <= limits.probing_seconds:
-            seconds = yield sizes
-            seen.append(Probe(sizes, seconds))
-            spent += CALLS_PER_PROBE * (seconds or 0.0) + subject.building_seconds(sizes)
-    for _ in range(_SECOND_LOOKS):
-        for index in outpaced(subject, seen[ladder:]):
-            probe = seen[ladder + index]
-            cost = _probe_cost(subject, probe.sizes, [probe], limits)
-            if probe.seconds and spent + cost <= limits.probing_seconds:
-                again = yield probe.sizes
-                seen[ladder + index] = Probe(probe.sizes, min(probe.seconds, again or probe.seconds))
-                spent += cost
+    subject: Subject, limits: Limits, batch: int, spent: float
+) -> Generator[Sizes, float | None, _Looks]:
+    """Probe the lattice, least work first; then look again where the first look may have been unlucky.
 
-
-def outpaced(subject: Subject, probes: Sequence[Probe]) -> list[int]:
-    """Positions of probes whose rate lies well below that of the sizes around them.
-
-    One short look can meet a moment in which the machine did something else; the rate then dips at one point. A rate
-    that really falls, falls together with its neighbours or is seen again.
+    One short look can meet a moment in which the machine did something else. So sizes slower than their neighbours are
+    looked at again, and the window that seems best has to stay so when each of its trials has been seen twice.
     """
-    rates = {i: subject.work(p.sizes) / p.seconds for i, p in enumerate(probes) if p.seconds}
+    looks = _Looks(subject, limits, spent)
+    for number, sizes in enumerate(lattice(subject, limits, batch), start=1):
+        if not _below_the_plateau(subject, sizes, looks.probes):
+            yield from looks.look(sizes, reserve=_RESERVE * limits.probing_seconds)
+        if number % _CHECK_EVERY == 0 and (yield from _settled(looks, batch)):
+            return looks
+    for probe in outpaced(subject, looks.probes):
+        yield from looks.look(probe.sizes)
+    for _ in range(_REFINEMENTS):
+        window = looks.window(batch)
+        if not (yield from looks.unsure(window)):
+            break
+    return looks
+
+
+def _settled(looks: _Looks, batch: int) -> Generator[Sizes, float | None, bool]:
+    """Whether a flat window was found, and stays flat when each of its trials has been seen twice."""
+    for _ in range(_REFINEMENTS):
+        window = looks.window(batch)
+        if window is None or looks.expected_error(window) > FLAT:
+            return False
+        if not (yield from looks.unsure(window)):
+            return True
+    return False
+
+
+def _below_the_plateau(subject: Subject, sizes: Sizes, probes: Sequence[Probe]) -> bool:
+    """Whether the sizes next to these already ran far below the best rate: no flat window begins there."""
+    rates = [(p.sizes, subject.work(p.sizes) / p.seconds) for p in probes if p.seconds]
+    around = [rate for near, rate in rates if _adjacent(near, sizes)]
+    return bool(around) and max(around) < _PLATEAU * max(rate for _, rate in rates)
+
+
+def outpaced(subject: Subject, probes: Sequence[Probe]) -> list[Probe]:
+    """Probes whose rate lies well below that of the sizes around them."""
+    rates = [(probe, subject.work(probe.sizes) / probe.seconds) for probe in probes if probe.seconds]
     found = []
-    for i, rate in rates.items():
-        around = [rates[j] for j in rates if j != i and _adjacent(probes[i].sizes, probes[j].sizes)]
+    for probe, rate in rates:
+        around = [other for near, other in rates if near is not probe and _adjacent(near.sizes, probe.sizes)]
         if around and rate < _DIP * median(around):
-            found.append(i)
+            found.append(probe)
     return found
 
 
@@ -179,20 +254,16 @@ def _adjacent(one: Sizes, other: Sizes) -> bool:
     return max(steps) < _ONE_STEP
 
 
-def _probe_cost(subject: Subject, sizes: Sizes, probes: Sequence[Probe], limits: Limits) -> float:
-    return CALLS_PER_PROBE * expected_seconds(subject, sizes, probes, limits) + subject.building_seconds(sizes)
-
-
 def _batch(subject: Subject, limits: Limits, seen: list[Probe]) -> Generator[Sizes, float | None, tuple[int, ...]]:
     """The smallest batch at which the layer runs at nearly its best rate.
 
     Tried where the weights are largest: there a small batch spends its time on reading them.
     """
     longest = _LADDER_SECONDS / LATTICE["b"][-1]
-    points = [sizes for sizes in lattice(subject, limits, 1) if subject.work(sizes) / limits.rate < longest]
+    points = [sizes for sizes in candidates(subject, limits, 1) if subject.work(sizes) / limits.rate < longest]
     if not points:
         return (1,)
-    start = max(points, key=lambda sizes: (subject.building_seconds(sizes), subject.work(sizes)))
+    start = max(points, key=lambda sizes: (subject.building_seconds(sizes), -subject.work(sizes)))
     rates, spent = {1: 0.0}, 0.0
     for sizes in (ordered({**start, "b": batch}) for batch in LATTICE["b"]):
         expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen, limits)

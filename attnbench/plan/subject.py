@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from attnbench.errors import SuiteError
-from attnbench.formula import Formula, Monomial
+from attnbench.formula import Formula, Monomial, for_a_batch
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.spec import AUTO, AxisValues
 from attnbench.trial import Choices, Sizes, describe
@@ -70,7 +70,7 @@ class Subject:
         source = self.claim or self.formulas.get("flops")
         if source is None or not source.is_sum_of_terms:
             return ()
-        return tuple(term.monomial for term in (source.terms if self.claim else source.leading))
+        return for_a_batch(source) if self.claim else tuple(term.monomial for term in source.leading)
 
     def shares(self, sizes: Sizes) -> tuple[float, ...]:
         """Share of the counted work that each claimed term carries at `sizes`; empty where it is unknown."""
@@ -86,6 +86,15 @@ class Subject:
         """Counted operations; where nothing was counted, the size of the input stands in for them."""
         return self._value("flops", sizes) if self.counts_work else float(sizes["b"] * sizes["n"] * sizes.get("d", 1))
 
+    def intensity(self, sizes: Sizes) -> float:
+        """Operations for each byte of weights and live tensors: what a roofline has on its horizontal axis."""
+        touched = self._value("peak_bytes", sizes) + self.weight_bytes(sizes)
+        return self.work(sizes) / max(touched, 1.0)
+
+    def weight_bytes(self, sizes: Sizes) -> float:
+        """Bytes of the weights, four for each."""
+        return 4 * self._value("parameters", sizes)
+
     def building_seconds(self, sizes: Sizes) -> float:
         """Seconds to draw the weights."""
         return self._value("parameters", sizes) / _WEIGHTS_PER_SECOND
@@ -94,7 +103,7 @@ class Subject:
         """Why the layer cannot be measured at `sizes`; empty when it can."""
         if broken := self.layer.broken_constraint(sizes):
             return f"the layer needs {broken}, which {describe(sizes)} does not satisfy"
-        need = self._value("peak_bytes", sizes) + 4 * self._value("parameters", sizes)
+        need = self._value("peak_bytes", sizes) + self.weight_bytes(sizes)
         if need > memory_bytes:
             return f"its counted memory of {nbytes(need)} exceeds the {nbytes(memory_bytes)} that a trial may take here"
         return ""
@@ -121,12 +130,14 @@ class Limits:
         round_seconds: clock for one visit of each of its trials.
         memory_bytes: memory that a trial may take.
         rate: floating-point operations per second of a plain matrix product here.
+        cache_bytes: size of the last cache; infinite where it is unknown.
     """
 
     probing_seconds: float
     round_seconds: float
     memory_bytes: float
     rate: float
+    cache_bytes: float = math.inf
 
 
 def expected_seconds(subject: Subject, sizes: Sizes, probes: Sequence[Probe], limits: Limits) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +27,7 @@ LATTICE: dict[str, tuple[int, ...]] = {
     "n": tuple(2**power for power in range(3, 15)),
     "d": tuple(2**power for power in range(6, 13)),
     "h": (1, 2, 4, 8, 16),
-    "k": (3, 5, 9, 15),
+    "k": (3, 5, 9, 17, 33),
 }
 _OTHER = (4, 8, 16, 32, 64)
 
@@ -38,6 +38,13 @@ MIXED_SHARE = 0.75
 #: What a term's missing share costs a window for several terms, in units of a drift exponent: terms that never lead
 #: cannot be told from a bend of the others.
 _UNSEEN = 0.3
+#: Windows with an expected error below this are flat: short probes cannot rank them any better.
+FLAT = 0.03
+#: Points from which a window can be made at all.
+_FEWEST_POINTS = 9
+#: Operations a byte from which arithmetic sets the pace on today's machines; a layer that never gets there is read
+#: where it comes closest.
+_RIDGE = 16.0
 #: Calls that one visit makes at the least: the first and two timed blocks.
 CALLS_PER_VISIT = 3
 #: Likewise for a probe: the first and one block.
@@ -74,9 +81,9 @@ class Window:
 
     @property
     def unflatness(self) -> float:
-        """Expected error of an exponent: drift of the rate, and scatter over the length of the window."""
-        lengths = [math.log(values[-1] / values[0]) for values in self.sizes.values() if len(values) > 1]
-        return max(map(abs, self.slopes.values()), default=0.0) + self.scatter / min(lengths, default=1.0)
+        """Expected error of the worst exponent: drift of the rate, and its scatter over the length of the axis."""
+        lengths = {axis: math.log(self.sizes[axis][-1] / self.sizes[axis][0]) for axis in self.slopes}
+        return max((abs(slope) + self.scatter / lengths[axis] for axis, slope in self.slopes.items()), default=0.0)
 
     @property
     def sentence(self) -> str:
@@ -118,9 +125,24 @@ class Window:
 def lattice(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
     """Points worth probing, least work first.
 
+    They are `candidates` that do enough work for each byte for arithmetic, and not memory, to set the pace, and whose
+    weights stay within the last cache: a window across its edge would mix two rates. A layer that never gets there is
+    probed where it comes closest.
+    """
+    points = candidates(subject, limits, batch)
+    cached = [point for point in points if subject.weight_bytes(point) <= limits.cache_bytes]
+    points = cached if len(cached) >= _FEWEST_POINTS else points
+    best = max(map(subject.intensity, points), default=0.0)
+    busy = [point for point in points if subject.intensity(point) >= min(_RIDGE, best / 2)]
+    return sorted(busy, key=subject.work)
+
+
+def candidates(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
+    """Points that can be probed.
+
     They are long enough that a call's fixed cost hides, short enough for the budget, they fit the memory, and the
-    claimed term can lead there. With three or more automatic axes every other point is left out, like on a chess
-    board, because a box needs its corners and not its whole inside.
+    claimed term can lead there. With three or more automatic axes every other point is left out, like on a chess board,
+    because a box needs its corners and not its whole inside.
     """
     pools = {axis: LATTICE.get(axis, _OTHER) for axis in subject.auto}
     base = {axis: values[len(values) // 2] for axis, values in subject.given.items()} | {"b": batch}
@@ -130,35 +152,47 @@ def lattice(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
         point = ordered(base | {axis: pools[axis][i] for axis, i in zip(pools, indices, strict=True)})
         if not (chess and sum(indices) % 2) and _worth_probing(subject, point, limits):
             points.append(point)
-    return sorted(points, key=subject.work)
-
-
-def affordable(subject: Subject, limits: Limits, points: Sequence[Sizes]) -> list[Sizes]:
-    """The points with the least work whose probes together fit the budget at the machine's rate."""
-    costs = [CALLS_PER_PROBE * subject.work(s) / limits.rate + subject.building_seconds(s) for s in points]
-    return [sizes for sizes, total in zip(points, np.cumsum(costs), strict=True) if total <= limits.probing_seconds]
+    return points
 
 
 def choose_window(
     subject: Subject, probes: Sequence[Probe], batch: tuple[int, ...], limits: Limits, round_seconds: float
 ) -> Window | None:
-    """The box with the flattest achieved rate among those that fit `round_seconds`; None when there is none."""
+    """The box with the flattest achieved rate among those that fit `round_seconds`; None when there is none.
+
+    Of several that are flat, the cheapest: a short call finds a quiet moment more often than a long one, and more
+    rounds fit the budget.
+    """
     # The comparison of batches may have met a size of the lattice: the later look counts.
     at_batch = {slug(probe.sizes): probe for probe in probes if probe.sizes["b"] == batch[0]}
     seen = [probe for probe in at_batch.values() if probe.seconds]
+    failed = [probe.sizes for probe in at_batch.values() if not probe.seconds]
     pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in subject.auto}
     assessed = (_assess(subject, {**subject.given, "b": batch, **box}, seen, limits) for box in _boxes(pools, subject))
-    fitting = [window for window in assessed if window is not None and window.round_seconds <= round_seconds]
+    fitting = [
+        window
+        for window in assessed
+        if window is not None
+        and window.round_seconds <= round_seconds
+        and not any(sizes in window.design for sizes in failed)
+    ]
     if not fitting:
         return None
-    several = len(subject.claimed) > 1
-    best = min(fitting, key=lambda window: window.unflatness + (_UNSEEN * (1 - window.share) if several else 0.0))
-    return Window(**{**vars(best), "candidates": len(fitting)})
+    errors = [expected_error(window, subject) for window in fitting]
+    flat = [window for window, error in zip(fitting, errors, strict=True) if error <= max(FLAT, min(errors))]
+    best = min(flat, key=lambda window: window.round_seconds)
+    return replace(best, candidates=len(fitting))
+
+
+def expected_error(window: Window, subject: Subject) -> float:
+    """Unflatness of a window, and what it costs a claim of several terms that one of them never leads."""
+    unseen = 1 - window.share if len(subject.claimed) > 1 else 0.0
+    return window.unflatness + _UNSEEN * unseen
 
 
 def _boxes(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
     """Boxes of three or four neighbouring sizes an axis; more for one axis, or where terms have to be told apart."""
-    lengths = {1: (4, 5), 2: (3, 4, 5) if len(subject.claimed) > 1 else (3, 4)}.get(len(pools), (3,))
+    lengths = (4, 5) if len(pools) == 1 else (3, 4, 5) if len(subject.claimed) > 1 else (3, 4)
     runs = [
         [(axis, tuple(pool[i : i + length])) for length in lengths for i in range(len(pool) - length + 1)]
         for axis, pool in pools.items()
@@ -174,6 +208,9 @@ def _assess(
     inside = [probe for probe in seen if all(probe.sizes[axis] in values for axis, values in auto.items())]
     complete = math.prod(len(values) for values in auto.values())
     if len(inside) < (complete - 1 if len(auto) <= 2 else complete / 3):
+        return None
+    dearest = {axis: values[-1] for axis, values in auto.items()}
+    if len(auto) <= 2 and len(inside) < complete and any(dearest.items() <= probe.sizes.items() for probe in inside):
         return None  # the dearest corner alone may be read off the others
     window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
     share = _claimed_share(subject, window.design)
@@ -181,6 +218,8 @@ def _assess(
         return None
     if any(subject.unfit(point, limits.memory_bytes) for point in window.design):
         return None
+    if len({subject.weight_bytes(point) <= limits.cache_bytes for point in window.design}) > 1:
+        return None  # weights within the last cache on one side, beyond it on the other: two rates in one window
     calls = [expected_seconds(subject, point, seen, limits) for point in window.design]
     if subject.counts_work and min(calls) < SHORTEST_CALL:
         return None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from attnbench import units
-from attnbench.law import Verdict
+from attnbench.law import MARGIN, Verdict
 from attnbench.record import Status
 from attnbench.report import figures, words
 from attnbench.report.context import (
@@ -262,7 +262,7 @@ def _forest(run: StoredRun) -> Gallery:
 
 _FOREST_CAPTION = (
     "Dot and bar are a fitted exponent and its interval, in the colour of its verdict; the upright stroke is the claim "
-    f"and the box the margin of ±{words.power(figures.MARGIN)} that the whole bar has to fit into. "
+    f"and the box the margin of ±{words.power(MARGIN)} that the whole bar has to fit into. "
     "Laws of several terms have no single exponent and are shown in their own sections."
 )
 

@@ -24,7 +24,7 @@ Efficiency = Callable[[Sizes], float]
 
 @dataclass(frozen=True)
 class Machine:
-    """``seconds = overhead + work / (rate · efficiency)``, noise added in proportion, the same each time it is asked."""
+    """``seconds = overhead + work / (rate · efficiency)``, and noise in proportion, the same whenever it is asked."""
 
     subject: Subject
     overhead: float = 0.0

@@ -120,15 +120,15 @@ def test_an_axis_without_a_size_is_an_error_that_says_how_to_give_one() -> None:
 
 
 def test_the_clock_that_is_left_over_goes_to_the_worst_window() -> None:
-    worse = Machine(CORE, overhead=3e-3)
+    worse = Machine(CORE, overhead=1e-3)
     cheap = Machine(subject("rnn", b=(1,), n=(16,), d=(64,)))
-    alone = share_out([worse.probed()], 2.0)[0]
+    alone = share_out([worse.probed()], 3.0)[0]
 
-    together, _ = share_out([worse.probed(), cheap.probed()], 4.0)
+    together, _ = share_out([worse.probed(), cheap.probed()], 6.0)
 
     assert alone.window is not None
     assert together.window is not None
-    assert together.window.round_seconds > 2.0
+    assert together.window.round_seconds > 3.0
     assert together.window.unflatness < alone.window.unflatness
 
 
@@ -197,7 +197,7 @@ def limits() -> st.SearchStrategy[Limits]:
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(machine=machines(), limits=limits())
 def test_whatever_the_machine_an_automatic_plan_keeps_its_promises(machine: Machine, limits: Limits) -> None:
     plan, memory = machine.plan(limits), limits.memory_bytes
@@ -211,7 +211,7 @@ def test_whatever_the_machine_an_automatic_plan_keeps_its_promises(machine: Mach
         assert all(probe.seconds is not None for probe in plan.probed.probes)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(several=st.lists(machines(), min_size=1, max_size=3), seconds=st.floats(0.5, 60))
 def test_one_round_of_all_layers_takes_no_more_clock_than_there_is(several: list[Machine], seconds: float) -> None:
     automatic = [machine for machine in several if machine.subject.auto]
@@ -221,7 +221,7 @@ def test_one_round_of_all_layers_takes_no_more_clock_than_there_is(several: list
     assert sum(map(round_seconds, plans)) <= seconds * (1 + 1e-9)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(machine=machines())
 def test_the_same_answers_give_the_same_plan(machine: Machine) -> None:
     assert machine.plan() == machine.plan()

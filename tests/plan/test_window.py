@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attnbench.formula import Formula
-from attnbench.plan.subject import Subject
+from attnbench.plan.subject import Limits, Subject
 from attnbench.plan.window import Window
 from attnbench.trial import Sizes
 from tests.plan.machine import LIMITS, RATE, Efficiency, Machine, planned_sizes, subject
@@ -55,20 +55,16 @@ def shares(of: Subject, sizes: list[Sizes]) -> list[tuple[float, ...]]:
 # ---------------------------------------------------------------------------------------- what a machine does to a law
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.02])
 @pytest.mark.parametrize("overhead", [1e-5, 3e-4])
 @pytest.mark.parametrize("layer", [CORE, RNN, CONV, FEED_FORWARD], ids=lambda s: s.layer.name)
-def test_the_fixed_cost_of_a_call_is_small_everywhere_in_the_window(
-    layer: Subject, overhead: float, noise: float
-) -> None:
-    machine = Machine(layer, overhead=overhead, noise=noise)
+def test_the_fixed_cost_of_a_call_is_small_everywhere_in_the_window(layer: Subject, overhead: float) -> None:
+    machine = Machine(layer, overhead=overhead, noise=0.02)
 
     sizes = planned_sizes(machine.plan())
 
     assert max(overhead / machine.seconds(size) for size in sizes) < 0.1
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.01])
 @pytest.mark.parametrize(
     ("layer", "efficiency", "flat"),
     [
@@ -83,22 +79,22 @@ def test_the_fixed_cost_of_a_call_is_small_everywhere_in_the_window(
     ids=["d rises", "n rises", "n falls", "d falls", "rnn d rises", "conv d rises", "conv d falls"],
 )
 def test_sizes_at_which_the_rate_still_drifts_are_avoided(
-    layer: Subject, efficiency: Efficiency, flat: Efficiency, noise: float
+    layer: Subject, efficiency: Efficiency, flat: Efficiency
 ) -> None:
-    plan = Machine(layer, efficiency=efficiency, noise=noise).plan()
+    plan = Machine(layer, efficiency=efficiency, noise=0.01).plan()
 
     assert all(flat(size) for size in planned_sizes(plan))
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.01])
 @pytest.mark.parametrize("footprint", [2**19, 2**20, 2**21])
 @pytest.mark.parametrize("layer", [CORE, RNN], ids=lambda s: s.layer.name)
-def test_a_window_does_not_reach_across_a_cache(layer: Subject, footprint: int, noise: float) -> None:
+def test_a_window_does_not_reach_across_a_cache(layer: Subject, footprint: int) -> None:
     cache = breaks(footprint)
 
-    plan = Machine(layer, efficiency=cache, noise=noise).plan(replace(LIMITS, probing_seconds=20.0))
+    plan = Machine(layer, efficiency=cache, noise=0.01).plan()
 
-    assert len({cache(size) for size in planned_sizes(plan)}) == 1
+    *others, _dearest = sorted(planned_sizes(plan), key=layer.work)  # which may be read off the others
+    assert len({cache(size) for size in others}) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,25 +117,23 @@ def test_times_in_the_window_grow_as_the_law_on_a_machine_with_every_fault(layer
 
 
 def test_the_window_says_how_flat_it_is_and_what_it_was_chosen_from() -> None:
-    plan = Machine(CORE).plan()
+    window = Window({"b": (1,), "n": (64, 128)}, {"n": -0.0123}, 0.01, (9.5e9, 1.04e10), 0.912, 3.5, candidates=17)
 
-    assert plan.window is not None
-    assert plan.why == (
-        f"b = 1, n 512–2048, d 64–512, h = 1: the flattest of {plan.window.candidates} windows within the budget. "
-        "The probes ran at 10.0 GFLOP/s to 10.0 GFLOP/s there, and the rate drifts with exponents +0.000 in n, "
-        "+0.000 in d. The claimed work is 100.0 % of the counted work."
+    assert window.sentence == (
+        "b = 1, n 64–128: the flattest of 17 windows within the budget. The probes ran at 9.50 GFLOP/s to "
+        "10.4 GFLOP/s there, and the rate drifts with exponents -0.012 in n. The claimed work is 91.2 % of the "
+        "counted work where it is least."
     )
 
 
 # ---------------------------------------------------------------------------------- where the claimed term can be read
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.02])
-@pytest.mark.parametrize("speed", [1, 10, 1000])
-def test_quadratic_growth_of_multi_head_attention_is_read_where_n_is_18_d_or_nowhere(speed: int, noise: float) -> None:
+@pytest.mark.parametrize("speed", [1, 1000])
+def test_quadratic_growth_of_multi_head_attention_is_read_where_n_is_18_d_or_nowhere(speed: int) -> None:
     limits = replace(LIMITS, probing_seconds=speed * 6.0, round_seconds=speed * 20.0, memory_bytes=2.0**50)
 
-    plan = Machine(multi_head("n**2*d"), noise=noise).plan(limits)
+    plan = Machine(multi_head("n**2*d"), noise=0.02).plan(limits)
 
     assert all(size["n"] >= 18 * size["d"] for size in planned_sizes(plan))
     assert (plan.window is None) == (not planned_sizes(plan))
@@ -153,14 +147,13 @@ def test_with_one_length_given_the_claimed_term_carries_the_work_at_all_widths()
     assert all(size["n"] >= 18 * size["d"] for size in planned_sizes(plan))
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.02])
 @pytest.mark.parametrize("claim", ["n*d**2", None])
 def test_a_claimed_term_carries_nine_tenths_and_each_of_two_three_quarters_somewhere(
-    claim: str | None, noise: float
+    claim: str | None,
 ) -> None:
     layer = multi_head(claim)
 
-    plan = Machine(layer, overhead=2e-5, noise=noise).plan()
+    plan = Machine(layer, overhead=2e-5, noise=0.02).plan()
 
     carried = shares(layer, planned_sizes(plan))
     if claim:
@@ -246,43 +239,37 @@ def test_the_batches_compared_fit_the_memory() -> None:
 def test_a_size_that_failed_under_the_probe_is_in_no_window() -> None:
     plan = Machine(CORE, fails=lambda sizes: sizes["n"] * sizes["d"] > 2**17).plan()
 
-    failed = [size for size in planned_sizes(plan) if size["n"] * size["d"] > 2**17]
-    assert len(failed) <= 1  # the dearest corner may be read off the others
+    assert len(planned_sizes(plan)) >= 9
+    assert [size for size in planned_sizes(plan) if size["n"] * size["d"] > 2**17] == []
+
+
+NOTHING_TO_PROBE = (
+    "No window: no size keeps the layer's constraints, fits the budget and the memory, and lets the claimed term carry "
+    "the work."
+)
+NO_BOX = (
+    "No window: no box of the {} probed sizes fits the budget and the memory, with the claimed term carrying the work."
+)
 
 
 @pytest.mark.parametrize(
     ("machine", "limits", "sentence"),
     [
-        (Machine(CORE, fails=lambda _: True), LIMITS, "No window: none of the 38 probed sizes could be run."),
-        (
-            Machine(CORE, efficiency=lambda _: 1e-4),
-            LIMITS,
-            "No window: no box of the 1 probed sizes fits the budget and the memory, with the claimed term carrying "
-            "the work.",
-        ),
-        (
-            Machine(subject("attention-core", n="auto", d="auto", h=(3,))),
-            LIMITS,
-            "No window: no size keeps the layer's constraints, fits the budget and the memory, and lets the claimed "
-            "term carry the work.",
-        ),
-        (
-            Machine(CORE),
-            replace(LIMITS, memory_bytes=1024.0),
-            "No window: no size keeps the layer's constraints, fits the budget and the memory, and lets the claimed "
-            "term carry the work.",
-        ),
+        (Machine(CORE, fails=lambda _: True), LIMITS, "No window: none of the {} probed sizes could be run."),
+        (Machine(CORE, efficiency=lambda _: 1e-4), LIMITS, NO_BOX),
+        (Machine(subject("attention-core", n="auto", d="auto", h=(3,))), LIMITS, NOTHING_TO_PROBE),
+        (Machine(CORE), replace(LIMITS, memory_bytes=1024.0), NOTHING_TO_PROBE),
     ],
     ids=["broken", "slow", "three heads", "no memory"],
 )
-def test_without_a_window_the_plan_says_so_and_has_no_trials(machine: Machine, limits: object, sentence: str) -> None:
-    plan = machine.plan(limits)  # type: ignore[arg-type]
+def test_without_a_window_the_plan_says_so_and_has_no_trials(machine: Machine, limits: Limits, sentence: str) -> None:
+    plan = machine.plan(limits)
 
     assert (plan.window, plan.trials, plan.skipped) == (None, (), {})
-    assert plan.why == sentence
+    assert plan.why == sentence.format(len(plan.probed.probes))
 
 
-# ------------------------------------------------------------------------------------------------- the sizes of a window
+# ------------------------------------------------------------------------------------------------ the sizes of a window
 
 
 def test_up_to_three_swept_axes_are_a_full_grid() -> None:
@@ -294,7 +281,7 @@ def test_up_to_three_swept_axes_are_a_full_grid() -> None:
 
 
 def test_four_swept_axes_are_corners_centre_and_face_centres() -> None:
-    window = Window({axis: (2, 4, 8) for axis in "bndk"})
+    window = Window(dict.fromkeys("bndk", (2, 4, 8)))
 
     points = {tuple(size.values()) for size in window.design}
 

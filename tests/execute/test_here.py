@@ -1,0 +1,263 @@
+"""The rounds of a run on a machine that answers at once: who is visited when, and when it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from attnbench.execute.here import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Progress, Rounds, answer_probes
+from attnbench.execute.process import Setup
+from attnbench.plan.decide import PlannedTrial, Probed
+from attnbench.plan.subject import Limits, Probe, Subject
+from attnbench.record import Status, Visit
+from attnbench.trial import Choices, Trial
+from tests.fake_machine import FakeMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator
+
+    from attnbench.trial import Sizes
+
+SETUP = Setup(threads=1, plugins=(), seed=0)
+TRIALS = tuple(Trial(layer, {"b": 1, "n": n, "d": 8}) for layer in ("rnn", "gru") for n in (2, 4, 8, 16))
+IDS = {trial.id for trial in TRIALS}
+BROKEN = TRIALS[2]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
+    """A visit takes one second of its time."""
+    return FakeMachine().install(monkeypatch)
+
+
+def visits(
+    *,
+    unsettled: Collection[str] = (),
+    budget: float = 1e9,
+    seed: int = 0,
+    shown: list[Progress] | None = None,
+    **more: Any,
+) -> list[Visit]:
+    """Every visit of a run in which `unsettled` layers never settle."""
+    planned = [PlannedTrial(trial, visit_seconds=1.0) for trial in TRIALS]
+    rounds = Rounds(SETUP, planned, budget, seed, **more)
+    return list(rounds.visits(lambda: unsettled, (shown if shown is not None else []).append, began=0.0))
+
+
+def by_round(found: list[Visit]) -> dict[int, list[str]]:
+    """Trials of each round, in order."""
+    grouped: dict[int, list[str]] = {}
+    for visit in found:
+        grouped.setdefault(visit.round, []).append(visit.trial)
+    return grouped
+
+
+# --------------------------------------------------------------------------------------------------------------- order
+
+
+@pytest.mark.usefixtures("machine")
+def test_every_trial_is_visited_once_in_each_round() -> None:
+    rounds = by_round(visits(unsettled={"rnn", "gru"}))
+
+    assert all(Counter(order) == Counter(IDS) for order in rounds.values())
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_order_differs_between_rounds_and_seeds_and_is_the_same_for_the_same_seed() -> None:
+    first, again, other = (by_round(visits(seed=seed)) for seed in (3, 3, 4))
+
+    assert first == again
+    assert len({tuple(order) for order in [*first.values(), *other.values()]}) == 2 * LEAST_ROUNDS
+
+
+def test_a_new_process_starts_every_other_round(machine: FakeMachine) -> None:
+    found = visits(unsettled={"rnn"})
+
+    assert {(visit.round, visit.process) for visit in found} == {
+        (number, number // ROUNDS_PER_PROCESS) for number in range(MOST_ROUNDS)
+    }
+    assert machine.started == MOST_ROUNDS // ROUNDS_PER_PROCESS
+    assert [number for number, _ in machine.visits] == [visit.process for visit in found]
+
+
+# -------------------------------------------------------------------------------------------------------------- the end
+
+
+@pytest.mark.usefixtures("machine")
+def test_settled_laws_end_a_run_after_three_rounds_in_two_processes() -> None:
+    found = visits()
+
+    assert {visit.round for visit in found} == set(range(LEAST_ROUNDS)) == {0, 1, 2}
+    assert {visit.process for visit in found} == {0, 1}
+
+
+@pytest.mark.usefixtures("machine")
+def test_only_layers_without_a_settled_law_go_on() -> None:
+    later = [visit.trial for visit in visits(unsettled={"gru"}) if visit.round >= LEAST_ROUNDS]
+
+    assert {trial.partition("-")[0] for trial in later} == {"gru"}
+    assert len(later) == (MOST_ROUNDS - LEAST_ROUNDS) * len(TRIALS) // 2
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_run_that_settles_midway_ends_there() -> None:
+    answers = iter([{"rnn"}] * 5)
+    planned = [PlannedTrial(trial, 1.0) for trial in TRIALS]
+    found = Rounds(SETUP, planned, 1e9, 0).visits(lambda: next(answers, set()), lambda _: None, 0.0)
+
+    assert {visit.round for visit in found} == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(("budget", "rounds"), [(0.0, 3), (24.0, 3), (31.9, 3), (32.0, 4), (47.9, 5), (48.0, 6)])
+@pytest.mark.usefixtures("machine")
+def test_a_round_starts_only_while_the_budget_has_room_for_it(budget: float, rounds: int) -> None:
+    assert len(by_round(visits(unsettled={"rnn", "gru"}, budget=budget))) == rounds
+
+
+def test_without_trials_no_process_is_started(machine: FakeMachine) -> None:
+    assert list(Rounds(SETUP, [], 1e9, 0).visits(set, lambda _: None, 0.0)) == []
+    assert machine.started == 0
+
+
+# ------------------------------------------------------------------------------------------------------ what goes wrong
+
+
+@pytest.mark.parametrize("status", [Status.OOM, Status.ERROR, Status.TIMEOUT])
+def test_a_trial_that_failed_is_not_visited_again(status: Status, machine: FakeMachine) -> None:
+    machine.failures = lambda trial: (status, "why") if trial == BROKEN else None
+
+    found = visits(unsettled={"rnn", "gru"})
+
+    assert [(v.round, v.status, v.reason, v.block_seconds) for v in found if v.trial == BROKEN.id] == [
+        (0, status, "why", ())
+    ]
+    assert all(visit.status is Status.OK for visit in found if visit.trial != BROKEN.id)
+    assert len(found) == 1 + MOST_ROUNDS * (len(TRIALS) - 1)
+
+
+def test_an_interrupt_passes_through(machine: FakeMachine) -> None:
+    machine.interrupt_at = 3
+
+    with pytest.raises(KeyboardInterrupt):
+        visits()
+
+    assert len(machine.visits) == 3
+
+
+# ------------------------------------------------------------------------------------------------------ to be continued
+
+
+@pytest.mark.parametrize("kept", [0, 1, 7, 8, 11, 24])
+@pytest.mark.usefixtures("machine")
+def test_a_resumed_run_makes_the_visits_it_lacks_in_new_processes(kept: int) -> None:
+    whole = visits()
+    before = whole[:kept]
+    done = {(visit.trial, visit.round) for visit in before}
+
+    after = visits(done=done, first_process=2)
+
+    assert [(v.trial, v.round) for v in before + after] == [(v.trial, v.round) for v in whole]
+    assert min((visit.process for visit in after), default=2) == 2
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_clock_spent_before_counts_towards_the_budget() -> None:
+    assert len(by_round(visits(unsettled={"rnn", "gru"}, budget=40.0, spent_seconds=8.0))) == 4
+    assert len(by_round(visits(unsettled={"rnn", "gru"}, budget=40.0))) == 5
+
+
+def test_a_resumed_run_with_nothing_left_in_its_first_rounds_starts_no_process_for_them(machine: FakeMachine) -> None:
+    done = {(trial.id, number) for trial in TRIALS for number in (0, 1)}
+
+    found = visits(done=done, first_process=1)
+
+    assert {(visit.round, visit.process) for visit in found} == {(2, 2)}
+    assert machine.started == 1
+
+
+# -------------------------------------------------------------------------------------------------------- each question
+
+
+def test_a_visit_carries_what_the_process_said_and_when(machine: FakeMachine) -> None:
+    found = visits()
+
+    assert found[1] == Visit(
+        found[1].trial,
+        process=0,
+        round=0,
+        iterations=1,
+        block_seconds=(0.25, 0.25, 0.25),
+        first_call_seconds=0.5,
+        reference_seconds=1e-3,
+        started=1.0,
+    )
+    assert machine.time == len(found)
+
+
+def test_outputs_are_checked_in_the_first_round_and_time_is_given_as_planned(machine: FakeMachine) -> None:
+    visits()
+
+    paces = [(pace["seconds"], pace["check"]) for _, _, pace, _ in machine.asked]
+    assert paces == [(1.0, True)] * len(TRIALS) + [(1.0, False)] * 2 * len(TRIALS)
+
+
+@pytest.mark.parametrize(("planned", "patience"), [(0.1, 60.0), (3.0, 60.0), (30.0, 600.0)])
+def test_a_visit_is_given_up_after_twenty_times_its_plan_but_not_within_a_minute(
+    planned: float, patience: float, machine: FakeMachine
+) -> None:
+    list(Rounds(SETUP, [PlannedTrial(BROKEN, planned)], 1e9, 0).visits(set, lambda _: None, 0.0))
+
+    assert {timeout for _, _, _, timeout in machine.asked} == {patience}
+
+
+@pytest.mark.usefixtures("machine")
+def test_each_visit_is_announced_with_where_the_run_stands() -> None:
+    shown: list[Progress] = []
+
+    found = visits(shown=shown)
+
+    assert [progress.trial.id for progress in shown] == [visit.trial for visit in found]
+    assert shown[9] == Progress(round=1, done=1, total=8, trial=shown[9].trial, spent_seconds=9.0)
+
+
+# -------------------------------------------------------------------------------------------------------------- probes
+
+
+def test_probes_are_answered_with_the_smallest_time_seen_or_none(machine: FakeMachine) -> None:
+    machine.failures = lambda trial: (Status.OOM, "too much") if trial.sizes["n"] == 4 else None
+    machine.seconds = lambda trial: 0.5 * trial.sizes["n"]
+    limits = Limits(1.0, 1.0, 1.0, 1.0)
+
+    def planner() -> Generator[Sizes, float | None, Probed]:
+        seen = []
+        for n in (2, 4, 8):
+            sizes = {"b": 1, "n": n, "d": 8}
+            seen.append(Probe(sizes, (yield sizes)))
+        return Probed(Subject(None, Choices()), limits, (1,), tuple(seen))  # type: ignore[arg-type]
+
+    announced = []
+    answering = answer_probes(machine(SETUP), planner(), "rnn", Choices())  # type: ignore[arg-type]
+    try:
+        while True:
+            announced.append(next(answering).id)
+    except StopIteration as stop:
+        probed = stop.value
+
+    assert [probe.seconds for probe in probed.probes] == [1.0, None, 4.0]
+    assert announced == [f"rnn-cpu-float32-forward-t1-b1-n{n}-d8" for n in (2, 4, 8)]
+    assert {(pace["least_blocks"], pace["check"], timeout) for _, _, pace, timeout in machine.asked} == {
+        (1, False, 60.0)
+    }
+
+
+def test_a_planner_without_questions_is_not_asked(machine: FakeMachine) -> None:
+    def planner() -> Generator[Sizes, float | None, Probed]:
+        return "done"  # type: ignore[return-value]
+        yield
+
+    with pytest.raises(StopIteration) as stop:
+        next(answer_probes(machine(SETUP), planner(), "rnn", Choices()))  # type: ignore[arg-type]
+
+    assert (stop.value.value, machine.asked) == ("done", [])

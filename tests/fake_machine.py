@@ -1,0 +1,114 @@
+"""A machine that answers at once: it stands in for measuring processes, and its times follow a known law."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from attnbench.formula import Formula
+from attnbench.layers.registry import Registry
+from attnbench.record import Status
+
+if TYPE_CHECKING:
+    import pytest
+
+    from attnbench.execute.process import Setup
+    from attnbench.trial import Trial
+
+#: A product of matrices runs at this rate here.
+RATE = 1e10
+
+Failure = tuple[Status, str]
+
+
+@dataclass
+class FakeMachine:
+    """What `Process` is for the rooms that ask it: call it with a setup, and it is a process.
+
+    Attributes:
+        seconds: of one call of a trial.
+        noise: by which part blocks are slower, at random but the same in each test.
+        failures: of trials that cannot be run.
+        interrupt_at: number of the visit at which the user presses Ctrl-C, counted from 1 and without probes.
+        asked: (number of the process, trial, pace, timeout) of each question.
+        time: seconds that went by while it measured.
+    """
+
+    seconds: Callable[[Trial], float] = lambda _: 0.25
+    noise: float = 0.0
+    failures: Callable[[Trial], Failure | None] = lambda _: None
+    interrupt_at: int | None = None
+    asked: list[tuple[int, Trial, dict[str, Any], float]] = field(default_factory=list)
+    started: int = 0
+    time: float = 0.0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
+        """Take the place of real processes, and of the clock that times visits from outside."""
+        clock = SimpleNamespace(monotonic=lambda: self.time)
+        for room in ("execute.here", "session"):
+            monkeypatch.setattr(f"attnbench.{room}.Process", self)
+            monkeypatch.setattr(f"attnbench.{room}.time", clock)
+        return self
+
+    def __call__(self, _: Setup) -> FakeProcess:
+        self.started += 1
+        return FakeProcess(self, self.started - 1)
+
+    @property
+    def visits(self) -> list[tuple[int, Trial]]:
+        """(process, trial) of the questions that were no probes."""
+        return [(number, trial) for number, trial, pace, _ in self.asked if pace["seconds"] > 0]
+
+
+@dataclass
+class FakeProcess:
+    """One process of the machine."""
+
+    machine: FakeMachine
+    number: int
+    overhead_seconds: float = 4e-8
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def rate(self, device: str) -> float:
+        assert device == "cpu"
+        return RATE
+
+    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
+        machine = self.machine
+        machine.asked.append((self.number, trial, pace, timeout))
+        if machine.interrupt_at is not None and len(machine.visits) == machine.interrupt_at:
+            raise KeyboardInterrupt
+        if failure := machine.failures(trial):
+            return {"status": str(failure[0]), "reason": failure[1]}
+        rng = np.random.default_rng((zlib.crc32(trial.id.encode()), len(machine.asked)))
+        blocks = [machine.seconds(trial) * (1 + machine.noise * abs(float(delay))) for delay in rng.normal(size=3)]
+        machine.time += 4 * machine.seconds(trial)
+        return {
+            "reference_seconds": 1e-3,
+            "status": "ok",
+            "reason": "",
+            "first_call_seconds": 2 * blocks[0],
+            "iterations": 1,
+            "block_seconds": blocks,
+        }
+
+
+def as_counted(*plugins: str) -> Callable[[Trial], float]:
+    """Times that follow the claimed operations of each layer at the machine's rate."""
+    registry = Registry(plugins)
+
+    def seconds(trial: Trial) -> float:
+        claim = registry.get(trial.layer).claims.flops
+        return float(Formula(str(claim)).evaluate(trial.sizes)) / RATE
+
+    return seconds

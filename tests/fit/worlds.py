@@ -1,0 +1,90 @@
+"""Simulated machines: known laws, seen through process effects, noise and one-sided spikes.
+
+Nothing here is fitted to the estimators: a process draws one factor for everything it runs and one for each trial
+(memory layout), every block has its own noise, and one block in ten is late by a random amount.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from attnbench.fit.estimate import Observations
+from attnbench.formula import Formula
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from attnbench.fit.estimate import Array
+
+    Truth = str | Callable[[Mapping[str, Array]], Array]
+
+GRID = {"n": (128, 256, 512, 1024), "d": (64, 128, 256)}
+ROUNDS_PER_PROCESS = 2
+
+
+@dataclass(frozen=True)
+class World:
+    """How a simulated machine behaves.
+
+    Attributes:
+        truth: seconds, as a formula or as a function of columns of sizes.
+        sizes: axis → sizes, measured on the full grid.
+        rounds, blocks: visits of each trial, and timed blocks of each visit.
+        process: standard deviation of what a process does to all its trials, and to each trial.
+        noise: standard deviation of one block.
+        late: share of blocks that something else delays, by 30 % on average.
+    """
+
+    truth: Truth
+    sizes: dict[str, tuple[int, ...]] = field(default_factory=lambda: GRID)
+    rounds: int = 6
+    blocks: int = 3
+    process: float = 0.02
+    noise: float = 0.02
+    late: float = 0.1
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """One row a trial."""
+        return pd.DataFrame(itertools.product(*self.sizes.values()), columns=list(self.sizes))
+
+    @property
+    def seconds(self) -> Array:
+        """True seconds of each trial."""
+        columns = {axis: column.to_numpy(dtype=float) for axis, column in self.points.items()}
+        if callable(self.truth):
+            return np.asarray(self.truth({str(axis): column for axis, column in columns.items()}))
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        return np.array([float(Formula(self.truth).evaluate(row)) for row in rows])
+
+    def blocks_seen(self, seed: int) -> Array:
+        """Seconds of each block: trial × round × block."""
+        rng = np.random.default_rng(seed)
+        trials, processes = len(self.points), -(-self.rounds // ROUNDS_PER_PROCESS)
+        shape = (trials, self.rounds, self.blocks)
+        drawn = rng.standard_normal((1, processes)) + rng.standard_normal((trials, processes))
+        of_process = np.repeat(np.exp(self.process * drawn), ROUNDS_PER_PROCESS, axis=1)[:, : self.rounds]
+        delay = 1 + np.where(rng.random(shape) < self.late, rng.exponential(0.3, shape), 0)
+        noise = np.exp(self.noise * rng.standard_normal(shape))
+        return np.asarray(self.seconds[:, None, None] * of_process[:, :, None] * noise * delay)
+
+    def observed(self, seed: int) -> Observations:
+        """What the estimators are given."""
+        by_round = self.blocks_seen(seed).min(axis=2)
+        return Observations(self.points, by_round.min(axis=1), by_round)
+
+    def tables(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Records and samples, as a run has them."""
+        seen = self.blocks_seen(seed)
+        names = ["x-" + "-".join(f"{axis}{size}" for axis, size in row.items()) for _, row in self.points.iterrows()]
+        before = {"trial": names, "layer": "x", "device": "cpu", "dtype": "float32", "mode": "forward", "threads": 1}
+        after = {"status": "ok", "reason": "", "seconds": seen.min(axis=(1, 2))}
+        records = pd.DataFrame({**before, **{a: c.to_numpy() for a, c in self.points.items()}, **after})
+        index = pd.MultiIndex.from_product([names, range(self.rounds), range(self.blocks)])
+        samples = pd.Series(seen.ravel(), index=index.set_names(["trial", "round", "block"]), name="seconds")
+        return records, samples.reset_index()

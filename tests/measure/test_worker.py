@@ -1,0 +1,215 @@
+"""The measuring process, in process: one answer a request, whatever a layer does."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import torch
+
+from attnbench.measure import worker
+from attnbench.measure.loop import Pace
+from attnbench.measure.worker import reference, serve
+from attnbench.trial import Choices
+from tests.measure.fake_clock import FakeClock
+
+PLUGIN = '''
+"""Layers that go wrong, each in its own way."""
+import torch
+from attnbench import Layer
+
+
+class Does(torch.nn.Module):
+    def __init__(self, what):
+        super().__init__()
+        self.forward = what
+
+
+def fail(error):
+    raise error
+
+
+def print_and_return(x):
+    print('{"status": "ok"}')
+    return x
+
+
+def not_a_module(d):
+    return "no module"
+
+
+def too_large(d):
+    return torch.nn.Linear(10**8, 10**8)
+
+
+def layer(name, what):
+    return Layer(name, lambda d: Does(what))
+
+
+LAYERS = [
+    layer("fine", lambda x: 2 * x),
+    layer("several", lambda x: {"y": x, "rest": [x, 3, None]}),
+    layer("raises", lambda x: fail(ValueError("a reason\\nof two lines"))),
+    layer("not-finite", lambda x: x / 0),
+    layer("one-nan-inside", lambda x: (x, [x * float("nan")])),
+    layer("cpu-memory", lambda x: torch.empty(10**15)),
+    layer("gpu-memory", lambda x: fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"))),
+    layer("python-memory", lambda x: fail(MemoryError())),
+    layer("prints", print_and_return),
+    Layer("not-a-module", not_a_module),
+    Layer("too-large", too_large),
+]
+'''
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("plugins") / "goes_wrong.py"
+    path.write_text(PLUGIN, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """What `serve` does to its process, undone."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    gc.unfreeze()
+
+
+def request(layer: str, *, check: bool = True, **sizes: int) -> dict[str, Any]:
+    pace = Pace(seconds=0.0, least_blocks=3, check=check)
+    sizes = {"b": 1, "n": 4, "d": 8} | sizes
+    return {"layer": layer, "sizes": sizes, "choices": asdict(Choices()), "pace": asdict(pace)}
+
+
+def answers(plugin: str, *requests: dict[str, Any], seed: int = 5) -> list[dict[str, Any]]:
+    """What `serve` says to `requests`, after its hello."""
+    setup = {"threads": 1, "plugins": [plugin], "seed": seed}
+    lines, said = io.StringIO("".join(json.dumps(one) + "\n" for one in (setup, *requests))), io.StringIO()
+    serve(lines, said)
+    hello, *rest = (json.loads(line) for line in said.getvalue().splitlines())
+
+    assert list(hello) == ["overhead"]
+    assert 0 < hello["overhead"] < math.inf
+    return rest
+
+
+@pytest.mark.parametrize("layer", ["fine", "several", "rnn"])
+def test_a_layer_that_works_is_timed(layer: str, plugin: str) -> None:
+    (answer,) = answers(plugin, request(layer))
+
+    assert (answer["status"], answer["reason"]) == ("ok", "")
+    assert answer["iterations"] >= 1
+    assert len(answer["block_seconds"]) == 3
+    assert min(answer["first_call_seconds"], answer["reference_seconds"], *answer["block_seconds"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "status", "reason"),
+    [
+        ("raises", "error", "ValueError: a reason of two lines"),
+        ("not-finite", "error", "the output is not finite on normal random input"),
+        ("one-nan-inside", "error", "the output is not finite on normal random input"),
+        ("gpu-memory", "oom", "OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB"),
+        ("python-memory", "oom", "MemoryError: "),
+        ("not-a-module", "error", "layer 'not-a-module': build() must return a torch module, not str"),
+        ("rn", "error", "unknown layer 'rn'. Did you mean 'rnn'?"),
+    ],
+)
+def test_a_layer_that_fails_is_an_answer_with_a_status_and_a_reason(
+    layer: str, status: str, reason: str, plugin: str
+) -> None:
+    (answer,) = answers(plugin, request(layer))
+
+    assert {"status": status, "reason": reason}.items() <= answer.items()
+    assert "block_seconds" not in answer
+
+
+@pytest.mark.parametrize(
+    ("layer", "opening"),
+    [
+        ("cpu-memory", "RuntimeError: "),
+        ("too-large", "layer 'too-large' cannot be built at b=1, n=4, d=8: RuntimeError: "),
+    ],
+)
+def test_memory_that_the_cpu_does_not_have_is_out_of_memory_and_no_error(layer: str, opening: str, plugin: str) -> None:
+    (answer,) = answers(plugin, request(layer))
+
+    assert answer["status"] == "oom"
+    assert answer["reason"].startswith(opening)
+    assert "memory" in answer["reason"]
+
+
+def test_the_output_is_looked_at_only_when_asked(plugin: str) -> None:
+    (answer,) = answers(plugin, request("not-finite", check=False))
+
+    assert answer["status"] == "ok"
+
+
+def test_one_failure_does_not_touch_the_next_request(plugin: str) -> None:
+    found = answers(plugin, request("raises"), request("fine"), request("cpu-memory"), request("fine"))
+
+    assert [answer["status"] for answer in found] == ["error", "ok", "oom", "ok"]
+
+
+def test_a_layer_that_prints_does_not_speak_into_the_answers(plugin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (answer,) = answers(plugin, request("prints"))
+
+    assert answer["status"] == "ok"
+    assert '{"status": "ok"}' in capsys.readouterr().out
+
+
+def test_a_constraint_is_the_layers_business_and_its_reason_is_kept(plugin: str) -> None:
+    (answer,) = answers(plugin, request("multi-head-attention", h=3))
+
+    assert answer["status"] == "error"
+    assert answer["reason"].startswith("RuntimeError: ")
+
+
+def test_weights_and_inputs_follow_the_seed_and_the_trial(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(worker, "_timed", lambda *_: drawn.append(torch.rand(1).item()) or {})
+
+    for seed, n in [(5, 4), (5, 4), (6, 4), (5, 8)]:
+        answers(plugin, request("fine", n=n), seed=seed)
+
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
+
+
+def test_threads_are_set_as_the_first_line_says(plugin: str) -> None:
+    torch.set_num_threads(2)
+
+    answers(plugin)
+
+    assert torch.get_num_threads() == 1
+
+
+# ----------------------------------------------------------------------------------------------------- the reference
+
+
+def test_the_reference_is_the_smallest_of_three_blocks_of_one_product() -> None:
+    assert reference(FakeClock(reading=0.125), "cpu") == 0.125
+
+
+def test_the_rate_of_a_plain_product_is_its_work_over_its_time(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "clock_for", lambda _: FakeClock(reading=0.5))
+
+    assert answers(plugin, {"reference": "cpu"}) == [{"flops_per_second": 2 * 384**3 / 0.5}]
+
+
+def test_a_device_that_cannot_multiply_is_an_answer_too(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> float:
+        raise RuntimeError("no kernel image")
+
+    monkeypatch.setattr(worker, "reference", fail)
+
+    assert answers(plugin, {"reference": "cuda"}) == [{"status": "error", "reason": "RuntimeError: no kernel image"}]

@@ -1,0 +1,518 @@
+"""A run from suite to laws on a machine that answers at once: what is true of it is known, and it takes a second."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+import attnbench
+from attnbench import session
+from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, SuiteError
+from attnbench.execute.here import Progress
+from attnbench.record import Counted, Status
+from attnbench.session import Run, Silent
+from attnbench.trial import slug
+from tests.fake_machine import FakeMachine, as_counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from attnbench.law import Law
+    from attnbench.trial import Trial
+
+LAYER = "attention-core-fused"
+GRID = """
+title = "A grid"
+question = "Does time grow as n²d?"
+budget = "60s"
+device = ["cpu"]
+
+[[sweep]]
+layers = ["attention-core-fused"]
+n = [64, 128, 256]
+d = [64, 128, 256]
+"""
+IDS = [f"{LAYER}-cpu-float32-forward-t1-b1-n{n}-d{d}-h1" for n, d in product((64, 128, 256), repeat=2)]
+FALSE_CLAIM = '''
+"""Attention that claims to be recurrent."""
+import torch
+from attnbench import Claims, Layer
+
+
+class Mixes(torch.nn.Module):
+    def forward(self, x):
+        return x @ x.transpose(1, 2) @ x
+
+
+LAYER = Layer("claims-too-little", lambda d: Mixes(), claims=Claims(flops="4*b*n*d**2", time="n*d**2"))
+'''
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("suites") / "grid.toml"
+    path.write_text(GRID, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def false_claim(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("plugins") / "false_claim.py"
+    path.write_text(FALSE_CLAIM, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
+    return FakeMachine(as_counted(), noise=0.02).install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A run of the grid on a machine that obeys the law."""
+    with pytest.MonkeyPatch.context() as patch:
+        FakeMachine(as_counted(), noise=0.02).install(patch)
+        yield attnbench.run(suite, results=tmp_path_factory.mktemp("results"), seed=3)
+
+
+def verdicts(run: Run, layer: str = LAYER) -> dict[str, str]:
+    return {law.metric: str(law.verdict) for law in run.found_laws if law.layer == layer}
+
+
+# --------------------------------------------------------------------------------------------------- from suite to laws
+
+
+def test_a_true_claim_is_confirmed_by_the_count_and_by_the_clock(finished: Run) -> None:
+    assert verdicts(finished) == {
+        "flops": "CONFIRMED",
+        "parameters": "CONFIRMED",
+        "peak_bytes": "INFERRED",
+        "time": "CONFIRMED",
+    }
+    (law,) = (law for law in finished.found_laws if law.metric == "time")
+    values = {axis: exponent.estimate.value for axis, exponent in law.exponents.items()}
+    assert values == pytest.approx({"n": 2, "d": 1}, abs=0.05)
+
+
+def test_every_size_is_measured_in_three_rounds_and_two_processes(finished: Run) -> None:
+    assert list(finished.records["trial"]) == IDS
+    assert set(finished.records["status"]) == {"ok"}
+    assert set(finished.records["visits"]) == {3}
+    assert min(finished.samples.groupby("trial").size()) >= 5
+    assert set(finished.samples["process"]) == {0, 1}
+
+
+def test_a_run_leaves_its_journal_its_tables_and_its_laws(finished: Run) -> None:
+    names = {path.name for path in finished.path.iterdir()}
+
+    assert names == {"run.json", "journal.jsonl", "records.parquet", "samples.parquet", "laws.json"}
+    assert len((finished.path / "journal.jsonl").read_text().splitlines()) == 3 * len(IDS)
+    assert len(pd.read_parquet(finished.path / "samples.parquet")) == len(finished.samples)
+    assert [law["verdict"] for law in json.loads((finished.path / "laws.json").read_text())] == [
+        str(law.verdict) for law in finished.found_laws
+    ]
+
+
+def test_a_run_is_loaded_as_it_was(finished: Run) -> None:
+    loaded = attnbench.load(finished.path)
+
+    assert isinstance(loaded, Run)
+    assert (loaded.info, loaded.visits, loaded.found_laws) == (finished.info, finished.visits, finished.found_laws)
+    pd.testing.assert_frame_equal(loaded.records, finished.records)
+    pd.testing.assert_frame_equal(loaded.samples, finished.samples)
+    pd.testing.assert_frame_equal(loaded.laws, finished.laws)
+
+
+def test_the_facts_of_a_run_are_kept(finished: Run) -> None:
+    info = finished.info
+
+    assert (info.suite_name, info.suite["title"], info.seed) == ("grid", "A grid", 3)
+    assert re.fullmatch(r"grid-\d{8}-\d{6}", info.name)
+    assert info.windows == {LAYER: "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
+    assert info.claims[LAYER]["time"] == "n**2*d"
+    assert info.counted[IDS[0]] == Counted(flops=4 * 64**3, parameters=0, peak_bytes=info.counted[IDS[0]].peak_bytes)
+    assert finished.budget_seconds == 60.0
+
+
+def test_fitting_again_gives_the_same_laws_and_another_claim_another_verdict(finished: Run) -> None:
+    (again,) = session.fit_laws(finished)
+    (other,) = session.fit_laws(finished, {LAYER: "n*d"})
+
+    assert again == finished.found_laws[-1]
+    assert (str(other.verdict), other.claim) == ("REFUTED", "n*d")
+
+
+def test_a_run_shows_itself_in_a_notebook(finished: Run) -> None:
+    page = finished._repr_html_()
+
+    assert page.startswith(f"<h3>A grid ({finished.info.name})</h3><table")
+    assert "CONFIRMED" in page
+
+
+def test_a_report_is_written_where_it_is_asked_for(finished: Run, tmp_path: Path) -> None:
+    page = finished.report(tmp_path / "pages")
+
+    assert page.is_file()
+    assert page.is_relative_to(tmp_path / "pages")
+    assert "A grid" in page.read_text(encoding="utf-8")
+
+
+def test_a_false_claim_is_refuted_by_the_count_and_by_the_clock(
+    suite: str, false_claim: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    machine.seconds = lambda trial: 4 * trial.sizes["b"] * trial.sizes["n"] ** 2 * trial.sizes["d"] / 1e10
+
+    run = attnbench.run(suite, results=tmp_path, plugins=[false_claim], sizes=["b=1", "n=64,128,256", "d=64,128,256"])
+
+    assert {"flops": "REFUTED", "time": "REFUTED"}.items() <= verdicts(run, "claims-too-little").items()
+    assert verdicts(run)["time"] == "CONFIRMED"
+    assert run.info.plugins == (false_claim,)
+
+
+def test_a_plugin_beside_the_suite_finds_its_own_sizes(
+    suite: str, false_claim: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    machine.seconds = lambda trial: 4 * trial.sizes["b"] * trial.sizes["n"] ** 2 * trial.sizes["d"] / 1e10
+
+    run = attnbench.run(suite, results=tmp_path, plugins=[false_claim])
+
+    sizes = run.records.groupby("layer")[["n", "d"]].nunique().to_dict("index")
+    assert sizes[LAYER] == {"n": 3, "d": 3}
+    assert min(sizes["claims-too-little"].values()) >= 3
+    assert [law.layer for law in run.found_laws if law.metric == "time"] == [LAYER, "claims-too-little"]
+    assert len(run.info.calibration) > 9
+
+
+def test_a_batch_is_part_of_what_a_claim_for_each_sequence_says(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    run = attnbench.run(suite, results=tmp_path, sizes=["b=1,8"])
+
+    assert len(run.records) == 2 * len(IDS)
+    assert verdicts(run)["time"] == "CONFIRMED"
+
+
+def test_a_layer_without_a_window_has_a_law_that_says_so(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
+    run = attnbench.run(suite, results=tmp_path, sizes=["h=3", "d=auto"])
+
+    law = run.found_laws[-1]
+    assert run.records.empty
+    assert (law.layer, law.metric, str(law.verdict), law.claim) == (LAYER, "time", "OUT-OF-REGIME", "n**2*d")
+    assert law.reason == (
+        "No window: no size keeps the layer's constraints, fits the budget and the memory, and lets the claimed term "
+        "carry the work."
+    )
+
+
+def test_a_suite_that_asks_for_no_time_starts_no_process(machine: FakeMachine, tmp_path: Path) -> None:
+    path = tmp_path / "counts.toml"
+    path.write_text(f'metrics = ["flops"]\ndevice = "cpu"\n[[sweep]]\nlayers = ["{LAYER}"]\n', encoding="utf-8")
+
+    run = attnbench.run(str(path), results=tmp_path)
+
+    assert machine.started == 0
+    assert verdicts(run) == {"flops": "CONFIRMED"}
+    assert run.records.empty
+
+
+def test_trials_that_fail_are_rows_with_a_status_and_a_reason(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
+    machine.failures = lambda trial: (Status.OOM, "too large") if trial.sizes["n"] == trial.sizes["d"] == 256 else None
+
+    run = attnbench.run(suite, results=tmp_path)
+
+    rows = run.records.set_index("trial")
+    assert rows.loc[IDS[-1], ["status", "reason", "visits"]].tolist() == ["oom", "too large", 1]
+    assert set(rows.loc[IDS[:-1], "status"]) == {"ok"}
+    assert verdicts(run)["time"] == "CONFIRMED"
+
+
+# ------------------------------------------------------------------------------------------------ stopped and continued
+
+
+def interrupted(suite: str, machine: FakeMachine, results: Path, at: int) -> tuple[Path, str]:
+    """Stop a run at a visit; its folder, and what was said."""
+    machine.interrupt_at = at
+    with pytest.raises(RunInterruptedError) as caught:
+        attnbench.run(suite, results=results)
+    machine.interrupt_at = None
+    (folder,) = results.iterdir()
+    return folder, str(caught.value)
+
+
+@pytest.mark.parametrize("at", [1, 5, 12])
+def test_an_interrupted_run_keeps_what_was_measured_and_says_how_to_go_on(
+    at: int, suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    folder, said = interrupted(suite, machine, tmp_path, at)
+
+    run = attnbench.load(folder)
+    assert said == f"interrupted; everything measured is kept. To continue: attnbench run --resume {folder}"
+    assert len(run.visits) == at - 1
+    assert {"records.parquet", "samples.parquet", "laws.json"} <= {path.name for path in folder.iterdir()}
+    assert Counter(run.records["status"])["ok"] == min(at - 1, len(IDS))
+    assert set(run.records["reason"]) <= {"", "the run ended before this trial was visited"}
+
+
+@pytest.mark.parametrize("at", [1, 5, 12, 19, 27])
+def test_a_resumed_run_ends_with_the_same_trials_each_visited_once_a_round(
+    at: int, suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    folder, _ = interrupted(suite, machine, tmp_path, at)
+    before = attnbench.load(folder)
+
+    run = session.resume(folder, Silent())
+
+    assert list(run.records["trial"]) == list(before.records["trial"]) == IDS
+    assert run.visits[: at - 1] == before.visits
+    assert Counter((visit.trial, visit.round) for visit in run.visits) == Counter(product(IDS, range(3)))
+    assert {v.process for v in before.visits}.isdisjoint(v.process for v in run.visits[at - 1 :])
+    assert verdicts(run)["time"] == "CONFIRMED"
+
+
+def test_a_trial_that_failed_before_the_interrupt_is_not_tried_again(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    machine.failures = lambda trial: (Status.TIMEOUT, "no answer within 60 s") if trial.id == IDS[4] else None
+    folder, _ = interrupted(suite, machine, tmp_path, 11)
+
+    run = session.resume(folder, Silent())
+
+    assert [visit.status for visit in run.visits if visit.trial == IDS[4]] == [Status.TIMEOUT]
+    assert len(run.visits) == 3 * (len(IDS) - 1) + 1
+
+
+def test_the_words_that_resume_a_run_are_safe_for_a_shell(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
+    (tmp_path / "my results").mkdir()
+
+    folder, said = interrupted(suite, machine, tmp_path / "my results", 2)
+
+    assert said.endswith(f"attnbench run --resume '{folder}'")
+
+
+def test_an_interrupt_before_the_first_visit_leaves_nothing_behind(
+    suite: str, machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Silent, "stage", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        attnbench.run(suite, results=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_run_that_is_resumed_asks_nothing_more(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
+    run = attnbench.run(suite, results=tmp_path)
+    asked = len(machine.asked)
+
+    again = session.resume(run.path, Silent())
+
+    assert (len(machine.asked), again.visits, again.found_laws) == (asked, run.visits, run.found_laws)
+
+
+def test_a_run_of_another_machine_is_not_continued_here(
+    suite: str, machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = interrupted(suite, machine, tmp_path, 5)
+    there = attnbench.load(folder).info.host
+    here = replace(there, cpu="Another CPU", cores=99)
+    monkeypatch.setattr(session, "read_host", lambda: here)
+
+    with pytest.raises(RunError) as caught:
+        session.resume(folder, Silent())
+
+    assert str(caught.value) == f"{folder} was measured on {there.key}; this is {here.key}: start a new run here"
+    assert here.key == f"Another CPU · 99 cores · torch {there.torch}"
+
+
+# ----------------------------------------------------------------------------------------------------- what was ordered
+
+
+def sweeps(suite: str, **overrides: Any) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    return [(sweep.layers, dict(sweep.axes)) for sweep in session.order(suite, **overrides).suite.sweeps]
+
+
+GRID_AXES = {"n": (64, 128, 256), "d": (64, 128, 256)}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, [((LAYER,), GRID_AXES)]),
+        ({"layers": [LAYER]}, [((LAYER,), GRID_AXES)]),
+        ({"layers": ["rnn"]}, [(("rnn",), {"b": "auto", "n": "auto", "d": "auto"})]),
+        (
+            {"layers": [LAYER, "conv1d"]},
+            [((LAYER,), GRID_AXES), (("conv1d",), {"b": "auto", "n": "auto", "d": "auto", "k": "auto"})],
+        ),
+        ({"sizes": ["n=32", "h=2"]}, [((LAYER,), {"n": (32,), "d": (64, 128, 256), "h": (2,)})]),
+        ({"sizes": ["n=auto"]}, [((LAYER,), {"n": "auto", "d": (64, 128, 256)})]),
+    ],
+    ids=["as it is", "its layer", "another layer", "one beside", "sizes", "automatic"],
+)
+def test_overrides_change_layers_and_sizes(
+    overrides: dict[str, Any], expected: list[tuple[tuple[str, ...], dict[str, Any]]], suite: str
+) -> None:
+    assert sweeps(suite, **overrides) == expected
+
+
+def test_overrides_change_budget_devices_and_seed(suite: str) -> None:
+    asked = session.order(suite, budget="2m", devices=["cpu", "cpu"], seed=9, command="attnbench run")
+
+    assert (asked.suite.budget, asked.suite.devices, asked.seed, asked.command) == (120.0, ("cpu",), 9, "attnbench run")
+
+
+def test_a_size_that_only_some_combinations_allow_is_no_error(suite: str) -> None:
+    assert session.order(suite, sizes=["h=1,3"]).suite.sweeps[0].axes["h"] == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind", "message"),
+    [
+        (
+            {"sizes": ["h=3"]},
+            LayerError,
+            f"layer '{LAYER}' needs d % h == 0, which b=1, n=64, d=64, h=3 does not satisfy",
+        ),
+        ({"sizes": ["k=3"]}, SuiteError, "--set k: no layer of this run has such an axis; they have b, n, d, h"),
+        ({"budget": "soon"}, InputError, "--budget: a duration such as 60s, 2m or 1h is needed, not 'soon'"),
+        ({"layers": ["rn"]}, LayerError, "unknown layer 'rn'. Did you mean 'rnn'?"),
+    ],
+    ids=["constraint", "axis", "budget", "layer"],
+)
+def test_an_order_that_cannot_be_met_is_refused_at_once(
+    overrides: dict[str, Any], kind: type[InputError], message: str, suite: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        session.order(suite, **overrides)
+
+    assert str(caught.value) == message
+
+
+def test_a_sweep_over_an_axis_that_none_of_its_layers_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text('device = "cpu"\n[[sweep]]\nlayers = ["rnn", "gru"]\nk = [3]\n', encoding="utf-8")
+
+    with pytest.raises(SuiteError) as caught:
+        session.order(str(path))
+
+    assert str(caught.value) == "no layer of the sweep over rnn, gru has an axis 'k'."
+
+
+def test_results_that_cannot_be_written_are_an_error_in_one_line(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("here first", encoding="utf-8")
+
+    with pytest.raises(RunError) as caught:
+        attnbench.run(suite, results=tmp_path / "file" / "results")
+
+    place = re.escape(str(tmp_path / "file" / "results"))
+    assert re.fullmatch(
+        rf"{place}/grid-\d{{8}}-\d{{6}} cannot be written: Not a directory; choose another place with --results",
+        str(caught.value),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- small things
+
+
+class Watcher(Silent):
+    """Notes what it is shown."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.probes: list[Trial] = []
+        self.visits: list[Progress] = []
+        self.verdicts: list[list[str]] = []
+
+    def stage(self, text: str) -> None:
+        self.stages.append(text)
+
+    def probing(self, trial: Trial) -> None:
+        self.probes.append(trial)
+
+    def visiting(self, progress: Progress) -> None:
+        self.visits.append(progress)
+
+    def laws(self, laws: Sequence[Law]) -> None:
+        self.verdicts.append([str(law.verdict) for law in laws])
+
+
+def test_whoever_watches_a_run_sees_its_stages_visits_and_laws(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    watcher = Watcher()
+
+    run = attnbench.run(suite, results=tmp_path, show=watcher, sizes=["d=auto"])
+
+    assert watcher.stages == [
+        "counting on fake tensors",
+        "calibrating: short probes to find where each law can be read",
+        "measuring",
+        "fitting",
+    ]
+    assert {slug(row["sizes"]) for row in run.info.calibration} == {slug(trial.sizes) for trial in watcher.probes}
+    assert [progress.trial.id for progress in watcher.visits] == [visit.trial for visit in run.visits]
+    assert watcher.verdicts[-1] == ["CONFIRMED"]
+
+
+def test_counting_one_call_takes_sizes_by_name() -> None:
+    counted = attnbench.count(LAYER, b=2, n=8, d=4)
+
+    assert (counted.flops, counted.parameters, counted.uncounted) == (4 * 2 * 8**2 * 4, 0, ())
+
+
+def test_counting_can_be_called_before_and_after_a_run_was_loaded(finished: Run) -> None:
+    program = (
+        "import sys, attnbench; first = attnbench.count('conv1d', n=8, d=4); attnbench.load(sys.argv[1]); "
+        "print(first == attnbench.count('conv1d', n=8, d=4), attnbench.count.laws.__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(finished.path)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.stdout, done.returncode) == ("True attnbench.count.laws\n", 0), done.stderr
+
+
+def test_counting_fills_in_defaults_and_refuses_what_the_layer_cannot_be() -> None:
+    assert attnbench.count("conv1d", n=8, d=4).flops == 2 * 3 * 8 * 4**2
+    with pytest.raises(LayerError) as caught:
+        attnbench.count("conv1d", n=8, d=4, k=2)
+
+    assert str(caught.value) == "layer 'conv1d' needs k % 2 == 1, which b=1, n=8, d=4, k=2 does not satisfy"
+
+
+def test_runs_are_listed_with_their_verdicts_and_a_damaged_one_says_what_is_wrong(
+    finished: Run, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken" / "run.json"
+    broken.parent.mkdir()
+    broken.write_text("{}", encoding="utf-8")
+
+    (good,), (bad,) = session.run_rows(finished.path.parent), session.run_rows(tmp_path)
+
+    assert good == {
+        "name": finished.info.name,
+        "started": finished.info.started,
+        "verdicts": "1 CONFIRMED",
+        "path": str(finished.path),
+    }
+    assert bad == {"name": "broken", "damaged": f"{broken} is damaged: KeyError 'schema'"}
+
+
+def test_a_table_in_markdown_keeps_its_cells_whole() -> None:
+    frame = pd.DataFrame({"layer": ["a|b", None], "n": pd.array([1, None], dtype="Int64")})
+
+    assert session.markdown(frame) == "| layer | n |\n| --- | --- |\n| a\\|b | 1 |\n|  |  |\n"
