@@ -262,8 +262,8 @@ def make_plan(asked: Order, show: Show) -> Plan:
     if "time" not in suite.metrics:
         return Plan(asked, flat, ())
     show.stage("calibrating: short probes to find where each law can be read")
-    started = time.monotonic()
     with Process(asked.setup) as process:
+        started = time.monotonic()  # the process is up: starting it is not the clock's time
         probed = _probe_all(process, subjects, suite.budget, show)
         spent = time.monotonic() - started
         overhead = process.overhead_seconds

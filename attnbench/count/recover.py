@@ -172,7 +172,10 @@ def _order(at: Sequence[int], column: Sequence[int]) -> int:
 def _solve(
     monomials: list[Monomial], points: list[Sizes], values: list[Values]
 ) -> list[dict[Monomial, Fraction]] | None:
-    """Coefficients of each column of `values`, exactly; None when the points do not determine them."""
+    """Coefficients of each column of `values`, exactly; None when the points do not determine them.
+
+    There are never more points than monomials, so they cannot contradict each other: held-out sizes do that.
+    """
     columns = list(dict.fromkeys(zip(*values, strict=True)))
     rows = [
         [*(_exact(monomial, point) for monomial in monomials), *(Fraction(column[i]) for column in columns)]
@@ -190,8 +193,6 @@ def _solve(
             if r != pivot and row[pivot]:
                 factor = row[pivot]
                 rows[r] = [value - factor * top for value, top in zip(row, rows[pivot], strict=True)]
-    if any(any(row[width:]) for row in rows[width:]):
-        return None  # more points than unknowns, and they contradict each other
     return [
         {monomial: rows[i][width + c] for i, monomial in enumerate(monomials) if rows[i][width + c]}
         for c in range(len(columns))

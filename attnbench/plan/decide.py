@@ -29,7 +29,7 @@ _DIP = 0.93
 #: After so many sizes it is asked whether a flat window is among them.
 _CHECK_EVERY = 6
 #: Share of the probing that is kept for second looks.
-_RESERVE = 0.35
+_RESERVE = 0.25
 #: How often the best window may turn out to be another one.
 _REFINEMENTS = 4
 #: Sizes whose neighbours all ran below this part of the best rate are not worth the clock.

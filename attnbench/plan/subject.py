@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from attnbench.errors import SuiteError
 from attnbench.formula import Formula, Monomial, for_a_batch
@@ -16,6 +17,26 @@ from attnbench.units import nbytes
 
 #: Random numbers drawn in a second while a layer is built; building is not timed, but the user waits for it.
 _WEIGHTS_PER_SECOND = 2e8
+
+
+Rest = TypeVarTuple("Rest")
+Answer = TypeVar("Answer")
+
+
+def _once(
+    method: Callable[[Subject, Sizes, Unpack[Rest]], Answer],
+) -> Callable[[Subject, Sizes, Unpack[Rest]], Answer]:
+    """Work out each answer once: planning compares thousands of boxes over the same few sizes, on the user's clock."""
+
+    @wraps(method)
+    def answer(self: Subject, sizes: Sizes, *rest: *Rest) -> Answer:
+        key = (method.__name__, *sizes.items(), *rest)
+        if key not in self.answers:
+            self.answers[key] = method(self, sizes, *rest)
+        found: Answer = self.answers[key]
+        return found
+
+    return answer
 
 
 @dataclass(frozen=True)
@@ -35,6 +56,11 @@ class Subject:
     axes: Mapping[str, AxisValues] = field(default_factory=dict)
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     claim: Formula | None = None
+
+    @cached_property
+    def answers(self) -> dict[tuple[Any, ...], Any]:
+        """What was worked out for some sizes."""
+        return {}
 
     @cached_property
     def auto(self) -> tuple[str, ...]:
@@ -72,6 +98,7 @@ class Subject:
             return ()
         return for_a_batch(source) if self.claim else tuple(term.monomial for term in source.leading)
 
+    @_once
     def shares(self, sizes: Sizes) -> tuple[float, ...]:
         """Share of the counted work that each claimed term carries at `sizes`; empty where it is unknown."""
         flops = self.formulas.get("flops")
@@ -82,6 +109,7 @@ class Subject:
         """Whether the layer does work that was counted."""
         return self.formulas.get("flops", Formula("0")).text != "0"
 
+    @_once
     def work(self, sizes: Sizes) -> float:
         """Counted operations; where nothing was counted, the size of the input stands in for them."""
         return self._value("flops", sizes) if self.counts_work else float(sizes["b"] * sizes["n"] * sizes.get("d", 1))
@@ -91,14 +119,17 @@ class Subject:
         touched = self._value("peak_bytes", sizes) + self.weight_bytes(sizes)
         return self.work(sizes) / max(touched, 1.0)
 
+    @_once
     def weight_bytes(self, sizes: Sizes) -> float:
         """Bytes of the weights, four for each."""
         return 4 * self._value("parameters", sizes)
 
+    @_once
     def building_seconds(self, sizes: Sizes) -> float:
         """Seconds to draw the weights."""
         return self._value("parameters", sizes) / _WEIGHTS_PER_SECOND
 
+    @_once
     def unfit(self, sizes: Sizes, memory_bytes: float) -> str:
         """Why the layer cannot be measured at `sizes`; empty when it can."""
         if broken := self.layer.broken_constraint(sizes):

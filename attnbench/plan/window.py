@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -54,6 +54,7 @@ SHORTEST_CALL = 4e-4
 #: The dearest of a box's geometric sizes is about this part of all of them together.
 _DEAREST_PART = 1 / 2.2
 
+Price = Callable[[Sizes], float]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -168,7 +169,9 @@ def choose_window(
     seen = [probe for probe in at_batch.values() if probe.seconds]
     failed = [probe.sizes for probe in at_batch.values() if not probe.seconds]
     pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in subject.auto}
-    assessed = (_assess(subject, {**subject.given, "b": batch, **box}, seen, limits) for box in _boxes(pools, subject))
+    price = _prices(subject, seen, limits)
+    boxes = ({**subject.given, "b": batch, **box} for box in _boxes(pools, subject))
+    assessed = (_assess(subject, box, seen, limits, price) for box in boxes)
     fitting = [
         window
         for window in assessed
@@ -200,8 +203,21 @@ def _boxes(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dic
     return (dict(combination) for combination in itertools.product(*runs))
 
 
+def _prices(subject: Subject, seen: Sequence[Probe], limits: Limits) -> Price:
+    """Seconds of a call at some sizes, each worked out once."""
+    known: dict[tuple[tuple[str, int], ...], float] = {}
+
+    def price(sizes: Sizes) -> float:
+        key = tuple(sizes.items())
+        if key not in known:
+            known[key] = expected_seconds(subject, sizes, seen, limits)
+        return known[key]
+
+    return price
+
+
 def _assess(
-    subject: Subject, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe], limits: Limits
+    subject: Subject, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe], limits: Limits, price: Price
 ) -> Window | None:
     """The window over `sizes`, or None when it cannot be run, or the probes inside cannot speak for it."""
     auto = {axis: sizes[axis] for axis in subject.auto}
@@ -220,7 +236,7 @@ def _assess(
         return None
     if len({subject.weight_bytes(point) <= limits.cache_bytes for point in window.design}) > 1:
         return None  # weights within the last cache on one side, beyond it on the other: two rates in one window
-    calls = [expected_seconds(subject, point, seen, limits) for point in window.design]
+    calls = [price(point) for point in window.design]
     if subject.counts_work and min(calls) < SHORTEST_CALL:
         return None
     rates = np.array([subject.work(probe.sizes) / (probe.seconds or math.nan) for probe in inside])

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv1d, conv_transpose1d, scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
+from attnbench.count.flops import flops_of
 from tests.count.calling import Calling, trace_of, trace_of_module
 
 if TYPE_CHECKING:
@@ -153,6 +154,18 @@ def test_a_depthwise_convolution_backward_is_counted_once_for_each_gradient() ->
     assert stock_count(calling(forward_and_backward), *shapes, device="cpu") == (2 + D) * forward
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_gradient_of_a_bias_is_a_sum_and_free(bias: bool) -> None:
+    def forward_and_backward(x: torch.Tensor, weight: torch.Tensor, offset: torch.Tensor) -> object:
+        with torch.enable_grad():
+            wanted = [tensor.requires_grad_() for tensor in (weight, offset)[: 1 + bias]]
+            return torch.autograd.grad(conv1d(x, weight, offset).sum(), wanted)
+
+    found = trace_of(forward_and_backward, (B, D, N), (5, D, 3), (5,), opened=True)
+
+    assert found.flops == 2 * (2 * B * (N - 2) * 3 * D * 5)
+
+
 # ------------------------------------------------------------------------------------------------ convolutions
 
 CONVOLUTIONS = {
@@ -220,6 +233,15 @@ def test_fewer_heads_of_keys_and_values_cost_the_same_work(groups: int) -> None:
 
     assert found.flops == 4 * B * 4 * N * N * 6
     assert found.uncounted == ()
+
+
+@pytest.mark.parametrize("kernel", ["flash", "efficient", "cudnn", "fused_overrideable"])
+def test_kernels_that_only_other_devices_have_are_counted_by_their_shapes(kernel: str) -> None:
+    name = f"_scaled_dot_product_{kernel.replace('_overrideable', '')}_attention"
+    operation = getattr(torch.ops.aten, name + ("_overrideable" if "overrideable" in kernel else "")).default
+    query, key, value = (torch.empty(shape, device="meta") for shape in [(B, H, 5, 4), (B, H, 9, 4), (B, H, 9, 6)])
+
+    assert flops_of(operation, (query, key, value), {}, None) == 2 * B * H * 5 * 9 * (4 + 6)
 
 
 @pytest.mark.parametrize("mask", ["causal", "band"])

@@ -132,15 +132,19 @@ def test_a_narrower_dtype_needs_fewer_bytes() -> None:
 
 
 def test_inputs_parameters_and_buffers_are_not_counted() -> None:
-    def build() -> nn.Module:
-        module = nn.Linear(10, 10)
-        module.register_buffer("table", torch.ones(1000))
-        return module
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1000))
+            self.register_buffer("table", torch.ones(1000))
 
-    found = trace_of_module(build, (1, 10), opened=True)
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.view(10) + self.weight[:10] + self.table[:10]
 
-    assert found.live_bytes == (TEN,)
-    assert found.parameters == 110
+    found = trace_of_module(Table, (1, 10), opened=True)
+
+    assert found.live_bytes == (TEN, 2 * TEN)
+    assert found.parameters == 1000
 
 
 def test_frozen_parameters_are_not_trainable_numbers() -> None:

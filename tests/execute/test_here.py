@@ -235,7 +235,7 @@ def test_probes_are_answered_with_the_smallest_time_seen_or_none(machine: FakeMa
         for n in (2, 4, 8):
             sizes = {"b": 1, "n": n, "d": 8}
             seen.append(Probe(sizes, (yield sizes)))
-        return Probed(Subject(None, Choices()), limits, (1,), tuple(seen))  # type: ignore[arg-type]
+        return Probed(Subject(None, Choices()), limits, (1,), tuple(seen), 0.0)  # type: ignore[arg-type]
 
     announced = []
     answering = answer_probes(machine(SETUP), planner(), "rnn", Choices())  # type: ignore[arg-type]

@@ -353,19 +353,11 @@ def test_swept_axes_take_more_than_one_size() -> None:
 
 
 def test_every_group_of_trials_has_its_own_law_in_the_order_of_the_records() -> None:
-    slow, slow_samples = quiet("1e-9*n**2*d").tables(0)
-    fast, fast_samples = quiet("1e-9*n*d").tables(0)
-    slow = slow.assign(layer="slow", trial="slow-" + slow["trial"], threads=2)
-    fast = fast.assign(layer="fast", trial="fast-" + fast["trial"], device="cuda:0")
-    samples = pd.concat(
-        [
-            slow_samples.assign(trial="slow-" + slow_samples["trial"]),
-            fast_samples.assign(trial="fast-" + fast_samples["trial"]),
-        ]
-    )
+    slow, fast = named("slow", "1e-9*n**2*d"), named("fast", "1e-9*n*d")
+    records = pd.concat([slow[0].assign(threads=2), fast[0].assign(device="cuda:0")])
     questions = {name: Question(Formula(CORE), None) for name in ("fast", "slow")}
 
-    laws = time_laws(pd.concat([slow, fast]), samples, questions)
+    laws = time_laws(records, pd.concat([slow[1], fast[1]]), questions)
 
     assert [(law.layer, law.device, law.threads, law.verdict) for law in laws] == [
         ("slow", "cpu", 2, Verdict.CONFIRMED),
@@ -373,11 +365,22 @@ def test_every_group_of_trials_has_its_own_law_in_the_order_of_the_records() -> 
     ]
 
 
+def named(layer: str, truth: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records and samples of a layer that takes `truth` seconds."""
+    records, samples = quiet(truth).tables(0)
+    return (
+        records.assign(layer=layer, trial=layer + "-" + records["trial"]),
+        samples.assign(trial=layer + "-" + samples["trial"]),
+    )
+
+
 def test_the_axes_may_be_given() -> None:
     records, samples = quiet("1e-9*n**2*d").tables(0)
-    [n_only] = [time_law(records[records["d"] == 64], samples, Question(Formula("n**2"), None), axes=("n",))]
 
-    assert list(n_only.exponents) == ["n"]
+    law = time_law(records[records["d"] == 64], samples, Question(Formula("n**2"), None), axes=("n",))
+
+    assert list(law.exponents) == ["n"]
+    assert law.verdict is Verdict.CONFIRMED
 
 
 # ---------------------------------------------------------------------------------------------------------------- JSON

@@ -76,8 +76,8 @@ ONE_TERM = {
         Regime(None, 100.0, constant=0.4),
         Verdict.OUT_OF_REGIME,
         (
-            "time grows as n^1.99±0.03, d^0.80±0.04 here, but a constant cost of up to 40.0 % of the time and the claimed "
-            "term explain it better than any power does: larger sizes are needed"
+            "time grows as n^1.99±0.03, d^0.80±0.04 here, but a constant cost of up to 40.0 % of the time and the "
+            "claimed term explain it better than any power does: larger sizes are needed"
         ),
     ),
     "small-share": (

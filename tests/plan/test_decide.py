@@ -14,7 +14,7 @@ from attnbench.plan.decide import outpaced, probe, share_out
 from attnbench.plan.subject import Limits, Probe, Subject
 from attnbench.plan.window import CALLS_PER_PROBE, CALLS_PER_VISIT
 from attnbench.spec import AUTO
-from attnbench.trial import Choices
+from attnbench.trial import Choices, Sizes, slug
 from tests.plan.machine import LIMITS, RATE, Machine, planned_sizes, round_seconds, subject
 
 CORE = subject("attention-core", n="auto", d="auto")
@@ -120,15 +120,15 @@ def test_an_axis_without_a_size_is_an_error_that_says_how_to_give_one() -> None:
 
 
 def test_the_clock_that_is_left_over_goes_to_the_worst_window() -> None:
-    worse = Machine(CORE, overhead=1e-3)
+    worse = Machine(CORE, overhead=3e-3)
     cheap = Machine(subject("rnn", b=(1,), n=(16,), d=(64,)))
-    alone = share_out([worse.probed()], 3.0)[0]
+    alone = share_out([worse.probed()], 4.0)[0]
 
-    together, _ = share_out([worse.probed(), cheap.probed()], 6.0)
+    together, _ = share_out([worse.probed(), cheap.probed()], 8.0)
 
     assert alone.window is not None
     assert together.window is not None
-    assert together.window.round_seconds > 3.0
+    assert together.window.round_seconds > 4.0
     assert together.window.unflatness < alone.window.unflatness
 
 
@@ -230,32 +230,36 @@ def test_the_same_answers_give_the_same_plan(machine: Machine) -> None:
 # ----------------------------------------------------------------------------------------------------- second looks
 
 
-def box(**slower: float) -> list[Probe]:
-    """Nine probes of a layer at one rate, except where named by n."""
+def box(*, middle: float) -> list[Probe]:
+    """Nine probes of a layer at one rate, but for the one in the middle, which took so many times longer."""
     return [
-        Probe(sizes, CORE.work(sizes) / RATE * slower.get(f"n{n}d{d}", 1.0))
+        Probe(sizes, CORE.work(sizes) / RATE * (middle if n == d == 128 else 1.0))
         for n in (64, 128, 256)
         for d in (64, 128, 256)
         if (sizes := {"b": 1, "n": n, "d": d, "h": 1})
     ]
 
 
-def test_a_probe_that_was_slower_than_those_around_it_is_looked_at_again() -> None:
-    assert outpaced(CORE, box(n128d128=1.2)) == [4]
-    assert outpaced(CORE, box(n128d128=1.05)) == []
-    assert outpaced(CORE, box()) == []
+def test_a_probe_that_was_slower_than_those_around_it_stands_out() -> None:
+    assert [probe.sizes for probe in outpaced(CORE, box(middle=1.2))] == [{"b": 1, "n": 128, "d": 128, "h": 1}]
+    assert outpaced(CORE, box(middle=1.05)) == []
+    assert outpaced(CORE, box(middle=1.0)) == []
 
 
-def test_a_second_look_replaces_a_disturbed_probe() -> None:
-    calls: dict[tuple[int, int], int] = {}
+@pytest.mark.parametrize("disturbed", [1, 3, 10])
+def test_a_disturbed_first_look_at_some_sizes_does_not_reach_the_window(disturbed: int) -> None:
+    """Every so manyth size is met at a moment in which the machine does something else."""
+    looks: dict[str, int] = {}
 
-    def disturbed_once(sizes: dict[str, int]) -> float:
-        key = (sizes["n"], sizes["d"])
-        calls[key] = calls.get(key, 0) + 1
-        return 0.5 if key == (512, 128) and calls[key] == 1 else 1.0
+    def efficiency(sizes: Sizes) -> float:
+        key = slug(sizes)
+        number = list(looks).index(key) if key in looks else len(looks)
+        looks[key] = looks.get(key, 0) + 1
+        return 0.5 if number % 10 < disturbed and looks[key] == 1 else 1.0
 
-    plan = Machine(CORE, efficiency=disturbed_once).plan()
+    plan = Machine(CORE, efficiency=efficiency).plan()
 
-    seen = {(p.sizes["n"], p.sizes["d"]): CORE.work(p.sizes) / p.seconds for p in plan.probed.probes if p.seconds}
-    assert calls[512, 128] == 2
-    assert seen[512, 128] == pytest.approx(RATE)
+    window = [slug(size) for size in planned_sizes(plan)]
+    rates = [CORE.work(p.sizes) / p.seconds for p in plan.probed.probes if p.seconds and slug(p.sizes) in window]
+    assert len(rates) >= 9
+    assert rates == pytest.approx([RATE] * len(rates))
