@@ -40,6 +40,8 @@ MIXED_SHARE = 0.75
 _UNSEEN = 0.3
 #: Windows with an expected error below this are flat: short probes cannot rank them any better.
 FLAT = 0.03
+#: Part of a box's sizes that must have been probed.
+_MOST = 0.75
 #: Points from which a window can be made at all.
 _FEWEST_POINTS = 9
 #: Operations a byte from which arithmetic sets the pace on today's machines; a layer that never gets there is read
@@ -222,12 +224,8 @@ def _assess(
     """The window over `sizes`, or None when it cannot be run, or the probes inside cannot speak for it."""
     auto = {axis: sizes[axis] for axis in subject.auto}
     inside = [probe for probe in seen if all(probe.sizes[axis] in values for axis, values in auto.items())]
-    complete = math.prod(len(values) for values in auto.values())
-    if len(inside) < (complete - 1 if len(auto) <= 2 else complete / 3):
+    if not _speak_for(inside, auto):
         return None
-    dearest = {axis: values[-1] for axis, values in auto.items()}
-    if len(auto) <= 2 and len(inside) < complete and any(dearest.items() <= probe.sizes.items() for probe in inside):
-        return None  # the dearest corner alone may be read off the others
     window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
     share = _claimed_share(subject, window.design)
     if share < (MIXED_SHARE if len(subject.claimed) > 1 else LEADING_SHARE):
@@ -244,6 +242,17 @@ def _assess(
     building = sum(subject.building_seconds(point) for point in window.design)
     cost = CALLS_PER_VISIT * sum(calls) + building
     return Window(window.sizes, slopes, scatter, (float(rates.min()), float(rates.max())), share, cost)
+
+
+def _speak_for(inside: Sequence[Probe], box: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the probes inside a box are enough to judge it: most of its sizes (of three axes, the chess board's).
+
+    On a small budget the dearest corners stay unprobed; their times are then read off their neighbours.
+    """
+    complete = math.prod(len(values) for values in box.values())
+    seen = {(axis, probe.sizes[axis]) for probe in inside for axis in box}
+    everywhere = all((axis, size) in seen for axis, values in box.items() for size in values)
+    return everywhere and len(inside) >= complete * (_MOST if len(box) <= 2 else 1 / 3)
 
 
 def _claimed_share(subject: Subject, points: Sequence[Sizes]) -> float:
