@@ -121,9 +121,10 @@ def plan(suite: str, as_json: bool, **options: Any) -> None:
 def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as_json: bool) -> Run | None:
     """Plan and measure; only plan and print, and return None, on a dry run."""
     from attnbench import session
+    from attnbench.order import order
     from attnbench.terminal import RunView
 
-    asked = session.order(suite, **options, command=_command_line())
+    asked = order(suite, **options, command=_command_line())
     with RunView(asked.suite.budget) as view:
         planned = session.make_plan(asked, view)
         finished = None if dry_run else session.start(planned, results, view)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import html
-import itertools
 import math
 import shlex
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,19 +22,19 @@ from typing import Any, Protocol
 import pandas as pd
 
 from attnbench.count.laws import count_at, count_laws
-from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, SuiteError, near_miss
+from attnbench.errors import RunError, RunInterruptedError
 from attnbench.execute.here import Progress, Rounds, answer_probes
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
 from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
-from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
-from attnbench.measure.host import available_bytes, last_cache_bytes, read_host, resolve_device
+from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
+from attnbench.order import Order, order
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, share_out
 from attnbench.plan.subject import Limits, Subject
 from attnbench.record import Counted, Status, Visit
-from attnbench.spec import AxisValues, Suite, from_mapping, load_suite, parse_axis
+from attnbench.spec import Suite, from_mapping
 from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, runs_in
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import parse_duration
@@ -81,33 +80,6 @@ class Silent:
 
     def laws(self, laws: Sequence[Law]) -> None:
         """Nothing."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a user asked for, complete and checked.
-
-    Attributes:
-        suite: the suite with overrides applied and devices resolved.
-        registry: where its layers come from.
-        seed: of orders, weights and inputs.
-        command: the command line that repeats this.
-    """
-
-    suite: Suite
-    registry: Registry
-    seed: int
-    command: str
-
-    @property
-    def layers(self) -> dict[str, Layer]:
-        """Name → layer, for every layer of the suite."""
-        return {name: self.registry.get(name) for name in self.suite.layers}
-
-    @property
-    def setup(self) -> Setup:
-        """What the measuring processes have in common."""
-        return Setup(self.suite.threads, self.registry.plugins, self.seed)
 
 
 @dataclass(frozen=True)
@@ -170,82 +142,6 @@ class Run(StoredRun):
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.info.suite.get('title', self.info.suite_name)} ({self.info.name})")
         return f"<h3>{title}</h3>{self.laws.to_html(escape=True, index=False)}"
-
-
-def order(suite: str | Suite, **overrides: Any) -> Order:
-    """Check what a user asked for, before anything runs.
-
-    Args:
-        suite: a shipped suite's name, a file, or a `Suite`.
-        **overrides: ``layers``, ``devices``, ``budget`` ("60s"), ``sizes`` (["n=128,256"]), ``plugins``, ``seed``,
-            ``command``.
-
-    Raises:
-        InputError: something in it cannot be read, found or satisfied.
-    """
-    registry = Registry(overrides.get("plugins") or ())
-    chosen = load_suite(suite) if isinstance(suite, str) else suite
-    wanted = list(overrides.get("layers") or ())
-    for layer in map(registry.get, [*registry.handed_over, *wanted]):
-        chosen = chosen.adding(layer.name, _sweepable(layer))
-    chosen = chosen.only(wanted) if wanted else chosen
-    if (budget := overrides.get("budget")) is not None:
-        chosen = replace(chosen, budget=_budget(budget))
-    sizes = dict(parse_axis(text) for text in overrides.get("sizes") or ())
-    chosen = chosen.with_sizes(sizes)
-    everywhere = dict.fromkeys(axis for name in chosen.layers for axis in registry.get(name).axes)
-    if foreign := [axis for axis in sizes if axis not in everywhere]:
-        raise SuiteError(
-            f"--set {foreign[0]}: no layer of this run has such an axis; they have {', '.join(everywhere)}"
-        )
-    devices = overrides.get("devices") or chosen.devices
-    chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in devices)))
-    for sweep in chosen.sweeps:
-        layers = [registry.get(name) for name in sweep.layers]
-        _check_axes(layers, sweep.axes, sizes)
-        for layer in layers:
-            _check_sizes(layer, sweep.axes)
-    return Order(chosen, registry, int(overrides.get("seed") or 0), overrides.get("command") or "")
-
-
-def _budget(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except InputError as error:
-        raise InputError(f"--budget: {error}") from None
-
-
-def _sweepable(layer: Layer) -> list[str]:
-    """Axes to sweep for a layer that no suite knows: batch, length and width, and whatever its claim for time names."""
-    claimed = Formula(layer.claims.time).axes if layer.claims.time else frozenset()
-    return [axis for axis in layer.axes if axis in {"b", "n", "d"} | claimed]
-
-
-def _check_axes(layers: Sequence[Layer], axes: Mapping[str, AxisValues], overridden: Collection[str]) -> None:
-    """Refuse an axis that no layer of a sweep has; an override speaks to all sweeps and may miss some of them."""
-    known = {axis for layer in layers for axis in layer.axes}
-    if foreign := [axis for axis in axes if axis not in known and axis not in overridden]:
-        names = ", ".join(layer.name for layer in layers)
-        raise SuiteError(
-            f"no layer of the sweep over {names} has an axis {foreign[0]!r}.{near_miss(foreign[0], known)}"
-        )
-
-
-def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
-    """Refuse sizes that no combination of makes a layer; where only some fail, their rows say why."""
-    given = {axis: values for axis, values in axes.items() if not isinstance(values, str) and axis in layer.axes}
-    automatic = {axis for axis, values in axes.items() if isinstance(values, str)}
-    if automatic & layer.constrained_axes or not given:
-        return
-    refusals = []
-    for point in itertools.product(*given.values()):
-        try:
-            layer.sizes(dict.fromkeys(automatic & set(layer.axes), 1) | dict(zip(given, point, strict=True)))
-        except LayerError as error:
-            refusals.append(error)
-        else:
-            return
-    raise refusals[0]
 
 
 def make_plan(asked: Order, show: Show) -> Plan:

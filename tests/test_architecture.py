@@ -34,6 +34,7 @@ ROOMS = (
     "store",
     "fit",
     "report",
+    "order",
     "session",
     "terminal",
     "cli",

@@ -1,0 +1,120 @@
+"""What a user asked for, completed and checked before anything runs or is written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from attnbench.errors import InputError, LayerError, SuiteError, near_miss
+from attnbench.execute.process import Setup
+from attnbench.formula import Formula
+from attnbench.layers.base import Layer
+from attnbench.layers.registry import Registry
+from attnbench.measure.host import resolve_device
+from attnbench.spec import AxisValues, Suite, load_suite, parse_axis
+from attnbench.units import parse_duration
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asked for, complete and checked.
+
+    Attributes:
+        suite: the suite with overrides applied and devices resolved.
+        registry: where its layers come from.
+        seed: of orders, weights and inputs.
+        command: the command line that repeats this.
+    """
+
+    suite: Suite
+    registry: Registry
+    seed: int
+    command: str
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """Name → layer, for every layer of the suite."""
+        return {name: self.registry.get(name) for name in self.suite.layers}
+
+    @property
+    def setup(self) -> Setup:
+        """What the measuring processes have in common."""
+        return Setup(self.suite.threads, self.registry.plugins, self.seed)
+
+
+def order(suite: str | Suite, **overrides: Any) -> Order:
+    """Check what a user asked for, before anything runs.
+
+    Args:
+        suite: a shipped suite's name, a file, or a `Suite`.
+        **overrides: ``layers``, ``devices``, ``budget`` ("60s"), ``sizes`` (["n=128,256"]), ``plugins``, ``seed``,
+            ``command``.
+
+    Raises:
+        InputError: something in it cannot be read, found or satisfied.
+    """
+    registry = Registry(overrides.get("plugins") or ())
+    chosen = load_suite(suite) if isinstance(suite, str) else suite
+    wanted = list(overrides.get("layers") or ())
+    for layer in map(registry.get, [*registry.handed_over, *wanted]):
+        chosen = chosen.adding(layer.name, _sweepable(layer))
+    chosen = chosen.only(wanted) if wanted else chosen
+    if (budget := overrides.get("budget")) is not None:
+        chosen = replace(chosen, budget=_budget(budget))
+    sizes = dict(parse_axis(text) for text in overrides.get("sizes") or ())
+    chosen = chosen.with_sizes(sizes)
+    everywhere = dict.fromkeys(axis for name in chosen.layers for axis in registry.get(name).axes)
+    if foreign := [axis for axis in sizes if axis not in everywhere]:
+        raise SuiteError(
+            f"--set {foreign[0]}: no layer of this run has such an axis; they have {', '.join(everywhere)}"
+        )
+    devices = overrides.get("devices") or chosen.devices
+    chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in devices)))
+    for sweep in chosen.sweeps:
+        layers = [registry.get(name) for name in sweep.layers]
+        _check_axes(layers, sweep.axes, sizes)
+        for layer in layers:
+            _check_sizes(layer, sweep.axes)
+    return Order(chosen, registry, int(overrides.get("seed") or 0), overrides.get("command") or "")
+
+
+def _budget(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except InputError as error:
+        raise InputError(f"--budget: {error}") from None
+
+
+def _sweepable(layer: Layer) -> list[str]:
+    """Axes to sweep for a layer that no suite knows: batch, length and width, and whatever its claim for time names."""
+    claimed = Formula(layer.claims.time).axes if layer.claims.time else frozenset()
+    return [axis for axis in layer.axes if axis in {"b", "n", "d"} | claimed]
+
+
+def _check_axes(layers: Sequence[Layer], axes: Mapping[str, AxisValues], overridden: Collection[str]) -> None:
+    """Refuse an axis that no layer of a sweep has; an override speaks to all sweeps and may miss some of them."""
+    known = {axis for layer in layers for axis in layer.axes}
+    if foreign := [axis for axis in axes if axis not in known and axis not in overridden]:
+        names = ", ".join(layer.name for layer in layers)
+        raise SuiteError(
+            f"no layer of the sweep over {names} has an axis {foreign[0]!r}.{near_miss(foreign[0], known)}"
+        )
+
+
+def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
+    """Refuse sizes that no combination of makes a layer; where only some fail, their rows say why."""
+    given = {axis: values for axis, values in axes.items() if not isinstance(values, str) and axis in layer.axes}
+    automatic = {axis for axis, values in axes.items() if isinstance(values, str)}
+    if automatic & layer.constrained_axes or not given:
+        return
+    refusals = []
+    for point in itertools.product(*given.values()):
+        try:
+            layer.sizes(dict.fromkeys(automatic & set(layer.axes), 1) | dict(zip(given, point, strict=True)))
+        except LayerError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
