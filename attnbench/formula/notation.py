@@ -1,0 +1,134 @@
+"""Writing a formula for people: plain text and MathML, by one writer."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from attnbench.formula.monomial import superscript
+from attnbench.formula.syntax import evaluate
+
+
+@dataclass(frozen=True)
+class _Notation:
+    """Templates for the pieces of a formula. A quotient on one line needs brackets where a fraction bar needs none."""
+
+    number: str
+    name: str
+    minus: str
+    fence: str
+    operation: str
+    times: tuple[str, str]
+    power: Callable[[str, Fraction], str]
+    quotient: str
+    quotient_rank: int
+    quotient_sides: tuple[int, int]
+    calls: Mapping[str, str]
+    call: str
+    comma: str
+
+
+PLAIN = _Notation(
+    number="{}",
+    name="{}",
+    minus="−{}",
+    fence="({})",
+    operation="{} {} {}",
+    times=("", "·"),
+    power=lambda base, exponent: base + superscript(exponent),
+    quotient="{}/{}",
+    quotient_rank=2,
+    quotient_sides=(3, 4),
+    calls={"ceil": "⌈{}⌉", "floor": "⌊{}⌋", "sqrt": "√({})", "log2": "log₂({})"},
+    call="{}({})",
+    comma=", ",
+)
+MATHML = _Notation(
+    number="<mn>{}</mn>",
+    name="<mi>{}</mi>",
+    minus="<mo>−</mo>{}",
+    fence="<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
+    operation="{}<mo>{}</mo>{}",
+    times=("<mo>&#8290;</mo>", "<mo>·</mo>"),
+    power=lambda base, exponent: f"<msup>{base}<mn>{str(exponent).replace('-', '−')}</mn></msup>",
+    quotient="<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>",
+    quotient_rank=4,
+    quotient_sides=(0, 0),
+    calls={
+        "ceil": "<mrow><mo>⌈</mo>{}<mo>⌉</mo></mrow>",
+        "floor": "<mrow><mo>⌊</mo>{}<mo>⌋</mo></mrow>",
+        "sqrt": "<msqrt>{}</msqrt>",
+        "log2": "<mrow><msub><mi>log</mi><mn>2</mn></msub><mo>(</mo>{}<mo>)</mo></mrow>",
+    },
+    call="<mrow><mi>{}</mi><mo>(</mo>{}<mo>)</mo></mrow>",
+    comma="<mo>,</mo>",
+)
+
+
+def write(node: ast.expr, to: _Notation, least: int = 0) -> str:
+    """`node` in the notation `to`, in brackets when it binds less tightly than rank `least`."""
+    text = _written(node, to)
+    return to.fence.format(text) if _rank(node, to) < least else text
+
+
+def _rank(node: ast.expr, to: _Notation) -> int:
+    match node:
+        case ast.BinOp(op=ast.Mod()):
+            return 0
+        case ast.UnaryOp() | ast.BinOp(op=ast.Add() | ast.Sub()):
+            return 1
+        case ast.BinOp(op=ast.Div()):
+            return to.quotient_rank
+        case ast.BinOp(op=ast.Mult()):
+            return 3
+        case ast.BinOp():
+            return 4
+    return 5
+
+
+def _written(node: ast.expr, to: _Notation) -> str:
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return to.number.format(value)
+        case ast.Name(id=name):
+            return to.name.format(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return to.minus.format(write(operand, to, 2))
+        case ast.UnaryOp(operand=operand):
+            return write(operand, to, 2)
+        case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
+            return to.power(write(base, to, 5), Fraction(evaluate(exponent, {})))
+        case ast.BinOp(op=ast.Mult()):
+            factors = _factors(node)
+            return to.times[_needs_a_sign(factors)].join(write(factor, to, 4) for factor in factors)
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            above, below = to.quotient_sides
+            return to.quotient.format(write(left, to, above), write(right, to, below))
+        case ast.BinOp(left=left, op=ast.Mod(), right=right):
+            return to.operation.format(write(left, to, 3), "mod", write(right, to, 4))
+        case ast.BinOp(left=left, op=op, right=right):
+            sign = "+" if isinstance(op, ast.Add) else "−"
+            return to.operation.format(write(left, to, 1), sign, write(right, to, 2))
+        case ast.Call(func=ast.Name(id=name), args=args):
+            inside = to.comma.join(write(argument, to) for argument in args)
+            return to.calls[name].format(inside) if name in to.calls else to.call.format(name, inside)
+    raise AssertionError(ast.dump(node))
+
+
+def _factors(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*_factors(node.left), *_factors(node.right)]
+    return [node]
+
+
+def _needs_a_sign(factors: list[ast.expr]) -> bool:
+    """Whether factors side by side could be misread: ``d·2``, ``alpha·n``, ``n·log₂(n)``."""
+    bases = [factor.left if isinstance(factor, ast.BinOp) else factor for factor in factors]
+    return any(
+        isinstance(base, ast.Call)
+        or (isinstance(base, ast.Name) and len(base.id) > 1)
+        or isinstance(base, ast.Constant)
+        for base in bases[1:]
+    ) or (isinstance(bases[0], ast.Name) and len(bases[0].id) > 1)
