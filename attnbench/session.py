@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import html
+import itertools
 import math
 import shlex
 import time
@@ -226,6 +227,8 @@ def start(plan: Plan, results: Path, show: Show) -> Run:
         RunInterruptedError: the user stopped; everything measured so far is in the folder.
     """
     info = _info(plan)
+    names = itertools.chain([info.name], (f"{info.name}-{number}" for number in itertools.count(2)))
+    info = replace(info, name=next(name for name in names if not (results / name).exists()))
     create(results / info.name, info)
     return _measure(results / info.name, plan.order, show)
 

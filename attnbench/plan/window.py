@@ -37,7 +37,7 @@ LEADING_SHARE = 0.9
 MIXED_SHARE = 0.75
 #: What a term's missing share costs a window for several terms, in units of a drift exponent: terms that never lead
 #: cannot be told from a bend of the others.
-_UNSEEN = 0.3
+_UNSEEN = 0.5
 #: Windows with an expected error below this are flat: short probes cannot rank them any better.
 FLAT = 0.03
 #: Part of a box's sizes that must have been probed.
