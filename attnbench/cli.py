@@ -34,7 +34,7 @@ class _Commands(click.Group):
         except AttnbenchError as error:
             failure = error
         except KeyboardInterrupt:
-            failure = RunInterruptedError("interrupted before the first measurement; nothing was written")
+            failure = RunInterruptedError("interrupted; what was measured before is on disk")
         click.echo(f"Error: {' '.join(str(failure).split())}", err=True)
         return ctx.exit(failure.exit_code)
 
@@ -60,7 +60,7 @@ run_options = [
     click.option("--device", "devices", multiple=True, metavar="D", help="cpu, cuda, cuda:1, mps, xpu or auto."),
     click.option("--budget", metavar="TIME", help="Clock for timing, such as 60s; counting is not in it."),
     click.option("--set", "sizes", multiple=True, metavar="AXIS=…", help="Sizes of an axis: n=128,256 or n=auto."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of orders, weights and inputs."),
+    click.option("--seed", type=int, show_default="0", help="Of orders, weights and inputs."),
     plugin_option,
     results_option,
 ]
@@ -124,9 +124,14 @@ def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as
     from attnbench.order import order
     from attnbench.terminal import RunView
 
-    asked = order(suite, **options, command=_command_line())
-    with RunView(asked.suite.budget) as view:
-        planned = session.make_plan(asked, view)
+    try:
+        asked = order(suite, **options, command=_command_line())
+        view = RunView(asked.suite.budget)
+        with view:
+            planned = session.make_plan(asked, view)
+    except KeyboardInterrupt:
+        raise RunInterruptedError("interrupted before the first measurement; nothing was written") from None
+    with view:
         finished = None if dry_run else session.start(planned, results, view)
     if finished is None:
         _print_plan(planned, as_json)
@@ -136,16 +141,19 @@ def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as
 def _refuse_changes(options: dict[str, Any]) -> None:
     """A run is continued as it was ordered; anything else would be dropped without a word."""
     flags = {"layers": "--layer", "devices": "--device", "budget": "--budget", "sizes": "--set", "plugins": "--plugin"}
-    if given := [flag for name, flag in {**flags, "dry_run": "--dry-run"}.items() if options[name]]:
+    flags |= {"seed": "--seed", "dry_run": "--dry-run"}
+    if given := [flag for name, flag in flags.items() if options[name] or (name == "seed" and options[name] == 0)]:
         raise InputError(f"--resume continues a run as it was ordered; leave out {', '.join(given)}")
 
 
 def _resume(run: str, results: Path) -> Run:
     from attnbench import session
+    from attnbench.store import load_stored
     from attnbench.terminal import RunView
+    from attnbench.units import parse_duration
 
     folder = _run_folder(run, results)
-    with RunView(session.load(folder).budget_seconds) as view:
+    with RunView(parse_duration(load_stored(folder).info.suite["budget"])) as view:
         return session.resume(folder, view)
 
 
@@ -238,7 +246,7 @@ def laws(run: str, claims: tuple[str, ...], results: str, as_json: bool) -> None
     from attnbench import session
 
     loaded = session.load(_run_folder(run, Path(results)))
-    found = [*loaded.info.counted_laws, *session.fit_laws(loaded, _claims(claims, loaded))]
+    found = [*loaded.info.shown_laws, *session.fit_laws(loaded, _claims(claims, loaded))]
     if as_json:
         _print_json([law.as_json() for law in found])
     else:
@@ -377,7 +385,7 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
     if as_json:
         _print_json(planned.as_json())
         return
-    console().print(laws_table(planned.counted_laws))
+    console().print(laws_table(planned.shown_laws))
     for subject in planned.subjects:
         click.echo(f"\n{subject.subject.layer.name}: {subject.why}")
     click.echo()

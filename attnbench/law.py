@@ -11,6 +11,8 @@ from typing import Any
 
 #: Half the width of the band around a claimed exponent that counts as equal.
 MARGIN = 0.1
+#: A claim of one term is read only where that term carries this share of the counted work.
+LEADING_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from attnbench.errors import InputError, LayerError, SuiteError, near_miss
 from attnbench.execute.process import Setup
@@ -44,40 +45,72 @@ class Order:
         return Setup(self.suite.threads, self.registry.plugins, self.seed)
 
 
-def order(suite: str | Suite, **overrides: Any) -> Order:
-    """Check what a user asked for, before anything runs.
+class Overrides(TypedDict, total=False):
+    """What `order` takes beside the suite."""
+
+    layers: str | Iterable[str]
+    devices: str | Iterable[str]
+    budget: str | None
+    sizes: str | Iterable[str]
+    plugins: str | Iterable[str]
+    seed: int | None
+    command: str
+
+
+def order(
+    suite: str | os.PathLike[str] | Suite,
+    *,
+    layers: str | Iterable[str] = (),
+    devices: str | Iterable[str] = (),
+    budget: str | None = None,
+    sizes: str | Iterable[str] = (),
+    plugins: str | Iterable[str] = (),
+    seed: int | None = None,
+    command: str = "",
+) -> Order:
+    """Check what a user asked for, before anything runs. Wherever several are taken, a string is one.
 
     Args:
         suite: a shipped suite's name, a file, or a `Suite`.
-        **overrides: ``layers``, ``devices``, ``budget`` ("60s"), ``sizes`` (["n=128,256"]), ``plugins``, ``seed``,
-            ``command``.
+        layers: only these layers.
+        devices: where to measure, instead of the suite's devices.
+        budget: clock for timing, such as "60s".
+        sizes: sizes of axes, such as "n=128,256".
+        plugins: files or modules with layers.
+        seed: of orders, weights and inputs; 0 by default.
+        command: the command line that repeats this.
 
     Raises:
         InputError: something in it cannot be read, found or satisfied.
     """
-    registry = Registry(overrides.get("plugins") or ())
-    chosen = load_suite(suite) if isinstance(suite, str) else suite
-    wanted = list(overrides.get("layers") or ())
+    registry = Registry(_items(plugins))
+    chosen = suite if isinstance(suite, Suite) else load_suite(os.fspath(suite))
+    wanted = _items(layers)
     for layer in map(registry.get, [*registry.handed_over, *wanted]):
         chosen = chosen.adding(layer.name, _sweepable(layer))
     chosen = chosen.only(wanted) if wanted else chosen
-    if (budget := overrides.get("budget")) is not None:
+    if budget is not None:
         chosen = replace(chosen, budget=_budget(budget))
-    sizes = dict(parse_axis(text) for text in overrides.get("sizes") or ())
-    chosen = chosen.with_sizes(sizes)
+    resized = dict(parse_axis(text) for text in _items(sizes))
+    chosen = chosen.with_sizes(resized)
     everywhere = dict.fromkeys(axis for name in chosen.layers for axis in registry.get(name).axes)
-    if foreign := [axis for axis in sizes if axis not in everywhere]:
+    if foreign := [axis for axis in resized if axis not in everywhere]:
         raise SuiteError(
             f"--set {foreign[0]}: no layer of this run has such an axis; they have {', '.join(everywhere)}"
         )
-    devices = overrides.get("devices") or chosen.devices
-    chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in devices)))
+    places = _items(devices) or chosen.devices
+    chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in places)))
     for sweep in chosen.sweeps:
-        layers = [registry.get(name) for name in sweep.layers]
-        _check_axes(layers, sweep.axes, sizes)
-        for layer in layers:
+        swept = [registry.get(name) for name in sweep.layers]
+        _check_axes(swept, sweep.axes, resized)
+        for layer in swept:
             _check_sizes(layer, sweep.axes)
-    return Order(chosen, registry, int(overrides.get("seed") or 0), overrides.get("command") or "")
+    return Order(chosen, registry, seed or 0, command)
+
+
+def _items(given: str | Iterable[str]) -> list[str]:
+    """A string is one item, and not as many as it has letters."""
+    return [given] if isinstance(given, str) else list(given or ())
 
 
 def _budget(text: str) -> float:

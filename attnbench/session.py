@@ -12,18 +12,19 @@ import datetime as dt
 import html
 import itertools
 import math
+import os
 import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import pandas as pd
 
 from attnbench.count.laws import count_at, count_laws
-from attnbench.errors import RunError, RunInterruptedError
+from attnbench.errors import RunError, RunInterruptedError, WorkerError
 from attnbench.execute.here import Progress, Rounds, answer_probes
 from attnbench.execute.process import Process
 from attnbench.fit.time_law import Question, time_laws
@@ -31,12 +32,22 @@ from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
-from attnbench.order import Order, order
+from attnbench.order import Order, Overrides, order
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, share_out
 from attnbench.plan.subject import Limits, Subject
 from attnbench.record import Counted, Status, Visit
 from attnbench.spec import Suite, from_mapping
-from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, runs_in
+from attnbench.store import (
+    Journal,
+    RunInfo,
+    StoredRun,
+    TakenError,
+    create,
+    forget_laws,
+    load_stored,
+    read_laws,
+    runs_in,
+)
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import parse_duration
 from attnbench.version import __version__
@@ -108,10 +119,25 @@ class Plan:
         ]
         return {
             "suite": self.order.suite.as_json(),
-            "laws": [law.as_json() for law in self.counted_laws],
-            "windows": {s.subject.layer.name: s.why for s in self.subjects},
+            "laws": [law.as_json() for law in self.shown_laws],
+            "windows": self.windows,
             "trials": trials,
         }
+
+    @property
+    def shown_laws(self) -> tuple[Law, ...]:
+        """Laws of the counted metrics that the suite asks for; planning and judging need the others too."""
+        return tuple(law for law in self.counted_laws if law.metric in self.order.suite.metrics)
+
+    @property
+    def windows(self) -> dict[str, str]:
+        """Layer → why its sizes; a layer in several sweeps, or measured in several ways, has several sentences."""
+        several = len({s.subject.choices for s in self.subjects}) > 1
+        found: dict[str, list[str]] = {}
+        for s in self.subjects:
+            where = f"{s.subject.choices.device}, {s.subject.choices.dtype}: " if several else ""
+            found.setdefault(s.subject.layer.name, []).append(where + s.why)
+        return {layer: " ".join(dict.fromkeys(sentences)) for layer, sentences in found.items()}
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -153,9 +179,11 @@ def make_plan(asked: Order, show: Show) -> Plan:
     """
     show.stage("counting on fake tensors")
     suite = asked.suite
-    laws = {name: count_laws(layer, suite.metrics, suite.dtypes[0]) for name, layer in asked.layers.items()}
+    laws = {
+        (name, dtype): count_laws(layer, dtype=dtype) for name, layer in asked.layers.items() for dtype in suite.dtypes
+    }
     subjects = list(_subjects(asked, laws))
-    flat = tuple(law for found in laws.values() for law in found)
+    flat = tuple(law for name in asked.layers for law in laws[name, suite.dtypes[0]])
     if "time" not in suite.metrics:
         return Plan(asked, flat, ())
     show.stage("calibrating: short probes to find where each law can be read")
@@ -164,18 +192,29 @@ def make_plan(asked: Order, show: Show) -> Plan:
         probed = _probe_all(process, subjects, suite.budget, show)
         spent = time.monotonic() - started
         overhead = process.overhead_seconds
-    plans = share_out(probed, max(suite.budget - spent, 0.0) / _PLANNED_ROUNDS)
+    plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / _PLANNED_ROUNDS)))
     counted = _counts(asked, [trial.trial for plan in plans for trial in plan.trials])
-    return Plan(asked, flat, tuple(plans), overhead, spent, counted)
+    return Plan(asked, flat, plans, overhead, spent, counted)
 
 
-def _subjects(asked: Order, laws: dict[str, list[Law]]) -> Iterator[Subject]:
+def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
+    """Sweeps of one layer may overlap: a trial belongs to the first that asks for it."""
+    seen: set[str] = set()
+    for plan in plans:
+        trials = {planned.trial.id: planned for planned in reversed(plan.trials) if planned.trial.id not in seen}
+        kept = tuple(reversed(trials.values()))
+        skipped = {trial: reason for trial, reason in plan.skipped.items() if trial not in seen}
+        seen.update(trials)
+        yield replace(plan, trials=kept, skipped=skipped)
+
+
+def _subjects(asked: Order, laws: Mapping[tuple[str, str], Sequence[Law]]) -> Iterator[Subject]:
     for device in asked.suite.devices:
         for dtype in asked.suite.dtypes:
             for sweep in asked.suite.sweeps:
                 for name in sweep.layers:
                     layer = asked.registry.get(name)
-                    formulas = {law.metric: Formula(law.formula) for law in laws[name] if law.formula}
+                    formulas = {law.metric: Formula(law.formula) for law in laws[name, dtype] if law.formula}
                     claim = layer.claims.time
                     yield Subject(
                         layer,
@@ -194,7 +233,7 @@ def _probe_all(process: Process, subjects: Sequence[Subject], budget: float, sho
         limits = Limits(
             probing_seconds=share,
             round_seconds=2 * budget / len(subjects) / _PLANNED_ROUNDS,  # a share of the clock, and what others leave
-            memory_bytes=_MEMORY_SHARE * available_bytes(),
+            memory_bytes=_MEMORY_SHARE * available_bytes(subject.choices.device),
             rate=process.rate(subject.choices.device),
             cache_bytes=last_cache_bytes() if subject.choices.device == "cpu" else math.inf,
         )
@@ -228,9 +267,11 @@ def start(plan: Plan, results: Path, show: Show) -> Run:
     """
     info = _info(plan)
     names = itertools.chain([info.name], (f"{info.name}-{number}" for number in itertools.count(2)))
-    info = replace(info, name=next(name for name in names if not (results / name).exists()))
-    create(results / info.name, info)
-    return _measure(results / info.name, plan.order, show)
+    for name in names:
+        with contextlib.suppress(TakenError):  # another run began in the same second
+            create(results / name, replace(info, name=name))
+            break
+    return _measure(results / name, plan.order, show)
 
 
 def resume(folder: Path, show: Show) -> Run:
@@ -250,20 +291,30 @@ def resume(folder: Path, show: Show) -> Run:
 
 def _measure(folder: Path, asked: Order, show: Show) -> Run:
     """Run the rounds, journal every visit, and leave tables and laws behind, also when interrupted."""
-    stored = load_stored(folder)
-    show.stage("measuring")
+    way_on = f"To continue: attnbench run --resume {shlex.quote(str(folder))}"
+    with Journal(folder) as journal:
+        stored = load_stored(folder)  # only now, as another process may have held the journal until a moment ago
+        forget_laws(folder)
+        try:
+            _visit_all(stored, journal, asked, show)
+            show.stage("fitting")
+            return _finish(folder)
+        except KeyboardInterrupt:
+            raise RunInterruptedError(f"interrupted; everything measured is kept. {way_on}") from None
+        except (WorkerError, RunError) as error:
+            raise type(error)(f"{error}. {way_on}") from error
+
+
+def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) -> None:
+    """Journal every visit; when stopped on the way, derive what can be derived from those before."""
     try:
-        with Journal(folder) as journal:
-            for visit in _rounds(stored, asked, show):
-                journal.append(visit)
-                stored = replace(stored, visits=(*stored.visits, visit))
-    except KeyboardInterrupt:
-        _finish(folder)
-        raise RunInterruptedError(
-            f"interrupted; everything measured is kept. To continue: attnbench run --resume {shlex.quote(str(folder))}"
-        ) from None
-    show.stage("fitting")
-    return _finish(folder)
+        show.stage("measuring")
+        for visit in _rounds(stored, asked, show):
+            journal.append(visit)
+    except (KeyboardInterrupt, WorkerError, RunError):
+        with contextlib.suppress(Exception):  # why it stopped matters more, and `load` derives it all again
+            _finish(folder=stored.path)
+        raise
 
 
 def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
@@ -327,10 +378,13 @@ def _unread(layer: str, info: RunInfo, question: Question) -> Law:
 def _finish(folder: Path) -> Run:
     """Fit, and write tables and laws beside the journal."""
     stored = load_stored(folder)
-    laws = (*stored.info.counted_laws, *fit_laws(stored))
-    run = Run(stored.path, stored.info, stored.visits, laws)
+    run = Run(stored.path, stored.info, stored.visits, _all_laws(stored))
     run.write_derived()
     return run
+
+
+def _all_laws(stored: StoredRun) -> tuple[Law, ...]:
+    return (*stored.info.shown_laws, *fit_laws(stored))
 
 
 def _info(plan: Plan) -> RunInfo:
@@ -359,11 +413,11 @@ def _info(plan: Plan) -> RunInfo:
         trials=tuple(planned.trial for planned in trials),
         counted=plan.counted,
         counted_laws=plan.counted_laws,
-        plugins=asked.registry.plugins,
+        plugins=tuple(map(_from_anywhere, asked.registry.plugins)),
         skipped=plan.skipped,
         claims={name: layer.claims.given for name, layer in layers.items()},
         scopes={name: layer.scope for name, layer in layers.items()},
-        windows={s.subject.layer.name: s.why for s in plan.subjects},
+        windows=plan.windows,
         calibration=tuple(calibration),
         calibration_seconds=plan.probing_seconds,
         timer_overhead_seconds=plan.overhead_seconds,
@@ -371,11 +425,22 @@ def _info(plan: Plan) -> RunInfo:
     )
 
 
+def _from_anywhere(plugin: str) -> str:
+    """A plugin's file by its whole path, so that a run can be continued from another folder; a module by its name."""
+    return str(Path(plugin).resolve()) if plugin.endswith(".py") or os.sep in plugin else plugin
+
+
 def _flops(subject: Subject, sizes: Sizes) -> int | None:
     return int(subject.work(sizes)) if subject.counts_work else None
 
 
-def run(suite: str | Suite, *, results: str | Path = "results", show: Show | None = None, **overrides: Any) -> Run:
+def run(
+    suite: str | os.PathLike[str] | Suite,
+    *,
+    results: str | Path = "results",
+    show: Show | None = None,
+    **overrides: Unpack[Overrides],
+) -> Run:
     """Execute a suite and return its tables and laws.
 
     Args:
@@ -392,20 +457,21 @@ def run(suite: str | Suite, *, results: str | Path = "results", show: Show | Non
 
 
 def load(path: str | Path) -> Run:
-    """Read a run folder.
+    """Read a run folder; laws that are missing or damaged are fitted anew.
 
     Raises:
         RunError: it is no run, or damaged.
     """
     stored = load_stored(Path(path))
-    return Run(stored.path, stored.info, stored.visits, stored.found_laws)
+    laws = stored.found_laws if read_laws(stored.path) is not None else _all_laws(stored)
+    return Run(stored.path, stored.info, stored.visits, laws)
 
 
 def _readable_runs(results: Path) -> Iterator[StoredRun]:
     """The runs beside one that was just read; one that is damaged costs its own line in the index only."""
     for folder in runs_in(results):
         with contextlib.suppress(RunError):
-            yield load_stored(folder)
+            yield load(folder)
 
 
 def run_rows(results: Path) -> list[dict[str, Any]]:

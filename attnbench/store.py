@@ -6,6 +6,7 @@ each visit of a trial), ``records.parquet`` and ``samples.parquet`` (derived), a
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -22,9 +23,13 @@ from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
 from attnbench.trial import AXES, Choices, Trial, ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from types import TracebackType
+
+
+class TakenError(RunError):
+    """The name of a run folder is taken."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class RunInfo:
         counted: trial id → exact counts.
         claims: layer → metric → claimed formula.
         scopes: layer → scope.
-        counted_laws: laws of the counted metrics.
+        counted_laws: laws of all counted metrics; judging needs them, `shown_laws` are those that were asked for.
         windows: layer → one sentence on the window its time law is read from, and why.
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
         calibration_seconds: clock that the pilot took.
@@ -74,6 +79,11 @@ class RunInfo:
     calibration_seconds: float = 0.0
     timer_overhead_seconds: float = 0.0
     visit_seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def shown_laws(self) -> tuple[Law, ...]:
+        """Laws of the counted metrics that the suite asks for."""
+        return tuple(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``run.json``."""
@@ -222,7 +232,7 @@ class StoredRun:
         visits = self._visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
         status, reason = _outcome(visits, self.info.skipped.get(trial.id))
-        summary = summarise([seconds for visit in visits for seconds in visit.block_seconds])
+        summary = summarise([visit.block_seconds for visit in visits])
         first = [visit.first_call_seconds for visit in visits if visit.first_call_seconds is not None]
         return {
             "trial": trial.id,
@@ -248,12 +258,9 @@ class StoredRun:
             RunError: the folder cannot be written.
         """
         try:
-            self.records.to_parquet(self.path / "records.parquet", index=False)
-            self.samples.to_parquet(self.path / "samples.parquet", index=False)
-            rows = [law.as_json() for law in self.found_laws]
-            (self.path / "laws.json").write_text(
-                json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            _put(self.path / "records.parquet", lambda path: self.records.to_parquet(path, index=False))
+            _put(self.path / "samples.parquet", lambda path: self.samples.to_parquet(path, index=False))
+            _put_json(self.path / "laws.json", [law.as_json() for law in self.found_laws])
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
@@ -262,14 +269,16 @@ def create(folder: Path, info: RunInfo) -> None:
     """Make the run folder with its ``run.json``.
 
     Raises:
-        RunError: the folder exists as a run, or cannot be written.
+        TakenError: the folder exists.
+        RunError: the folder cannot be written.
     """
-    path = folder / "run.json"
-    if path.exists():
-        raise RunError(f"{folder} already holds a run; choose another folder, or continue it with --resume {folder}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(info.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        folder.mkdir(parents=True)  # of two processes that want this name, one gets it
+        _put_json(folder / "run.json", info.as_json())
+    except FileExistsError:
+        raise TakenError(
+            f"{folder} already holds a run; choose another folder, or continue it with --resume {folder}"
+        ) from None
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror}; choose another place with --results") from None
 
@@ -278,11 +287,26 @@ def load_stored(folder: Path) -> StoredRun:
     """Read a run folder; tables are derived from the journal, so an interrupted run reads like a finished one.
 
     Raises:
-        RunError: the folder is no run, has another schema, or a file in it is damaged.
+        RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
     info = _read_info(folder / "run.json")
     visits = tuple(_read_journal(folder / "journal.jsonl"))
-    return StoredRun(folder, info, visits, _read_laws(folder / "laws.json", info.counted_laws))
+    laws = read_laws(folder)
+    return StoredRun(folder, info, visits, info.shown_laws if laws is None else laws)
+
+
+def read_laws(folder: Path) -> tuple[Law, ...] | None:
+    """The laws that were fitted when the run ended; None where there are none to read, and the journal must do."""
+    try:
+        return tuple(Law.from_json(row) for row in json.loads((folder / "laws.json").read_text(encoding="utf-8")))
+    except (OSError, *_FOREIGN):
+        return None
+
+
+def forget_laws(folder: Path) -> None:
+    """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off."""
+    with contextlib.suppress(OSError):
+        (folder / "laws.json").unlink()
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -311,18 +335,20 @@ def _read_info(path: Path) -> RunInfo:
     raise RunError(f"{path} has schema {schema}; this version reads schema {SCHEMA}")
 
 
-def _read_laws(path: Path, otherwise: tuple[Law, ...]) -> tuple[Law, ...]:
+def _put(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under another name and then give it its own: a reader never sees half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        return tuple(Law.from_json(row) for row in json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return otherwise
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from None
-    except _FOREIGN as error:
-        raise RunError(
-            f"{path} is damaged: {type(error).__name__} {error}; delete it, and `attnbench laws {path.parent}` "
-            "derives it anew"
-        ) from None
+        write(draft)
+        os.replace(draft, path)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _put_json(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    _put(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _read_journal(path: Path) -> Iterable[Visit]:

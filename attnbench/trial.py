@@ -22,6 +22,14 @@ AXES: dict[str, str] = {
 #: Axes that every input has; a layer's factory names the others.
 INPUT_AXES = ("b", "n")
 
+#: Columns of the table of trials that are no sizes; no axis may be called so.
+TABLE_COLUMNS = frozenset(
+    """
+    trial layer device dtype mode threads status reason seconds seconds_low seconds_high seconds_median samples visits
+    flops parameters peak_bytes lower_bound first_call_seconds host
+    """.split()
+)
+
 Sizes = dict[str, int]
 
 #: More digits than any machine has bytes; Python refuses to read thousands of them.

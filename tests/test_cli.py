@@ -99,6 +99,7 @@ A_DURATION = "--budget: a duration such as 60s, 2m or 1h is needed, not"
 BAD = {
     "run": EITHER_OR,
     "run --suite smoke --resume x": EITHER_OR,
+    "run --resume x --seed 0": "--resume continues a run as it was ordered; leave out --seed",
     "run --suite nowhere.toml": "suite nowhere.toml: there is no such file",
     "run --suite not-toml.toml": "suite not-toml.toml is not valid TOML: Invalid value (at line 2, column 10)",
     "run --suite unknown-key.toml": "suite unknown-key.toml: unknown key 'titel'. Did you mean 'title'?",
@@ -384,6 +385,21 @@ def test_an_interrupt_before_anything_was_measured_says_so(
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.splitlines()[-1] == "Error: interrupted before the first measurement; nothing was written"
     assert sorted(here.rglob("*")) == before
+
+
+def test_an_interrupt_while_the_report_is_drawn_does_not_say_that_nothing_was_written(
+    here: Path, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("attnbench.session.Run.report", interrupt)
+
+    result = invoke("run --suite grid.toml")
+
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "Error: interrupted; what was measured before is on disk"
+    assert (next((here / "results").iterdir()) / "laws.json").exists()
 
 
 # ------------------------------------------------------------------------------------------------------ layers

@@ -496,6 +496,34 @@ def test_a_constraint_holds_or_fails(text: str, holding: dict[str, int], failing
     assert not constraint.holds(failing)
 
 
+def test_a_constraint_without_a_value_does_not_hold() -> None:
+    assert not Constraint("n/(h - 1) > 2").holds({"n": 8, "h": 1})
+    assert Constraint("n/(h - 1) > 2").holds({"n": 8, "h": 2})
+
+
+def test_a_constraint_still_needs_every_size() -> None:
+    with pytest.raises(FormulaError, match="needs a size for h"):
+        Constraint("n/(h - 1) > 2").holds({"n": 8})
+
+
+@pytest.mark.parametrize(
+    ("monomial", "message"),
+    [
+        (Monomial.of({}, {"n": -1}), "'log2(n)**-1' has no value at {'n': 1}: division by zero"),
+        (Monomial.of({"d": 200}), "'d**200' has no value at {'d': 100}: a number too large"),
+        (
+            Monomial.of({"d": 100, "h": 100}),
+            "'h**100*d**100' has no value at {'d': 100, 'h': 100000}: a number too large",
+        ),
+    ],
+)
+def test_a_monomial_without_a_value_is_one_sentence(monomial: Monomial, message: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        monomial.evaluate({"n": 1, "d": 100, "h": 100000})
+
+    assert str(caught.value) == message
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,7 +19,7 @@ import pytest
 
 import attnbench
 from attnbench import session
-from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, SuiteError
+from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, SuiteError, WorkerError
 from attnbench.execute.here import Progress
 from attnbench.record import Counted, Status
 from attnbench.session import Run, Silent
@@ -236,6 +238,46 @@ def test_trials_that_fail_are_rows_with_a_status_and_a_reason(suite: str, machin
     assert verdicts(run)["time"] == "CONFIRMED"
 
 
+def suite_with(folder: Path, head: str, sweeps: str = 'layers = ["{layer}"]\nn = [64, 128]\nd = [64, 128]') -> str:
+    path = folder / "odd.toml"
+    path.write_text(f"device = 'cpu'\n{head}\n[[sweep]]\n{sweeps.replace('{layer}', LAYER)}\n", encoding="utf-8")
+    return str(path)
+
+
+def test_what_is_printed_does_not_change_what_is_planned_and_judged(machine: FakeMachine, tmp_path: Path) -> None:
+    every = attnbench.run(suite_with(tmp_path, ""), results=tmp_path / "results")
+    machine.asked.clear()  # its noise is that of the first run again
+    only = attnbench.run(suite_with(tmp_path, "metrics = ['time']"), results=tmp_path / "results")
+
+    assert list(verdicts(only)) == ["time"]
+    assert only.info.counted_laws == every.info.counted_laws
+    assert only.found_laws[-1] == every.found_laws[-1]
+    assert attnbench.load(only.path).found_laws == only.found_laws
+
+
+def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_path: Path) -> None:
+    asked = session.order(suite_with(tmp_path, "dtype = ['float32', 'bfloat16']"))
+
+    plan = session.make_plan(asked, Silent())
+
+    single, half = (
+        s.subject.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects
+    )
+    assert half < single
+    assert plan.windows[LAYER].startswith("cpu, float32: b = 1")
+    assert " cpu, bfloat16: b = 1" in plan.windows[LAYER]
+
+
+def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machine: FakeMachine, tmp_path: Path) -> None:
+    both = 'layers = ["{layer}"]\nn = [64, 128]\nd = [64]\n[[sweep]]\nlayers = ["{layer}"]\nn = [128, 256]\nd = [64]'
+
+    run = attnbench.run(suite_with(tmp_path, "", both), results=tmp_path / "results")
+
+    assert list(run.records["n"]) == [64, 128, 256]
+    assert set(run.records["visits"]) == {3}
+    assert [run.info.windows[LAYER].count(span) for span in ("n 64–128", "n 128–256")] == [1, 1]
+
+
 # ------------------------------------------------------------------------------------------------ stopped and continued
 
 
@@ -312,6 +354,75 @@ def test_an_interrupt_before_the_first_visit_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_process_that_cannot_go_on_leaves_tables_and_laws_and_the_way_on(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    def fail(_: Trial) -> None:
+        if len(machine.visits) == 5:
+            raise WorkerError("no process could be started")
+
+    machine.failures = fail
+    with pytest.raises(WorkerError) as caught:
+        attnbench.run(suite, results=tmp_path)
+
+    (folder,) = tmp_path.iterdir()
+    assert str(caught.value) == f"no process could be started. To continue: attnbench run --resume {folder}"
+    assert {"records.parquet", "samples.parquet", "laws.json"} <= {path.name for path in folder.iterdir()}
+    assert len(session.resume(folder, Silent()).visits) == 27
+
+
+def test_an_interrupt_while_fitting_says_how_to_go_on(
+    suite: str, machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "_finish", interrupt)
+    with pytest.raises(RunInterruptedError) as caught:
+        attnbench.run(suite, results=tmp_path)
+
+    (folder,) = tmp_path.iterdir()
+    assert str(caught.value).endswith(f"everything measured is kept. To continue: attnbench run --resume {folder}")
+    assert verdicts(attnbench.load(folder))["time"] == "CONFIRMED"
+
+
+@pytest.mark.parametrize("content", [None, "[{"], ids=["missing", "damaged"])
+def test_laws_that_cannot_be_read_are_fitted_from_the_journal(
+    content: str | None, suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    run = attnbench.run(suite, results=tmp_path)
+    (run.path / "laws.json").unlink()
+    if content:
+        (run.path / "laws.json").write_text(content, encoding="utf-8")
+
+    assert attnbench.load(run.path).found_laws == run.found_laws
+
+
+def test_two_runs_of_the_same_second_have_folders_of_their_own(
+    suite: str, machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = dt.datetime(2025, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    clock = SimpleNamespace(datetime=SimpleNamespace(now=lambda _: now), UTC=dt.UTC)
+    monkeypatch.setattr(session, "dt", clock)
+    (tmp_path / "grid-20250102-030405").mkdir()  # claimed, and its run.json not yet written
+
+    run = attnbench.run(suite, results=tmp_path)
+
+    assert (run.path.name, run.info.name) == ("grid-20250102-030405-2", "grid-20250102-030405-2")
+
+
+def test_a_plugin_is_found_again_from_another_folder(
+    suite: str, false_claim: str, machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.seconds = lambda _: 0.01
+    monkeypatch.chdir(Path(false_claim).parent)
+    run = attnbench.run(suite, results=tmp_path, plugins="false_claim.py", sizes=["b=1", "n=64,128", "d=64,128"])
+    monkeypatch.chdir(tmp_path)
+
+    assert run.info.plugins == (str(Path(false_claim).resolve()),)
+    assert session.resume(run.path, Silent()).visits == run.visits
+
+
 def test_a_finished_run_that_is_resumed_asks_nothing_more(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
     run = attnbench.run(suite, results=tmp_path)
     asked = len(machine.asked)
@@ -371,6 +482,20 @@ def test_overrides_change_budget_devices_and_seed(suite: str) -> None:
     asked = session.order(suite, budget="2m", devices=["cpu", "cpu"], seed=9, command="attnbench run")
 
     assert (asked.suite.budget, asked.suite.devices, asked.seed, asked.command) == (120.0, ("cpu",), 9, "attnbench run")
+
+
+def test_a_string_is_one_item_and_a_path_is_a_suite(suite: str) -> None:
+    asked = session.order(Path(suite), layers=LAYER, devices="cpu", sizes="n=32,64")
+
+    assert asked == replace(
+        session.order(suite, layers=[LAYER], devices=["cpu"], sizes=["n=32,64"]), registry=asked.registry
+    )
+    assert asked.suite.sweeps[0].axes["n"] == (32, 64)
+
+
+def test_an_override_that_does_not_exist_is_refused(suite: str) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'device'"):
+        attnbench.run(suite, device="cpu")  # type: ignore[call-arg]
 
 
 def test_a_size_that_only_some_combinations_allow_is_no_error(suite: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from attnbench.errors import RunError
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
 from attnbench.record import SCHEMA, Counted, Host, Status, Visit
-from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, runs_in
+from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, read_laws, runs_in
 from attnbench.trial import Choices, Trial
 
 if TYPE_CHECKING:
@@ -200,16 +200,37 @@ def test_a_damaged_run_json_is_one_sentence(folder: Path, content: str, error: s
     assert refusal(load_stored, folder) == f"{path} is damaged: {error}"
 
 
-def test_damaged_laws_are_one_sentence_with_the_way_out(folder: Path) -> None:
-    path = folder / "laws.json"
-    path.write_text('[{"layer": "rnn"}]', encoding="utf-8")
+def test_damaged_laws_block_nothing_as_they_can_be_derived_anew(folder: Path) -> None:
+    (folder / "laws.json").write_text('[{"layer": "rnn"}]', encoding="utf-8")
 
-    assert refusal(load_stored, folder) == (
-        f"{path} is damaged: KeyError 'verdict'; delete it, and `attnbench laws {folder}` derives it anew"
-    )
+    assert read_laws(folder) is None
+    assert load_stored(folder).found_laws == (COUNTED_LAW,)
 
 
-@pytest.mark.parametrize("name", ["run.json", "journal.jsonl", "laws.json"])
+def test_a_table_that_cannot_be_written_leaves_the_one_before_it_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_stored(folder)
+    run.write_derived()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    def tear(_: pd.DataFrame, path: Path, **__: object) -> None:
+        path.write_bytes(b"half a ta")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", tear)
+
+    assert refusal(run.write_derived) == f"{folder} cannot be written: No space left on device"
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_only_the_counted_laws_that_the_suite_asks_for_are_shown() -> None:
+    suites = {"all": INFO, "others": replace(INFO, suite={"metrics": ["time", "parameters"]})}
+
+    assert {name: info.shown_laws for name, info in suites.items()} == {"all": (COUNTED_LAW,), "others": ()}
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal.jsonl"])
 def test_a_folder_in_the_place_of_a_file_is_one_sentence(folder: Path, name: str) -> None:
     (folder / name).unlink(missing_ok=True)
     (folder / name).mkdir()
@@ -298,8 +319,8 @@ def test_a_record_holds_the_summary_of_all_its_visits_and_its_counts(folder: Pat
         "status": "ok",
         "reason": "",
         "seconds": 0.1,
-        "seconds_low": 0.1,
-        "seconds_high": 0.4,
+        "seconds_low": 0.2,  # the medians of its two visits
+        "seconds_high": pytest.approx(0.3),
         "seconds_median": 0.2,
         "samples": 5,
         "visits": 2,

@@ -44,15 +44,26 @@ def test_too_few_values_give_their_whole_range(count: int) -> None:
 
 
 def test_a_summary_gives_the_minimum_to_laws_and_the_median_to_people() -> None:
-    seconds = [0.5, 0.1, 0.4, 0.2, 0.3, 2.0]
+    visits = [(0.5, 0.1, 0.4), (), (0.2, 0.3, 2.0)]
 
-    assert summarise(seconds) == {
+    assert summarise(visits) == {
         "seconds": 0.1,
-        "seconds_low": 0.1,
-        "seconds_high": 2.0,
-        "seconds_median": statistics.median(seconds),
+        "seconds_low": 0.3,
+        "seconds_high": 0.4,
+        "seconds_median": statistics.median([0.5, 0.1, 0.4, 0.2, 0.3, 2.0]),
         "samples": 6,
     }
+
+
+def test_many_samples_of_few_visits_do_not_narrow_the_interval() -> None:
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(300):
+        levels = 1 + rng.normal(0, 0.03, size=8)  # what a process does to a trial
+        found = summarise([level + rng.normal(0, 0.003, size=20) for level in levels])
+        held += found["seconds_low"] <= 1 <= found["seconds_high"]
+
+    assert held / 300 >= 0.9
 
 
 def test_without_samples_there_are_no_numbers() -> None:

@@ -85,7 +85,7 @@ _REVIEWED = frozenset(
     split_with_sizes_copy split_copy unbind_copy unsafe_split unsafe_split_with_sizes unsafe_chunk _unsafe_view
     empty empty_like empty_strided empty_permuted new_empty new_empty_strided new_zeros new_ones new_full zeros
     zeros_like ones ones_like full full_like fill zero scalar_tensor arange linspace eye rand rand_like randn randn_like
-    randint randperm bernoulli native_dropout normal uniform lift_fresh lift_fresh_copy resize set_ is_same_size
+    randint randperm bernoulli native_dropout normal uniform lift_fresh lift_fresh_copy resize set is_same_size
     _local_scalar_dense nonzero unfold avg_pool1d max_pool1d avg_pool2d max_pool2d_with_indices
     adaptive_avg_pool1d _adaptive_avg_pool2d transpose t unsqueeze squeeze as_strided detach swapaxes swapdims
     """.split()

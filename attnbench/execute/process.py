@@ -101,6 +101,9 @@ class Process:
             hello = self._exchange(asdict(self._setup), _HELLO_SECONDS)
         except (TimeoutError, EOFError, BrokenPipeError, ValueError):
             raise WorkerError(f"the measuring process did not start: {self._last_words()}") from None
+        except BaseException:  # an interrupt, before the context that would stop the child is entered
+            self._stop()
+            raise
         self.overhead_seconds = hello["overhead"]
 
     def _exchange(self, message: dict[str, Any], timeout: float) -> dict[str, Any]:

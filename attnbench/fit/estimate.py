@@ -11,7 +11,8 @@ time in each round. An estimator is a function from seconds to a vector of param
 
 The two are added in quadrature. Samples within a visit are never treated as independent.
 
-An axis of two sizes has no window to leave out. There the interval also spans what leaving out single trials says
+An axis of two sizes has no window to leave out, nor has one whose other sizes vary only together with another axis.
+There the interval also spans what leaving out single trials says
 (jackknife and Student's t once more): what a process does to one trial is common to its rounds, so they cannot show it.
 """
 
@@ -29,6 +30,11 @@ from attnbench.law import Estimate, Specification
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Estimator = Callable[["Observations"], Array]
+
+#: Axes are tied when the logarithms of their sizes, each scaled to one length, are this close to dependent.
+_LARGEST_CONDITION = 100.0
+#: An axis takes part in a tie when it has this weight in the direction that hardly varies.
+_PART_OF_A_TIE = 0.1
 
 #: Leaving one size out of this many leaves two, which still show a growth.
 _SIZES_OF_A_WINDOW = 3
@@ -60,6 +66,19 @@ class Observations:
         centred: Array = logs - logs.mean(axis=0)
         return centred
 
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """Axes that vary only together, or not at all: no times can tell their exponents apart."""
+        lengths = np.linalg.norm(self.logs, axis=0)
+        if not lengths.all():
+            return tuple(axis for axis, length in zip(self.axes, lengths, strict=True) if not length)
+        # One row more for each axis: also of few trials, all directions come back.
+        padded = np.vstack([self.logs / lengths, np.zeros((len(self.axes), len(self.axes)))])
+        _, spread, directions = np.linalg.svd(padded, full_matrices=False)
+        if spread[0] < _LARGEST_CONDITION * spread[-1]:
+            return ()
+        return tuple(a for a, part in zip(self.axes, directions[-1], strict=True) if abs(part) > _PART_OF_A_TIE)
+
     def only(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Observations:
         """The trials where `kept` is true."""
         return Observations(self.sizes[kept].reset_index(drop=True), self.best[kept], self.by_round[kept])
@@ -74,12 +93,19 @@ class Observations:
         return parts
 
     def without_each_trial(self) -> list[Observations]:
-        """All trials but one, for each."""
+        """All trials but one, for each, where the rest still shows each growth."""
         numbers = np.arange(len(self.best))
-        return [self.only(numbers != left_out) for left_out in numbers]
+        parts = [self.only(numbers != left_out) for left_out in numbers]
+        return [part for part in parts if not part.tied]
+
+    @property
+    def resting_on_one_trial(self) -> tuple[str, ...]:
+        """Axes that are tied once some single trial is left out: no other trial can check what that one says."""
+        numbers = np.arange(len(self.best))
+        return next(filter(None, (self.only(numbers != left_out).tied for left_out in numbers)), ())
 
     def windows(self) -> list[tuple[str, Observations]]:
-        """The smallest and the largest size of each axis left out in turn, where two sizes remain."""
+        """The smallest and the largest size of each axis left out in turn, where the rest still shows each growth."""
         parts = []
         for axis in self.axes:
             column = self.sizes[axis].to_numpy()
@@ -87,7 +113,7 @@ class Observations:
             if len(levels) >= _SIZES_OF_A_WINDOW:
                 parts.append((f"without {axis} = {levels[0]}", self.only(column != levels[0])))
                 parts.append((f"without {axis} = {levels[-1]}", self.only(column != levels[-1])))
-        return parts
+        return [(name, part) for name, part in parts if not part.tied]
 
 
 @dataclass(frozen=True)
@@ -117,7 +143,7 @@ def fit_with_intervals(estimator: Estimator, observed: Observations, level: floa
     moved = [np.abs(values - whole) for _, values in curve]
     systematic = np.max(moved, axis=0) if moved else np.zeros_like(whole)
     half = np.hypot(noise, systematic)
-    if observed.sizes.nunique().min() < _SIZES_OF_A_WINDOW:
+    if len(curve) < 2 * len(observed.axes):  # some end of some axis could not be left out
         spare = max(1, len(observed.best) - len(observed.axes) - 1)
         half = np.maximum(half, _student(level, spare) * _jackknife(estimator, observed.without_each_trial()))
     estimates = tuple(Estimate(float(v), float(v - h), float(v + h), level) for v, h in zip(whole, half, strict=True))

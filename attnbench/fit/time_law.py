@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from attnbench.errors import FormulaError
 from attnbench.fit.estimate import Fitted, Observations, fit_with_intervals, observe, power_law, specifications
 from attnbench.fit.terms import coefficients, constant_share, design_matrix, tilt
 from attnbench.fit.verdict import Regime, growth, judge_exponents, judge_terms
@@ -74,11 +76,25 @@ def time_law(records: pd.DataFrame, samples: pd.DataFrame, question: Question, a
         return empty
     observed = observe(measured, samples, axes)
     law = replace(empty, window={axis: _ends(observed, axis) for axis in axes})
+    if reason := _inseparable(observed):
+        return replace(law, reason=reason)
     distinct = _distinct(question.monomials, axes)
-    regime = _regime(observed, question, distinct, measured)
-    if len(distinct) > 1:
-        return _law_of_terms(law, observed, distinct, regime)
-    return _law_of_exponents(law, observed, distinct[0] if distinct else None, regime)
+    try:
+        regime = _regime(observed, question, distinct, measured)
+        if len(distinct) > 1:
+            return _law_of_terms(law, observed, distinct, regime)
+        return _law_of_exponents(law, observed, distinct[0] if distinct else None, regime)
+    except FormulaError as error:  # a term without a value at a measured size, such as 1/log2(n) at n = 1
+        return replace(law, reason=f"nothing can be compared at these sizes: {error}")
+
+
+def _inseparable(observed: Observations) -> str:
+    """Why the sizes cannot tell the axes apart; empty when they can. A fit would divide the growth as it likes."""
+    if tied := observed.tied:
+        return f"{' and '.join(tied)} vary only together here, so no times can tell their exponents apart"
+    if tied := observed.resting_on_one_trial:
+        return f"what the times say of {' and '.join(tied)} rests on a single trial, which no other can check"
+    return ""
 
 
 def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:
@@ -113,10 +129,16 @@ def _law_of_exponents(law: Law, observed: Observations, term: Monomial | None, r
     if law.claim is None:
         return replace(law, verdict=Verdict.INFERRED, reason=f"{grows}; there is no claim to compare with")
     if term is None:
-        reason = f"{grows}; the claim {law.claim} is no sum of products of powers, so it has no exponents to compare"
+        reason = f"{grows}; the claim {law.claim} {_lack(Formula(law.claim))} to compare"
         return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
     verdict, reason = judge_exponents(exponents, regime, _margin(term, claimed))
     return replace(law, verdict=verdict, reason=reason)
+
+
+def _lack(claim: Formula) -> str:
+    if claim.is_sum_of_terms:  # of none: 0, or n - n
+        return "is zero, so it has no term"
+    return "is no sum of products of powers, so it has no exponents"
 
 
 def _claimed(term: Monomial, observed: Observations) -> dict[str, float]:
@@ -163,7 +185,8 @@ def _terms(monomials: tuple[Monomial, ...], observed: Observations) -> tuple[Fit
     if fitted is None:
         return ()
     columns = design_matrix(monomials, observed) * [e.value for e in fitted.estimates]
-    shares = (columns / columns.sum(axis=1, keepdims=True)).max(axis=0)
+    whole = columns.sum(axis=1, keepdims=True)
+    shares = np.divide(columns, whole, out=np.zeros_like(columns), where=whole > 0).max(axis=0)  # log2(1) is zero
     rows = zip(monomials, fitted.estimates, shares, strict=True)
     return tuple(FittedTerm(m.text, _not_negative(e), float(share)) for m, e, share in rows)
 
@@ -189,7 +212,8 @@ def _regime(
     if not shares:
         return Regime(None, span, constant=constant_share(claimed[0], observed) if len(claimed) == 1 else 0.0)
     if min(max(column) for column in zip(*(each for each, _ in shares), strict=True)) == 0:
-        return Regime(None, span)  # the count knows no such term: then the clock alone decides
+        # The count knows no such term: the clock may refute the claim, but not confirm it.
+        return Regime(None, span, terms=len(claimed), against=question.flops.text if question.flops else "")
     share, where = min(((sum(each), point) for each, point in shares), key=lambda pair: pair[0])
     at = {axis: where[axis] for axis in observed.axes if axis in where}
     return Regime(share, span, describe(at), counted=True, terms=len(claimed))

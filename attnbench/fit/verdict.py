@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attnbench.law import MARGIN, Exponent, Verdict
+from attnbench.law import LEADING_SHARE, MARGIN, Exponent, Verdict
 from attnbench.units import percent, significant
 
 #: An exponent is not read from a window in which the time changes by less than this factor.
 LEAST_RANGE = 10.0
-#: A claim of one term is judged only where that term carries this share of the counted work.
-LEADING_SHARE = 0.9
 #: A term of several is seen only where it carries this share of the time somewhere in the window.
 VISIBLE_SHARE = 0.25
 
@@ -35,6 +33,7 @@ class Regime:
         constant: largest share of the time that a constant cost takes, where such a cost and the claimed term explain
             the times better than any power law; else zero.
         terms: how many terms the claim has.
+        against: the counted formula, where it is exact and lacks a claimed term; else empty.
     """
 
     share: float | None
@@ -43,6 +42,7 @@ class Regime:
     counted: bool = False
     constant: float = 0.0
     terms: int = 1
+    against: str = ""
 
     @property
     def objection(self) -> str:
@@ -84,6 +84,11 @@ def judge_exponents(exponents: Mapping[str, Exponent], regime: Regime, margin: f
             Verdict.INCONCLUSIVE,
             f"time grows as {said}: the interval of {', '.join(loose)} crosses the margin of {margin:.2g}",
         )
+    if regime.against:
+        return Verdict.INCONCLUSIVE, (
+            f"the clock agrees with the claim (time grows as {said}), but the count of {regime.against} contradicts "
+            "it: no counted operations grow that way"
+        )
     return Verdict.CONFIRMED, f"time grows as {said}: every interval lies within {margin:.2g} of the claim"
 
 
@@ -118,9 +123,15 @@ def judge_terms(
         return Verdict.REFUTED, f"the terms leave {said} of the growth unexplained, beyond {margin} (shares: {carried})"
     if unseen:
         return Verdict.INCONCLUSIVE, f"{', '.join(unseen)} cannot be told from zero here (shares: {carried})"
-    if all(e.estimate.within(-margin, margin) for e in tilts.values()):
-        return Verdict.CONFIRMED, f"every term is there ({carried}) and they leave over only {said}"
-    return Verdict.INCONCLUSIVE, f"the terms are there ({carried}), but what they leave over, {said}, crosses {margin}"
+    if not all(e.estimate.within(-margin, margin) for e in tilts.values()):
+        over = f"what they leave over, {said}, crosses {margin}"
+        return Verdict.INCONCLUSIVE, f"the terms are there ({carried}), but {over}"
+    if regime.against:
+        return Verdict.INCONCLUSIVE, (
+            f"the clock agrees with the claim (shares: {carried}), but the count of {regime.against} contradicts it: "
+            "it lacks a claimed term"
+        )
+    return Verdict.CONFIRMED, f"every term is there ({carried}) and they leave over only {said}"
 
 
 def growth(exponents: Mapping[str, Exponent]) -> str:

@@ -14,9 +14,9 @@ from functools import cached_property
 
 from attnbench.errors import FormulaError
 from attnbench.formula.expand import expand
-from attnbench.formula.monomial import Monomial, Number, Term, by_degree, term_text
+from attnbench.formula.monomial import REASONS, Monomial, Number, Term, by_degree, term_text
 from attnbench.formula.notation import MATHML, PLAIN, write
-from attnbench.formula.syntax import REASONS, evaluate, parse, simplest, syntax
+from attnbench.formula.syntax import evaluate, parse, simplest, syntax
 
 __all__ = ["Constraint", "Formula", "Monomial", "Term", "for_a_batch", "from_terms"]
 
@@ -166,5 +166,10 @@ class Constraint:
         return self._left.axes | self._right.axes
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether `sizes` satisfy the condition; every axis must be there."""
-        return self._compare(self._left.evaluate(sizes), self._right.evaluate(sizes))
+        """Whether `sizes` satisfy the condition, which fails where it is undefined; every axis must be there."""
+        try:
+            return self._compare(self._left.evaluate(sizes), self._right.evaluate(sizes))
+        except FormulaError:
+            if self.axes - set(sizes):
+                raise
+            return False

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from attnbench.errors import FormulaError
+
 Number = int | Fraction | float
+
+#: Python words these differently from version to version.
+REASONS: dict[type[Exception], str] = {ZeroDivisionError: "division by zero", OverflowError: "a number too large"}
 
 #: The order in which the field writes factors: ``2·b·k·n·d²``, ``h·n²``.
 _WRITING_ORDER = "bhkwrmcnd"
@@ -44,13 +49,21 @@ class Monomial:
         return dict(self.powers).get(axis, Fraction(0))
 
     def evaluate(self, sizes: Mapping[str, int | float]) -> float:
-        """Value at `sizes`, in floating point."""
-        value = 1.0
-        for axis, power in self.powers:
-            value *= float(sizes[axis]) ** float(power)
-        for axis, log_power in self.logs:
-            value *= math.log2(sizes[axis]) ** log_power
-        return value
+        """Value at `sizes`, in floating point.
+
+        Raises:
+            FormulaError: there is none (1/log2(1)), or it is too large.
+        """
+        try:
+            value = math.prod(float(sizes[axis]) ** float(power) for axis, power in self.powers)
+            value *= math.prod(math.log2(sizes[axis]) ** power for axis, power in self.logs)
+            if not math.isfinite(value):
+                raise OverflowError
+        except (ArithmeticError, ValueError) as error:
+            reason = REASONS.get(type(error), str(error))
+            at = {axis: sizes[axis] for axis in sorted(self.axes)}
+            raise FormulaError(f"{self.text!r} has no value at {at}: {reason}") from None
+        return float(value)
 
     def __mul__(self, other: Monomial) -> Monomial:
         powers, logs = dict(self.powers), dict(self.logs)

@@ -14,8 +14,6 @@ from attnbench.formula.monomial import Number
 #: Bounds that keep a stranger's text cheap to read and to evaluate.
 _LONGEST, _DEEPEST, _LARGEST_POWER, _LARGEST_NESTED_POWER = 2_000, 200, 8, 64
 
-#: Python words these differently from version to version.
-REASONS: dict[type[Exception], str] = {ZeroDivisionError: "division by zero", OverflowError: "a number too large"}
 _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attnbench.errors import FormulaError, LayerError, PluginError, near_miss
 from attnbench.formula import Constraint, Formula
-from attnbench.trial import AXES, INPUT_AXES, Sizes, describe, ordered
+from attnbench.trial import AXES, INPUT_AXES, TABLE_COLUMNS, Sizes, describe, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,6 +171,8 @@ def named_sizes(layer: str, factory: Callable[..., Any]) -> dict[str, int | None
     for parameter in inspect.signature(factory).parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise PluginError(f"layer {layer!r}: a factory names its axes one by one, without *{parameter.name}")
+        if parameter.name in TABLE_COLUMNS:
+            raise PluginError(f"layer {layer!r}: {parameter.name!r} is a column of the tables, and no axis")
         default = None if parameter.default is parameter.empty else parameter.default
         if default is not None and (isinstance(default, bool) or not isinstance(default, int) or default < 1):
             raise PluginError(

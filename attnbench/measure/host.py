@@ -58,14 +58,23 @@ def resolve_device(name: str) -> str:
     raise DeviceError(f"device {name!r} is not on this machine; it has {', '.join(present)}")
 
 
-def available_bytes() -> int:
-    """Memory that can be taken now without swapping, within the container's limit."""
+def available_bytes(device: str = "cpu") -> int:
+    """Memory of a device that can be taken now; on the CPU without swapping, within the container's limit."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
     available = int(psutil.virtual_memory().available)
     limit = Path("/sys/fs/cgroup/memory.max")
     current = Path("/sys/fs/cgroup/memory.current")
     if limit.exists() and current.exists() and (text := limit.read_text().strip()).isdecimal():
-        return min(available, int(text) - int(current.read_text()))
+        used = int(current.read_text()) - _reclaimable_bytes()
+        return max(0, min(available, int(text) - used))
     return available
+
+
+def _reclaimable_bytes() -> int:
+    """File cache that the container's count of used memory holds, and that the kernel gives back when asked."""
+    lines = _lines("/sys/fs/cgroup/memory.stat")
+    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
 
 
 def last_cache_bytes() -> float:

@@ -67,14 +67,13 @@ def time_call(call: Callable[[], Any], clock: Clock, pace: Pace) -> Timing:
     gc.disable()
     try:
         begun = clock.now()
-        first = time_block(call, 1, clock)
-        # A long call warms itself up; a short one is estimated again without the costs of being first.
-        typical = min(first, time_block(call, 1, clock)) if first < _SHORT_CALL_SECONDS else first
+        first, second = time_block(call, 1, clock), time_block(call, 1, clock)
         reading = overhead(clock, readings=21)
-        iterations = block_iterations(typical - reading, reading)
+        iterations = block_iterations(min(first, second) - reading, reading)
         if iterations > 1:
             time_block(call, iterations, clock)
-        blocks: list[float] = []
+        # A long call has warmed itself up in the first one, so that its second is a block like those after it.
+        blocks = [second] if second >= _SHORT_CALL_SECONDS else []
         while len(blocks) < pace.least_blocks or (
             len(blocks) < pace.most_blocks and clock.now() - begun < pace.seconds
         ):

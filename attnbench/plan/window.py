@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from attnbench.law import LEADING_SHARE
 from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
 from attnbench.trial import Sizes, ordered, slug
 from attnbench.units import flops_per_second, percent
@@ -31,8 +32,6 @@ LATTICE: dict[str, tuple[int, ...]] = {
 }
 _OTHER = (4, 8, 16, 32, 64)
 
-#: A claim of one term is read where that term carries this share of the counted work.
-LEADING_SHARE = 0.9
 #: A claim of several terms is read where each of them carries this share somewhere in the window.
 MIXED_SHARE = 0.75
 #: What a term's missing share costs a window for several terms, in units of a drift exponent: terms that never lead
@@ -197,7 +196,7 @@ def expected_error(window: Window, subject: Subject) -> float:
 
 def _boxes(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
     """Boxes of three or four neighbouring sizes an axis; more for one axis, or where terms have to be told apart."""
-    lengths = (4, 5) if len(pools) == 1 else (3, 4, 5) if len(subject.claimed) > 1 else (3, 4)
+    lengths = (3, 4, 5) if len(pools) == 1 or len(subject.claimed) > 1 else (3, 4)
     runs = [
         [(axis, tuple(pool[i : i + length])) for length in lengths for i in range(len(pool) - length + 1)]
         for axis, pool in pools.items()

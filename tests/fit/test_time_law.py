@@ -288,6 +288,86 @@ def test_an_objection_names_the_sizes_where_the_share_is_smallest() -> None:
     )
 
 
+def along(points: list[tuple[int, int]], seconds: Callable[[int, int], float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records and samples at some (n, d), without noise."""
+    sizes = {"n": tuple({n: 0 for n, _ in points}), "d": tuple({d: 0 for _, d in points})}
+    world = World(lambda s: np.vectorize(seconds)(s["n"], s["d"]), sizes, process=0, noise=0, late=0)
+    records, samples = world.tables(0)
+    return records[[point in points for point in zip(records["n"], records["d"], strict=True)]], samples
+
+
+EQUAL = [(2**power, 2**power) for power in range(6, 11)]
+
+
+@pytest.mark.parametrize("points", [EQUAL, [(n, n + 1) for n, _ in EQUAL]], ids=["equal", "nearly"])
+@pytest.mark.parametrize(
+    ("seconds", "claim"),
+    [(lambda n, _: 1e-9 * n**2, "n*d"), (lambda n, d: 1e-9 * n**2 * d, CORE), (lambda n, d: 1e-9 * n * d * d, LAYER)],
+    ids=["false-confirmed", "false-refuted", "two-terms"],
+)
+def test_axes_that_vary_together_show_no_law(
+    points: list[tuple[int, int]], seconds: Callable[[int, int], float], claim: str
+) -> None:
+    law = time_law(*along(points, seconds), Question(Formula(claim), None))
+
+    assert law.verdict is Verdict.OUT_OF_REGIME
+    assert law.reason == "n and d vary only together here, so no times can tell their exponents apart"
+    assert law.exponents == {}
+
+
+def test_an_axis_that_rests_on_one_trial_shows_no_law() -> None:
+    law = time_law(*along([*EQUAL, (1024, 64)], lambda n, _: 1e-9 * n**2), Question(Formula("n*d"), None))
+
+    assert law.verdict is Verdict.OUT_OF_REGIME
+    assert law.reason == "what the times say of n and d rests on a single trial, which no other can check"
+
+
+def test_the_clock_alone_does_not_confirm_what_the_count_contradicts() -> None:
+    law = law_of(quiet("1e-9*n*d", sizes=WIDE), "n*d", CORE_FLOPS)
+
+    assert law.verdict is Verdict.INCONCLUSIVE
+    assert law.reason == (
+        "the clock agrees with the claim (time grows as n^1.00±0.00, d^1.00±0.00), but the count of 4*n**2*d "
+        "contradicts it: no counted operations grow that way"
+    )
+
+
+def test_the_clock_does_not_confirm_a_term_of_several_that_the_count_lacks() -> None:
+    law = law_of(quiet(LAYER_SECONDS, sizes=WIDE), LAYER, CORE_FLOPS)
+
+    assert law.verdict is Verdict.INCONCLUSIVE
+    assert law.reason.endswith("but the count of 4*n**2*d contradicts it: it lacks a claimed term")
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [
+        ("n*d/log2(n)", "'n*d*log2(n)**-1' has no value at {'d': 64, 'n': 1}: division by zero"),
+        ("n*d/log2(n) + d", "'n*d*log2(n)**-1' has no value at {'d': 64, 'n': 1}: division by zero"),
+        ("(n**8)**8*(n**8)**8*(n**8)**8", "'n**192' has no value at {'n': 256}: a number too large"),
+    ],
+)
+def test_a_claim_without_a_value_at_a_size_is_one_sentence(claim: str, reason: str) -> None:
+    law = law_of(quiet("1e-9*n*d", sizes={"n": (1, 4, 16, 256), "d": (64, 128, 256)}), claim)
+
+    assert law.verdict is Verdict.OUT_OF_REGIME
+    assert law.reason == "nothing can be compared at these sizes: " + reason
+
+
+def test_a_logarithm_of_one_has_a_share_of_zero() -> None:
+    law = law_of(quiet("1e-9*n*d", sizes={"n": (1, 4, 16, 256), "d": (64, 128, 256)}), "n*log2(n)*d")
+
+    assert [term.share for term in law.terms] == [1.0]
+
+
+@pytest.mark.parametrize("claim", ["0", "n - n"])
+def test_a_claim_of_nothing_has_no_term_to_compare(claim: str) -> None:
+    law = law_of(quiet("2e-9*n**2*d"), claim)
+
+    assert law.verdict is Verdict.INCONCLUSIVE
+    assert law.reason.endswith(f"; the claim {claim} is zero, so it has no term to compare")
+
+
 # ------------------------------------------------------------------------------------------------------- too little
 
 

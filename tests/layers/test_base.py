@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attnbench.errors import LayerError
+from attnbench.errors import LayerError, PluginError
 from attnbench.layers.base import Claims, Layer
 
 if TYPE_CHECKING:
@@ -67,3 +67,14 @@ def test_sizes_that_do_not_fit_are_one_sentence(sizes: Sizes, message: str) -> N
 def test_only_the_claims_that_were_made_are_given() -> None:
     assert Claims(hops="1", flops="n").given == {"flops": "n", "hops": "1"}
     assert Claims().given == {}
+
+
+@pytest.mark.parametrize("axis", ["samples", "threads", "host", "flops"])
+def test_an_axis_cannot_be_called_like_a_column_of_the_tables(axis: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def build(d, {axis}=1): ...", scope)  # noqa: S102
+
+    with pytest.raises(PluginError) as caught:
+        _ = Layer(name="mine", build=scope["build"]).axes
+
+    assert str(caught.value) == f"layer 'mine': {axis!r} is a column of the tables, and no axis"

@@ -151,8 +151,18 @@ def test_the_processor_and_its_caches_are_read_from_the_system(root: Path) -> No
         ({"memory.max": "700", "memory.current": "300"}, 400),
         ({"memory.max": "5000", "memory.current": "300"}, 1000),
         ({"memory.max": "700"}, 1000),
+        ({"memory.max": "700", "memory.current": "690", "memory.stat": "anon 90\ninactive_file 600\n"}, 610),
+        ({"memory.max": "700", "memory.current": "800"}, 0),
     ],
-    ids=["no container", "no limit", "a tight limit", "a wide limit", "half a limit"],
+    ids=[
+        "no container",
+        "no limit",
+        "a tight limit",
+        "a wide limit",
+        "half a limit",
+        "file cache is not in use",
+        "over the limit",
+    ],
 )
 def test_memory_is_what_is_free_within_the_limit_of_the_container(
     files: dict[str, str], expected: int, root: Path, monkeypatch: pytest.MonkeyPatch
