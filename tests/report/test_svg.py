@@ -129,6 +129,16 @@ class TestFigures:
         assert outline.findall(without) == []
         assert {"90.0 G", "1024", "4096"} <= texts(with_window)
 
+    def test_rates_carry_their_own_colour_in_every_scheme(self, run: StoredRun) -> None:
+        subject = Subject("attention-core", Choices())
+        data = rate_map(run, subject, time_law(run, subject))
+        assert data is not None
+        drawn = ET.fromstring(svg(figures.rate_map(data), "t", "d"))
+
+        cells = [element for element in drawn.iter() if (element.text or "").endswith(" G")]
+        assert cells
+        assert all(re.search(rf"fill: ({ON_DARK}|{ON_LIGHT})", cell.get("style", "")) for cell in cells)
+
     @pytest.mark.parametrize(
         ("cell", "text"),
         [((0.0, 0.0, 0.0, 1.0), ON_DARK), ((1.0, 1.0, 1.0, 1.0), ON_LIGHT), ((0.5, 0.5, 0.5, 1.0), ON_LIGHT)],
