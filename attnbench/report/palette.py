@@ -13,8 +13,8 @@ SOFT = "#5a616b"
 HAIR = "#d9d7d0"
 PAPER = "#fbfaf7"
 BAND = "#e6e3da"
-#: On the cells of a map, whose colours are the same in both schemes. Not quite black: matplotlib leaves black out of the
-#: file, and the page would then paint it in the ink of the scheme.
+#: On the cells of a map, whose colours are the same in both schemes. Not quite black: matplotlib leaves black out of
+#: the file, and the page would then paint it in the ink of the scheme.
 ON_DARK, ON_LIGHT = "#ffffff", "#010101"
 
 #: Sizes from small to large, one hue family after viridis: dark is large on light paper, bright is large on dark paper.

@@ -133,7 +133,7 @@ class TestFigures:
         subject = Subject("attention-core", Choices())
         data = rate_map(run, subject, time_law(run, subject))
         assert data is not None
-        drawn = ET.fromstring(svg(figures.rate_map(data), "t", "d"))
+        drawn = ET.fromstring(svg(figures.rate_map(data), "t", "d"))  # noqa: S314  our own
 
         cells = [element for element in drawn.iter() if (element.text or "").endswith(" G")]
         assert cells
