@@ -110,9 +110,19 @@ def told(folder: Path) -> Iterator[int]:
     os.close(end)
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs, of which the tests may be one: they ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_run_that_is_interrupted_can_be_continued_to_its_end(folder: Path, told: int) -> None:
     with subprocess.Popen(
-        [*COMMAND, *FEW_SIZES], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *FEW_SIZES],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     ) as child:
         ready, _, _ = select.select([told], [], [], 120)
         child.send_signal(signal.SIGINT)
