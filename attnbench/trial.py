@@ -13,6 +13,7 @@ AXES: dict[str, str] = {
     "d": "hidden size",
     "h": "heads",
     "k": "kernel width",
+    "l": "layers in a stack",
     "w": "half window",
     "r": "neighbourhood",
     "m": "landmarks or rank",

@@ -26,7 +26,10 @@ AXES = "bdkn"
 SYMBOLS = {axis: sympy.Symbol(axis, positive=True) for axis in AXES}
 SYMPY_FUNCTIONS = {"min": sympy.Min, "max": sympy.Max, "ceil": sympy.ceiling, "floor": sympy.floor, "sqrt": sympy.sqrt}
 
-MAY_USE = "it may use numbers, sizes, + - * / %, ** with a constant up to 8, min, max, ceil, floor, sqrt, log2, log"
+MAY_USE = (
+    "it may use numbers, sizes, + - * / %, ** with a constant up to 8 or of a 2, min, max, ceil, floor, sqrt, log2, "
+    "log, inf"
+)
 
 repeatable = settings(derandomize=True, database=None, deadline=None, max_examples=150)
 sizes = st.fixed_dictionaries({axis: st.integers(1, 50) for axis in AXES})
@@ -543,3 +546,28 @@ def test_a_constraint_that_cannot_be_read_is_one_sentence(text: str, message: st
         Constraint(text)
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("size", "padded"), [(1, 1), (2, 2), (3, 4), (17, 32), (64, 64), (65, 128)])
+def test_a_size_rounded_to_a_power_of_two_is_exact(size: int, padded: int) -> None:
+    assert Formula("2**ceil(log2(n))").evaluate({"n": size}) == padded
+
+
+def test_infinity_is_a_value_and_no_size() -> None:
+    formula = Formula("inf")
+
+    assert formula.evaluate({}) == math.inf
+    assert formula.axes == frozenset()
+    assert formula.pretty == "∞"
+    assert not formula.is_sum_of_terms
+
+
+@pytest.mark.parametrize("text", ["2**n", "3**ceil(n)", "2**(n + 1)", "n**ceil(d)"])
+def test_only_a_rounded_exponent_of_two_may_vary(text: str) -> None:
+    with pytest.raises(FormulaError):
+        Formula(text)
+
+
+def test_a_power_of_two_that_no_machine_could_hold_has_no_value() -> None:
+    with pytest.raises(FormulaError, match="too large"):
+        Formula("2**ceil(n)").evaluate({"n": 10**9})

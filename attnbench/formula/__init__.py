@@ -16,7 +16,7 @@ from attnbench.errors import FormulaError
 from attnbench.formula.expand import expand
 from attnbench.formula.monomial import REASONS, Monomial, Number, Term, by_degree, term_text
 from attnbench.formula.notation import MATHML, PLAIN, write
-from attnbench.formula.syntax import evaluate, parse, simplest, syntax
+from attnbench.formula.syntax import INFINITY, evaluate, parse, simplest, syntax
 
 __all__ = ["Constraint", "Formula", "Monomial", "Term", "for_a_batch", "from_terms"]
 
@@ -24,8 +24,9 @@ __all__ = ["Constraint", "Formula", "Monomial", "Term", "for_a_batch", "from_ter
 class Formula:
     """One formula over sizes, such as ``8*b*n*d**2 + 4*b*n**2*d`` or ``max(n**2, n*d)``.
 
-    Understands numbers, axis names, ``+ - * / % **`` (constant exponents up to 8), and the functions ``min``,
-    ``max``, ``ceil``, ``floor``, ``sqrt``, ``log2`` and ``log(x, base)``. Equal texts are equal formulas.
+    Understands numbers, axis names, ``+ - * / % **`` (constant exponents up to 8, and ``2**ceil(…)``), the functions
+    ``min``, ``max``, ``ceil``, ``floor``, ``sqrt``, ``log2`` and ``log(x, base)``, and ``inf``. Equal texts are equal
+    formulas.
 
     Raises:
         FormulaError: the text is something else; the message shows the part that cannot be read.
@@ -55,7 +56,7 @@ class Formula:
         """Sizes that occur."""
         called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call)}
         names = (node for node in ast.walk(self._tree) if isinstance(node, ast.Name) and id(node) not in called)
-        return frozenset(node.id for node in names)
+        return frozenset(node.id for node in names) - {INFINITY}
 
     def evaluate(self, sizes: Mapping[str, int]) -> Number:
         """Value at `sizes`: an int or a Fraction wherever the formula has an exact value.

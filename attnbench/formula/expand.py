@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from attnbench.errors import FormulaError
 from attnbench.formula.monomial import Monomial
-from attnbench.formula.syntax import evaluate, exact_root
+from attnbench.formula.syntax import INFINITY, evaluate, exact_root, is_power_of_two
 
 #: A product of sums may not grow beyond this: it bounds what a stranger's text can cost.
 _MOST_TERMS = 200
@@ -25,14 +25,14 @@ def expand(node: ast.expr, text: str) -> _Sum:
         case ast.Constant():
             value = Fraction(evaluate(node, {}))
             return {Monomial(): value} if value else {}
-        case ast.Name(id=name):
+        case ast.Name(id=name) if name != INFINITY:
             return {Monomial.of({name: 1}): Fraction(1)}
         case ast.UnaryOp(op=op, operand=operand):
             sign = -1 if isinstance(op, ast.USub) else 1
             return {monomial: sign * c for monomial, c in expand(operand, text).items()}
-        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+        case ast.BinOp(left=left, op=ast.Pow(), right=right) if not is_power_of_two(node):
             return _expand_power(expand(left, text), Fraction(evaluate(right, {})), text)
-        case ast.BinOp(left=left, op=op, right=right):
+        case ast.BinOp(left=left, op=op, right=right) if not isinstance(op, ast.Pow):
             return _combine(expand(left, text), op, expand(right, text), text)
         case ast.Call(func=ast.Name(id="sqrt"), args=[argument]):
             return _expand_power(expand(argument, text), Fraction(1, 2), text)

@@ -15,7 +15,7 @@ Number = int | Fraction | float
 REASONS: dict[type[Exception], str] = {ZeroDivisionError: "division by zero", OverflowError: "a number too large"}
 
 #: The order in which the field writes factors: ``2·b·k·n·d²``, ``h·n²``.
-_WRITING_ORDER = "bhkwrmcnd"
+_WRITING_ORDER = "bhklwrmcnd"
 _SUPERSCRIPTS = str.maketrans("0123456789/-.", "⁰¹²³⁴⁵⁶⁷⁸⁹ᐟ⁻·")
 
 

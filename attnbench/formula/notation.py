@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from attnbench.formula.monomial import superscript
-from attnbench.formula.syntax import evaluate
+from attnbench.formula.syntax import evaluate, is_power_of_two
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class _Notation:
     operation: str
     times: tuple[str, str]
     power: Callable[[str, Fraction], str]
+    power_of_two: str
+    infinity: str
     quotient: str
     quotient_rank: int
     quotient_sides: tuple[int, int]
@@ -38,6 +40,8 @@ PLAIN = _Notation(
     operation="{} {} {}",
     times=("", "·"),
     power=lambda base, exponent: base + superscript(exponent),
+    power_of_two="2^{}",
+    infinity="∞",
     quotient="{}/{}",
     quotient_rank=2,
     quotient_sides=(3, 4),
@@ -53,6 +57,8 @@ MATHML = _Notation(
     operation="{}<mo>{}</mo>{}",
     times=("<mo>&#8290;</mo>", "<mo>·</mo>"),
     power=lambda base, exponent: f"<msup>{base}<mn>{str(exponent).replace('-', '−')}</mn></msup>",
+    power_of_two="<msup><mn>2</mn>{}</msup>",
+    infinity="<mn>∞</mn>",
     quotient="<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>",
     quotient_rank=4,
     quotient_sides=(0, 0),
@@ -92,12 +98,16 @@ def _written(node: ast.expr, to: _Notation) -> str:
     match node:
         case ast.Constant(value=int() | float() as value):
             return to.number.format(value)
+        case ast.Name(id="inf"):
+            return to.infinity
         case ast.Name(id=name):
             return to.name.format(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return to.minus.format(write(operand, to, 2))
         case ast.UnaryOp(operand=operand):
             return write(operand, to, 2)
+        case ast.BinOp(right=exponent) if is_power_of_two(node):
+            return to.power_of_two.format(write(exponent, to))
         case ast.BinOp(left=base, op=ast.Pow(), right=exponent):
             return to.power(write(base, to, 5), Fraction(evaluate(exponent, {})))
         case ast.BinOp(op=ast.Mult()):

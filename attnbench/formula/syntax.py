@@ -11,14 +11,17 @@ from fractions import Fraction
 from attnbench.errors import FormulaError
 from attnbench.formula.monomial import Number
 
+#: The word for a value without bound, such as the path length between positions that nothing connects.
+INFINITY = "inf"
 #: Bounds that keep a stranger's text cheap to read and to evaluate.
 _LONGEST, _DEEPEST, _LARGEST_POWER, _LARGEST_NESTED_POWER = 2_000, 200, 8, 64
+_LARGEST_POWER_OF_TWO = 512
 
 _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: lambda x, y: Fraction(x) / Fraction(y) if not isinstance(x * y, float) else x / y,
+    ast.Div: lambda x, y: x / y if isinstance(x, float) or isinstance(y, float) else Fraction(x) / Fraction(y),
     ast.Mod: operator.mod,
     ast.Pow: lambda x, y: _power(x, y),
 }
@@ -71,7 +74,7 @@ def _check(node: ast.expr, text: str, depth: int = 0) -> None:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             _check(left, text, depth + 1)
             _check(right, text, depth + 1)
-            if not isinstance(op, ast.Pow) or _is_small_constant(right):
+            if not isinstance(op, ast.Pow) or _is_small_constant(right) or is_power_of_two(node):
                 return
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
             for argument in args:
@@ -81,8 +84,16 @@ def _check(node: ast.expr, text: str, depth: int = 0) -> None:
                 return
     raise FormulaError(
         f"cannot read {ast.get_source_segment(text, node)!r} in the formula {text!r}; it may use numbers, sizes, "
-        f"+ - * / %, ** with a constant up to {_LARGEST_POWER}, {', '.join(_FUNCTIONS)}"
+        f"+ - * / %, ** with a constant up to {_LARGEST_POWER} or of a 2, {', '.join(_FUNCTIONS)}, {INFINITY}"
     )
+
+
+def is_power_of_two(node: ast.expr) -> bool:
+    """Whether this is ``2**ceil(…)`` or ``2**floor(…)``: a size rounded to a power of two."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=2), op=ast.Pow(), right=ast.Call(func=ast.Name(id="ceil" | "floor"))):
+            return True
+    return False
 
 
 def _is_small_constant(node: ast.expr) -> bool:
@@ -99,8 +110,9 @@ def _nested_power(node: ast.expr) -> float:
     inner = max(
         (_nested_power(child) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)), default=1.0
     )
-    own = abs(float(evaluate(node.right, {}))) if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) else 1.0
-    return max(own, 1.0) * inner
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not is_power_of_two(node):
+        return max(abs(float(evaluate(node.right, {}))), 1.0) * inner
+    return inner
 
 
 def evaluate(node: ast.expr, sizes: Mapping[str, int]) -> Number:
@@ -110,6 +122,8 @@ def evaluate(node: ast.expr, sizes: Mapping[str, int]) -> Number:
             return value
         case ast.Constant(value=float() as value):
             return Fraction(str(value))
+        case ast.Name(id="inf"):
+            return math.inf
         case ast.Name(id=name):
             size = sizes[name]
             return size if isinstance(size, float) else int(size)  # a NumPy integer would overflow silently
@@ -131,6 +145,8 @@ def simplest(value: Number) -> Number:
 def _power(base: Number, power: Number) -> Number:
     """``base ** power``, exact where a rational root is."""
     exponent = Fraction(power)
+    if abs(exponent) > _LARGEST_POWER_OF_TWO:
+        raise OverflowError("too large a power")
     root = None if isinstance(base, float) else exact_root(Fraction(base), exponent.denominator)
     if root is not None:
         return Fraction(root**exponent.numerator)
