@@ -11,6 +11,19 @@ from typing import Any
 
 #: Half the width of the band around a claimed exponent that counts as equal.
 MARGIN = 0.1
+#: Metrics that are counted, never measured, in the order in which people ask for them.
+COUNTED_METRICS = (
+    "flops",
+    "flops_needed",
+    "elementwise",
+    "parameters",
+    "peak_bytes",
+    "saved_bytes",
+    "depth",
+    "log_depth",
+    "hops",
+    "hops_rf",
+)
 #: A claim of one term is read only where that term carries this share of the counted work.
 LEADING_SHARE = 0.9
 
@@ -87,7 +100,7 @@ class Law:
 
     Attributes:
         layer, device, dtype, mode, threads, scope: what it is about.
-        metric: ``flops``, ``parameters``, ``peak_bytes`` (counted, exact) or ``time`` (measured).
+        metric: one of `COUNTED_METRICS` (exact), or ``time`` (measured).
         claim: the author's formula, or None.
         formula: the law found, as formula text; empty when none was found.
         exponents: axis → exponent; empty for a law of several terms and for counted metrics.

@@ -5,6 +5,7 @@ The journal is the truth of a run; every table is derived from it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -74,12 +75,31 @@ class Counted:
         parameters: trainable numbers.
         peak_bytes: largest sum of live tensor bytes beyond inputs and parameters; scratch inside a kernel is not seen.
         uncounted: operations that were executed and have no formula; with any, `flops` is a lower bound.
+        saved_bytes: bytes that a forward pass keeps for the backward pass; None where it was not asked for or has no
+            formula, as for the next two.
+        depth: kernels in the longest dependent chain.
+        hops: maximum path length from an input position to an output position; infinite where nothing connects them.
     """
 
     flops: int
     parameters: int
     peak_bytes: int
     uncounted: tuple[str, ...] = ()
+    saved_bytes: int | None = None
+    depth: int | None = None
+    hops: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """A mapping that `from_json` reads back; JSON has no infinity, so it is a word."""
+        return {**asdict(self), "hops": "inf" if self.hops == math.inf else self.hops}
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Counted:
+        """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
+        values = {**line, "uncounted": tuple(line["uncounted"])}
+        if line.get("hops") is not None:
+            values["hops"] = float(line["hops"])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,14 @@ from typing import Any, Protocol, Unpack
 
 import pandas as pd
 
-from attnbench.count.laws import count_at, count_laws
+from attnbench.count.laws import Reach, count_at, reach_of
 from attnbench.errors import RunError, RunInterruptedError, WorkerError
+from attnbench.execute.counting import count_all
 from attnbench.execute.here import Progress, Rounds, answer_probes
 from attnbench.execute.process import Process
 from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
-from attnbench.law import Law, Verdict
+from attnbench.law import COUNTED_METRICS, Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
 from attnbench.order import Order, Overrides, order
@@ -52,6 +53,8 @@ from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import parse_duration
 from attnbench.version import __version__
 
+#: Counted metrics without which no plan can be made and no time judged.
+_NEEDED_TO_PLAN = ("flops", "parameters", "peak_bytes")
 #: Share of the budget that probing may take when sizes are automatic.
 _PROBING_SHARE = 0.28
 #: Rounds that the planner makes room for; more are run while the budget lasts and laws are unsettled.
@@ -68,6 +71,9 @@ class Show(Protocol):
     def stage(self, text: str) -> None:
         """A new stage begins."""
 
+    def counting(self, layer: str) -> None:
+        """A layer is about to be counted."""
+
     def probing(self, trial: Trial) -> None:
         """A probe is about to start."""
 
@@ -82,6 +88,9 @@ class Silent:
     """Shows nothing."""
 
     def stage(self, text: str) -> None:
+        """Nothing."""
+
+    def counting(self, layer: str) -> None:
         """Nothing."""
 
     def probing(self, trial: Trial) -> None:
@@ -104,6 +113,7 @@ class Plan:
     overhead_seconds: float = 0.0
     probing_seconds: float = 0.0
     counted: dict[str, Counted] = field(default_factory=dict)
+    reach: dict[str, Reach] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
@@ -179,13 +189,12 @@ def make_plan(asked: Order, show: Show) -> Plan:
     """
     show.stage("counting on fake tensors")
     suite = asked.suite
-    laws = {
-        (name, dtype): count_laws(layer, dtype=dtype) for name, layer in asked.layers.items() for dtype in suite.dtypes
-    }
+    laws = _count_all(asked, show)
     subjects = list(_subjects(asked, laws))
     flat = tuple(law for name in asked.layers for law in laws[name, suite.dtypes[0]])
+    reach = {name: reach_of(layer) for name, layer in asked.layers.items() if "hops" in suite.metrics}
     if "time" not in suite.metrics:
-        return Plan(asked, flat, ())
+        return Plan(asked, flat, (), reach=reach)
     show.stage("calibrating: short probes to find where each law can be read")
     with Process(asked.setup) as process:
         started = time.monotonic()  # the process is up: starting it is not the clock's time
@@ -193,8 +202,15 @@ def make_plan(asked: Order, show: Show) -> Plan:
         spent = time.monotonic() - started
         overhead = process.overhead_seconds
     plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / _PLANNED_ROUNDS)))
-    counted = _counts(asked, [trial.trial for plan in plans for trial in plan.trials])
-    return Plan(asked, flat, plans, overhead, spent, counted)
+    counted = _counts(asked, laws, [trial.trial for plan in plans for trial in plan.trials])
+    return Plan(asked, flat, plans, overhead, spent, counted, reach)
+
+
+def _count_all(asked: Order, show: Show) -> dict[tuple[str, str], list[Law]]:
+    """Counted laws of every layer in every dtype: those asked for, and those needed to plan."""
+    metrics = [metric for metric in COUNTED_METRICS if metric in {*asked.suite.metrics, *_NEEDED_TO_PLAN}]
+    wanted = [(name, dtype) for name in asked.layers for dtype in asked.suite.dtypes]
+    return count_all(asked.registry, wanted, metrics, show.counting)
 
 
 def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
@@ -252,10 +268,10 @@ def _probe_one(process: Process, subject: Subject, limits: Limits, show: Show) -
             return probed
 
 
-def _counts(asked: Order, trials: Sequence[Trial]) -> dict[str, Counted]:
+def _counts(asked: Order, laws: Mapping[tuple[str, str], Sequence[Law]], trials: Sequence[Trial]) -> dict[str, Counted]:
     layers = asked.layers
     possible = (t for t in trials if not layers[t.layer].broken_constraint(t.sizes))
-    return {t.id: count_at(layers[t.layer], t.sizes, t.choices.dtype) for t in possible}
+    return {t.id: count_at(layers[t.layer], t.sizes, t.choices.dtype, laws[t.layer, t.choices.dtype]) for t in possible}
 
 
 def start(plan: Plan, results: Path, show: Show) -> Run:
@@ -422,6 +438,7 @@ def _info(plan: Plan) -> RunInfo:
         calibration_seconds=plan.probing_seconds,
         timer_overhead_seconds=plan.overhead_seconds,
         visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
+        reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
     )
 
 

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import InputError, SuiteError, near_miss
+from attnbench.law import COUNTED_METRICS
 from attnbench.trial import AXES, parse_size
 from attnbench.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: What a run can produce today.
-METRICS = ("flops", "parameters", "peak_bytes", "time")
+#: What a run can produce today, and what it produces where a suite does not say.
+METRICS = (*COUNTED_METRICS, "time")
+_USUAL_METRICS = ("flops", "parameters", "peak_bytes", "time")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 AUTO = "auto"
 
@@ -158,7 +160,7 @@ def from_mapping(content: Mapping[str, Any], name: str, where: str) -> Suite:
         name=name,
         title=_text(content, "title", where, default=name),
         question=_text(content, "question", where, default=""),
-        metrics=_words(content.get("metrics", METRICS), METRICS, "metrics", where),
+        metrics=_words(content.get("metrics", _USUAL_METRICS), METRICS, "metrics", where),
         budget=_budget(content.get("budget", "60s"), where),
         devices=_words(content.get("device", [AUTO]), None, "device", where),
         dtypes=_words(content.get("dtype", ["float32"]), DTYPES, "dtype", where),

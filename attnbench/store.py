@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+#: Whole numbers that are counted for each trial.
+_COUNTS = ("flops", "parameters", "peak_bytes", "saved_bytes", "depth")
+
+
 class TakenError(RunError):
     """The name of a run folder is taken."""
 
@@ -57,6 +61,7 @@ class RunInfo:
         calibration_seconds: clock that the pilot took.
         timer_overhead_seconds: cost of reading the clock twice.
         visit_seconds: trial id → clock that one visit aims for.
+        reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
     """
 
     name: str
@@ -79,6 +84,7 @@ class RunInfo:
     calibration_seconds: float = 0.0
     timer_overhead_seconds: float = 0.0
     visit_seconds: dict[str, float] = field(default_factory=dict)
+    reach: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
     def shown_laws(self) -> tuple[Law, ...]:
@@ -89,6 +95,7 @@ class RunInfo:
         """The content of ``run.json``."""
         content = asdict(self)
         content["trials"] = [{"layer": t.layer, "sizes": t.sizes, **asdict(t.choices)} for t in self.trials]
+        content["counted"] = {trial: counted.as_json() for trial, counted in self.counted.items()}
         content["counted_laws"] = [law.as_json() for law in self.counted_laws]
         return {"schema": SCHEMA, **content}
 
@@ -101,9 +108,7 @@ class RunInfo:
             Trial(t["layer"], t["sizes"], Choices(t["device"], t["dtype"], t["mode"], t["threads"]))
             for t in content["trials"]
         )
-        values["counted"] = {
-            key: Counted(**_with_tuples(value, "uncounted")) for key, value in content["counted"].items()
-        }
+        values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
         values["counted_laws"] = tuple(Law.from_json(row) for row in content["counted_laws"])
         return cls(**_with_tuples(values, "plugins", "calibration"))
 
@@ -174,7 +179,7 @@ class StoredRun:
     def records(self) -> pd.DataFrame:
         """One row a trial: its axes, status, seconds (location for laws), median with interval, and exact counts."""
         frame = pd.DataFrame([self._record(trial) for trial in self.info.trials], columns=self._record_columns)
-        return frame.astype(dict.fromkeys([*self._axes, "flops", "parameters", "peak_bytes"], "Int64"))
+        return frame.astype(dict.fromkeys([*self._axes, *_COUNTS], "Int64"))
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -218,7 +223,17 @@ class StoredRun:
     def _record_columns(self) -> list[str]:
         before = ["trial", "layer", "device", "dtype", "mode", "threads"]
         after = ["status", "reason", "seconds", "seconds_low", "seconds_high", "seconds_median", "samples", "visits"]
-        counts = ["flops", "parameters", "peak_bytes", "lower_bound", "first_call_seconds", "host"]
+        counts = [
+            "flops",
+            "parameters",
+            "peak_bytes",
+            "saved_bytes",
+            "depth",
+            "hops",
+            "lower_bound",
+            "first_call_seconds",
+            "host",
+        ]
         return [*before, *self._axes, *after, *counts]
 
     @cached_property
@@ -243,9 +258,8 @@ class StoredRun:
             "reason": reason,
             **summary,
             "visits": len(visits),
-            "flops": counted.flops if counted else pd.NA,  # None would make floats of its column, exact to 2**53 only
-            "parameters": counted.parameters if counted else pd.NA,
-            "peak_bytes": counted.peak_bytes if counted else pd.NA,
+            **{count: _whole(getattr(counted, count, None)) for count in _COUNTS},
+            "hops": counted.hops if counted else None,
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
             "host": self.info.host.key,
@@ -364,6 +378,11 @@ def _read_journal(path: Path) -> Iterable[Visit]:
             yield Visit.from_json(json.loads(line))
         except _FOREIGN as error:
             raise RunError(f"{path}, line {number}, is damaged: {type(error).__name__} {error}") from None
+
+
+def _whole(value: int | None) -> Any:
+    """A cell of whole numbers: None would make floats of its column, exact to 2**53 only."""
+    return pd.NA if value is None else value
 
 
 def _outcome(visits: list[Visit], skipped: str | None) -> tuple[Status, str]:

@@ -106,6 +106,10 @@ class RunView:
         self._console.print(f"[dim]{time.monotonic() - self._began:5.0f} s[/dim]  {text}")
         self._draw(text)
 
+    def counting(self, layer: str) -> None:
+        """A layer is about to be counted."""
+        self._draw(f"counting {layer}")
+
     def probing(self, trial: Trial) -> None:
         """A probe is about to start."""
         self._draw(f"probing {trial.id}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Offsets = NDArray[np.int64]
     Weights = dict[str, Array]
 
 
@@ -37,13 +38,33 @@ def multi_head_attention(x: Array, weights: Weights, h: int) -> Array:
     return np.hstack([attention(*head) for head in heads]) @ weights["output.weight"].T
 
 
-def rnn(x: Array, weights: Weights) -> Array:
+def restricted_attention(x: Array, _: Weights, w: int) -> Array:
+    near = [x[max(0, i - w) : i + w + 1] for i in range(len(x))]
+    return np.vstack([attention(query[None], keys, keys) for query, keys in zip(x, near, strict=True)])
+
+
+def block_diagonal_attention(x: Array, _: Weights, c: int) -> Array:
+    return np.vstack([attention(block, block, block) for block in np.split(x, len(x) // c)])
+
+
+def additive_attention(x: Array, weights: Weights) -> Array:
+    queries, keys = x @ weights["query.weight"].T, x @ weights["key.weight"].T
+    scores = np.array([[weights["score.weight"][0] @ np.tanh(query + key) for key in keys] for query in queries])
+    return softmax(scores, axis=1) @ x
+
+
+def rnn(x: Array, weights: Weights, direction: str = "") -> Array:
+    from_input, from_state = weights[f"cells.weight_ih_l0{direction}"], weights[f"cells.weight_hh_l0{direction}"]
     state = np.zeros(x.shape[1])
     states = []
     for step in x:
-        state = np.tanh(weights["cells.weight_ih_l0"] @ step + weights["cells.weight_hh_l0"] @ state)
+        state = np.tanh(from_input @ step + from_state @ state)
         states.append(state)
     return np.array(states)
+
+
+def rnn_bidirectional(x: Array, weights: Weights) -> Array:
+    return rnn(x, weights) + rnn(x[::-1], weights, "_reverse")[::-1]
 
 
 def gru(x: Array, weights: Weights) -> Array:
@@ -74,24 +95,62 @@ def lstm(x: Array, weights: Weights) -> Array:
 
 
 def conv1d(x: Array, weights: Weights, k: int) -> Array:
-    return _sum_over_neighbours(x, k, lambda row, j: weights["kernel.weight"][:, :, j] @ row)
+    return _convolution(x, weights["kernel.weight"], _centred(k))
+
+
+def conv1d_causal(x: Array, weights: Weights, k: int) -> Array:
+    return _convolution(x, weights["kernel.weight"], _causal(k))
 
 
 def conv1d_separable(x: Array, weights: Weights, k: int) -> Array:
-    filtered = _sum_over_neighbours(x, k, lambda row, j: weights["depthwise.weight"][:, 0, j] * row)
+    filtered = _sum_over_neighbours(x, _centred(k), lambda row, j: weights["depthwise.weight"][:, 0, j] * row)
     return filtered @ weights["pointwise.weight"][:, :, 0].T
+
+
+def conv1d_dilated_causal(x: Array, weights: Weights, k: int, l: int) -> Array:  # noqa: E741  the axis is called l
+    for level in range(l):
+        x = _convolution(x, weights[f"{level}.kernel.weight"], _causal(k) * k**level)
+    return x
+
+
+def conv1d_dilated_centred(x: Array, weights: Weights, k: int, l: int) -> Array:  # noqa: E741
+    for level in range(l):
+        x = _convolution(x, weights[f"kernels.{level}.weight"], _centred(k) * k**level)
+    return x
+
+
+def conv1d_dilated_doubling(x: Array, weights: Weights, k: int, l: int) -> Array:  # noqa: E741
+    for level in range(l):
+        x = _convolution(x, weights[f"{level}.kernel.weight"], _causal(k) * 2**level)
+    return x
 
 
 def feed_forward(x: Array, weights: Weights) -> Array:
     return np.maximum(0, x @ weights["widen.weight"].T) @ weights["narrow.weight"].T
 
 
-def _sum_over_neighbours(x: Array, k: int, product: Callable[[Array, int], Array]) -> Array:
+def fully_connected(x: Array, weights: Weights) -> Array:
+    return (weights["dense.weight"] @ x.ravel()).reshape(x.shape)
+
+
+def _centred(k: int) -> Offsets:
+    return np.arange(k) - k // 2
+
+
+def _causal(k: int) -> Offsets:
+    return np.arange(k) - (k - 1)
+
+
+def _convolution(x: Array, kernel: Array, offsets: Offsets) -> Array:
+    return _sum_over_neighbours(x, offsets, lambda row, j: kernel[:, :, j] @ row)
+
+
+def _sum_over_neighbours(x: Array, offsets: Offsets, product: Callable[[Array, int], Array]) -> Array:
     y = np.zeros_like(x)
     for t in range(len(x)):
-        for j in range(k):
-            if 0 <= (neighbour := t + j - k // 2) < len(x):
-                y[t] += product(x[neighbour], j)
+        for j, offset in enumerate(offsets):
+            if 0 <= t + offset < len(x):
+                y[t] += product(x[t + offset], j)
     return y
 
 
@@ -100,10 +159,20 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "attention-core": attention_core,
     "attention-core-fused": attention_core,
     "multi-head-attention": multi_head_attention,
+    "multi-head-attention-materialised": multi_head_attention,
+    "attention-restricted": restricted_attention,
+    "attention-additive": additive_attention,
     "rnn": rnn,
+    "rnn-bidirectional": rnn_bidirectional,
     "gru": gru,
     "lstm": lstm,
     "conv1d": conv1d,
+    "conv1d-causal": conv1d_causal,
     "conv1d-separable": conv1d_separable,
+    "conv1d-dilated-causal": conv1d_dilated_causal,
+    "conv1d-dilated-centred": conv1d_dilated_centred,
+    "conv1d-dilated-doubling": conv1d_dilated_doubling,
     "feed-forward": feed_forward,
+    "attention-block-diagonal": block_diagonal_attention,
+    "fully-connected": fully_connected,
 }

@@ -24,6 +24,7 @@ ROOMS = (
     "trial",
     "record",
     "law",
+    "published",
     "layers",
     "summary",
     "spec",

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from attnbench.cli import main
 from attnbench.formula import Formula
+from attnbench.law import COUNTED_METRICS
 from attnbench.layers.registry import BUILT_IN, Registry
 from attnbench.session import load
 from attnbench.version import __version__
@@ -60,6 +61,16 @@ def document(line: str) -> Any:
 
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def refused(line: str) -> str:
+    """The one line that a command says when it cannot do what was asked."""
+    result = invoke(line)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.removeprefix("Error: ").strip()
 
 
 @pytest.fixture
@@ -406,35 +417,78 @@ def test_an_interrupt_while_the_report_is_drawn_does_not_say_that_nothing_was_wr
 
 
 AT = {"n": 24, "d": 16}
+SIX = ["flops", "parameters", "peak_bytes", "saved_bytes", "depth", "hops"]
 
 
-@pytest.mark.parametrize("layer", BUILT_IN)
+@pytest.mark.parametrize("layer", ["attention-core-fused", "rnn", "conv1d-causal", "fully-connected"])
 def test_counting_a_layer_as_json_keeps_its_contract(layer: str) -> None:
     counted = document(f"count {layer} --at n=24,d=16 --json")
 
     found = Registry().get(layer)
-    assert list(counted) == ["layer", "at", "formulas", "values", "lower_bound", "uncounted"]
-    assert (counted["layer"], counted["at"]) == (layer, found.sizes(AT))
-    assert set(counted["values"]) == set(counted["formulas"]) == {"flops", "parameters", "peak_bytes"}
+    assert list(counted) == ["layer", "mode", "at", "values", "formulas", "lower_bound", "uncounted"]
+    assert (counted["layer"], counted["mode"], counted["at"]) == (layer, "forward", found.sizes(AT))
+    assert list(counted["values"]) == SIX
+    assert list(counted["formulas"]) == list(COUNTED_METRICS)
     for metric in ("flops", "parameters"):
         claimed = Formula(found.claims.given[metric])
         assert counted["values"][metric] == claimed.evaluate(counted["at"])
-        assert Formula(counted["formulas"][metric]).evaluate(counted["at"]) == claimed.evaluate(counted["at"])
+    for metric in SIX:
+        assert Formula(counted["formulas"][metric]).evaluate(counted["at"]) == counted["values"][metric]
     assert (counted["lower_bound"], counted["uncounted"]) == (False, [])
+
+
+def test_a_path_without_end_is_a_word_in_json() -> None:
+    counted = document("count feed-forward --at n=24,d=16 --json")
+
+    assert counted["values"]["hops"] == counted["formulas"]["hops"] == "inf"
 
 
 def test_counting_without_sizes_has_formulas_and_no_values() -> None:
     counted = document("count conv1d --json")
 
-    assert list(counted) == ["layer", "at", "formulas", "lower_bound", "uncounted"]
+    assert list(counted) == ["layer", "mode", "at", "formulas", "lower_bound", "uncounted"]
     assert counted["at"] is None
 
 
-def test_counting_for_people_writes_formulas_and_numbers_with_units() -> None:
+@pytest.mark.parametrize(
+    ("mode", "flops", "metrics"),
+    [
+        ("train", "6*b*k*n*d**2", set(COUNTED_METRICS) - {"flops_needed", "hops", "hops_rf"}),
+        ("decode", "2*b*k*d**2", {"depth"}),
+    ],
+)
+def test_training_and_decoding_are_counted_like_a_call(mode: str, flops: str, metrics: set[str]) -> None:
+    counted = document(f"count conv1d-causal --mode {mode} --at n=24,d=16 --json")
+
+    assert counted["mode"] == mode
+    assert counted["formulas"]["flops"] == flops
+    assert counted["values"]["flops"] == Formula(flops).evaluate(counted["at"])
+    assert metrics <= set(counted["formulas"])
+
+
+def test_a_layer_that_cannot_decode_says_so_and_nothing_else() -> None:
+    assert refused("count conv1d --mode decode") == (
+        "layer 'conv1d' cannot decode: its module has no prefill(context) and step(token, state)"
+    )
+
+
+def test_counting_for_people_writes_formulas_and_numbers_with_units_and_what_a_number_does_not_see() -> None:
     result = invoke("count conv1d --at n=8,d=4")
 
-    assert result.stdout.startswith("conv1d\n  flops       2bknd²  (exact at ")
-    assert "at b=1, n=8, d=4, k=3\n  flops       768 (768 FLOP)\n  parameters  48 (48)\n" in result.stdout
+    assert result.stdout.startswith("conv1d\n  flops        2bknd²  (matrix work, as computed: masked scores")
+    assert "4bnd  (live tensors beyond inputs and parameters; scratch inside a kernel is not seen)" in result.stdout
+    assert "at b=1, n=8, d=4, k=3\n  flops        768 (768 FLOP)\n  parameters   48\n" in result.stdout
+
+
+def test_probing_needs_a_size() -> None:
+    assert refused("count conv1d --probe") == "--probe runs the layer at a size; add --at, such as --at n=1024,d=64"
+
+
+def test_a_probe_stands_beside_the_count() -> None:
+    counted = document("count attention-core --at n=512,d=64 --probe --json")
+
+    assert counted["probes"]["allocator"] == counted["values"]["peak_bytes"] == 8 * 512**2 + 4 * 512 * 64
+    assert counted["probes"]["process"] > 8 * 512**2
 
 
 def test_a_plugin_is_counted_and_shown_like_a_built_in_layer(here: Path) -> None:
@@ -443,7 +497,7 @@ def test_a_plugin_is_counted_and_shown_like_a_built_in_layer(here: Path) -> None
     shown = invoke("show claims-too-little --plugin false_claim.py").stdout
     assert shown.startswith(
         "claims-too-little\n  Attention that claims to be recurrent.\n  source  not given (false_claim.py)\n"
-        "  scope   layer; axes b, n, d\n  flops       ✗ counted 4bn²d; claimed 4bnd²\n"
+        "  scope   layer; axes b, n, d; modes forward, train\n  flops        ✗ counted 4bn²d; claimed 4bnd²\n"
     )
 
 
@@ -452,13 +506,42 @@ def test_showing_a_layer_puts_its_claims_beside_the_count() -> None:
 
     assert shown[0] == "conv1d"
     assert shown[2] == "  source  Vaswani et al. 2017, section 4 and Table 1 (built in)"
-    assert shown[3] == "  scope   layer; axes b, n, d, k"
-    assert shown[4:6] == ["  flops       ✓ counted 2bknd²; claimed 2bknd²", "  parameters  ✓ counted kd²; claimed kd²"]
-    assert shown[7:] == [
-        "  time          not counted; claimed knd²",
-        "  depth         not counted; claimed 1",
-        "  hops          not counted; claimed n/k",
-    ]
+    assert shown[3] == "  scope   layer; axes b, n, d, k; modes forward, train"
+    assert {
+        "  flops        ✓ counted 2bknd²; claimed 2bknd²",
+        "  parameters   ✓ counted kd²; claimed kd²",
+        "  depth        ✓ counted 1; claimed 1",
+        "  hops         ✓ counted ⌈2(n − 1)/(k − 1)⌉; claimed n/k",
+        "  time           not counted; claimed knd²",
+    } <= set(shown)
+
+
+def test_checking_a_true_layer_shows_a_mark_for_each_claim() -> None:
+    result = invoke("check conv1d")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("conv1d\n  ✓ flops        claimed 2bknd²; counted 2bknd²\n")
+    assert "✗" not in result.stdout
+
+
+def test_checking_a_false_claim_fails_and_says_how_to_mend_it(here: Path) -> None:
+    result = invoke("check --plugin false_claim.py")
+
+    assert result.exit_code == 1
+    assert "  ✗ flops        claimed 4bnd²; counted 4bn²d\n" in result.stdout
+    assert 'to mend it, claim flops="4*b*n**2*d", or change the layer' in result.stdout
+    assert "1 of 1 claims disagree with the count: claims-too-little flops" in result.stderr
+
+
+def test_checking_as_json_prints_laws(here: Path) -> None:
+    result = invoke("check claims-too-little --plugin false_claim.py --json")
+
+    assert result.exit_code == 1
+    assert [(law["metric"], law["verdict"]) for law in json.loads(result.stdout)] == [("flops", "REFUTED")]
+
+
+def test_checking_nothing_says_what_to_name() -> None:
+    assert refused("check") == "name the layers to check, or give --all or --plugin"
 
 
 # ------------------------------------------------------------------------------------------------------- what there is

@@ -408,7 +408,7 @@ def test_equal_texts_are_equal_formulas_and_travel() -> None:
         ("n*log2(n)", "n·log₂(n)"),
         ("2*sqrt(n*d)", "2·√(nd)"),
         ("ceil(n/k)*floor(d)", "⌈n/k⌉·⌊d⌋"),
-        ("max(n**2, n*d) + log(n, k)", "max(n², nd) + log(n, k)"),
+        ("max(n**2, n*d) + log(n, k)", "max(n², nd) + log_k(n)"),
         ("n*d % h", "nd mod h"),
         ("n*(d % h)", "n(d mod h)"),
     ],

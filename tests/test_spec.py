@@ -159,7 +159,10 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"question": ["why"]}, ": question must be text, not ['why']"),
         (
             {"metrics": ["tim"]},
-            ": unknown metrics 'tim'. Did you mean 'time'? Known: flops, parameters, peak_bytes, time.",
+            (
+                ": unknown metrics 'tim'. Did you mean 'time'? Known: flops, flops_needed, elementwise, parameters, "
+                "peak_bytes, saved_bytes, depth, log_depth, hops, hops_rf, time."
+            ),
         ),
         ({"metrics": []}, ": metrics must be a list of words, not []"),
         ({"device": [0]}, ": device must be a list of words, not [0]"),

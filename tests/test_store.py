@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -285,9 +286,9 @@ def test_a_journal_that_another_process_holds_is_refused(folder: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------------------- tables
 
-BEFORE = "trial layer device dtype mode threads b n d h k w r m c rank".split()
+BEFORE = "trial layer device dtype mode threads b n d h k l w r m c rank".split()
 AFTER = "status reason seconds seconds_low seconds_high seconds_median samples visits".split()
-COUNTS = "flops parameters peak_bytes lower_bound first_call_seconds host".split()
+COUNTS = "flops parameters peak_bytes saved_bytes depth hops lower_bound first_call_seconds host".split()
 
 
 def test_there_is_one_record_for_each_trial(folder: Path) -> None:
@@ -392,3 +393,19 @@ def test_the_tables_on_disk_are_the_tables_in_memory(folder: Path) -> None:
 
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "records.parquet"), run.records, check_dtype=False)
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "samples.parquet"), run.samples, check_dtype=False)
+
+
+def test_an_infinite_path_and_counts_nobody_asked_for_survive_the_disk(tmp_path: Path) -> None:
+    counted = Counted(flops=1, parameters=2, peak_bytes=3, saved_bytes=2**60 + 1, depth=7, hops=math.inf)
+    info = replace(INFO, counted={SHORT.id: counted}, reach={"rnn": [[0.0, 1.0], [1.0, 0.5]]})
+    create(tmp_path / "run", info)
+
+    stored = load_stored(tmp_path / "run")
+
+    assert "Infinity" not in (tmp_path / "run" / "run.json").read_text()
+    assert stored.info.counted == {SHORT.id: counted}
+    assert stored.info.reach == info.reach
+    records = stored.records.set_index("trial")
+    assert records.loc[SHORT.id, "saved_bytes"] == 2**60 + 1
+    assert records.loc[SHORT.id, "hops"] == math.inf
+    assert records.drop(index=SHORT.id)["depth"].isna().all()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,13 +21,16 @@ from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
 Operation = torch._ops.OpOverload
-FlopFormula = Callable[[Sequence[Any], dict[str, Any], Any], int]
+FlopFormula = Callable[[Sequence[Any], dict[str, Any], Any], float]
 
 aten = torch.ops.aten
 
 
-def flops_of(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> int | None:
-    """Work of one call, given its arguments and what it returned; None when nobody has a formula."""
+def flops_of(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> float | None:
+    """Work of one call, given its arguments and what it returned; None when nobody has a formula.
+
+    A whole number but for Fourier transforms, whose 5 N log₂ N is not rounded, so that its law can be recovered.
+    """
     formula, packet = _own_formula(operation), _out_of_place(operation).overloadpacket
     if formula is not None:
         return formula(args, kwargs, output)
@@ -35,6 +39,7 @@ def flops_of(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], 
     return 0 if is_free(operation) else None
 
 
+@cache
 def has_formula(operation: Operation) -> bool:
     """Whether `flops_of` knows this operation."""
     in_stock = _out_of_place(operation).overloadpacket in flop_registry
@@ -46,6 +51,7 @@ def _own_formula(operation: Operation) -> FlopFormula | None:
     return _FORMULAS.get(operation) or _FORMULAS.get(_out_of_place(operation).overloadpacket)
 
 
+@cache
 def is_free(operation: Operation) -> bool:
     """Whether an operation is known to be element-wise, a reduction, a view, a copy or an allocation.
 
@@ -57,6 +63,7 @@ def is_free(operation: Operation) -> bool:
     return operation.namespace == "aten" and (reviewed or _is_view(operation))
 
 
+@cache
 def _out_of_place(operation: Operation) -> Operation:
     """The operation that an in-place one stands for, such as ``addmm`` for ``addmm_``; others stand for themselves."""
     name = operation.overloadpacket.__name__
@@ -75,7 +82,8 @@ def _is_view(operation: Operation) -> bool:
 #: Reductions, copies, gathers and allocations, each looked at once: no product of matrices hides in them.
 _REVIEWED = frozenset(
     """
-    sum mean prod amax amin max min argmax argmin any all norm linalg_vector_norm var var_mean std std_mean logsumexp
+    floor_divide sum mean prod amax amin max min argmax argmin any all norm linalg_vector_norm var var_mean std
+    std_mean logsumexp
     cumsum cumprod cummax cummin logcumsumexp _softmax _log_softmax softmax log_softmax _safe_softmax
     native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit_no_training
     _native_batch_norm_legit rms_norm _fused_rms_norm
@@ -87,7 +95,13 @@ _REVIEWED = frozenset(
     zeros_like ones ones_like full full_like fill zero scalar_tensor arange linspace eye rand rand_like randn randn_like
     randint randperm bernoulli native_dropout normal uniform lift_fresh lift_fresh_copy resize set is_same_size
     _local_scalar_dense nonzero unfold avg_pool1d max_pool1d avg_pool2d max_pool2d_with_indices
-    adaptive_avg_pool1d _adaptive_avg_pool2d transpose t unsqueeze squeeze as_strided detach swapaxes swapdims
+    adaptive_avg_pool1d _adaptive_avg_pool2d sort argsort topk
+    _softmax_backward_data _log_softmax_backward_data native_layer_norm_backward native_group_norm_backward
+    native_batch_norm_backward _fused_rms_norm_backward embedding_dense_backward select_backward slice_backward
+    unfold_backward value_selecting_reduction_backward avg_pool2d_backward max_pool2d_with_indices_backward
+    _adaptive_avg_pool2d_backward native_dropout_backward
+    _thnn_fused_lstm_cell _thnn_fused_lstm_cell_backward_impl _thnn_fused_gru_cell _thnn_fused_gru_cell_backward
+    transpose t unsqueeze squeeze as_strided detach swapaxes swapdims
     """.split()
 )
 
@@ -129,6 +143,13 @@ def _attention(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
     return 2 * pairs * (int(query.shape[-1]) + int(value.shape[-1]))
 
 
+def _attention_backward(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
+    """Five products, ``(grad, query, key, value, …)``: scores once more, then a gradient for each factor of both."""
+    query, key, value = args[1:4]
+    pairs = int(math.prod(query.shape[:-1]) * key.shape[-2])
+    return 2 * pairs * (3 * int(query.shape[-1]) + 2 * int(value.shape[-1]))
+
+
 def _multi_head_fast_path(args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> int:
     """``_native_multi_head_attention(query, key, value, embed_dim, num_heads, …)``: projections and core."""
     query, key, width = args[0], args[1], int(args[3])
@@ -161,12 +182,23 @@ def _onednn_recurrence(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
     return int(2 * positions * _weights(args[1:3]))
 
 
-def _fourier(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> int:
+def _twice(forward: FlopFormula) -> FlopFormula:
+    """The backward of bilinear work: as much again for the gradient of each of its two factors."""
+    return lambda args, kwargs, output: 2 * forward(args, kwargs, output)
+
+
+def _cudnn_recurrence(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:
+    """``_cudnn_rnn(input, weights, …)``: batch and length come first in either order, and biases are vectors."""
+    positions = args[0].shape[0] * args[0].shape[1]
+    return int(2 * positions * _weights(args[1]))
+
+
+def _fourier(args: Sequence[Any], _: dict[str, Any], output: Tensor) -> float:
     """The usual 5 N log₂ N for each transform of length N, taken over all transformed dimensions together."""
     values, dimensions = args[0], args[1]
     larger = values if values.numel() >= output.numel() else output
     length = math.prod(int(larger.shape[dimension]) for dimension in dimensions)
-    return round(5 * larger.numel() * math.log2(max(length, 2)))
+    return 5 * larger.numel() * math.log2(max(length, 2))
 
 
 _FORMULAS: dict[Any, FlopFormula] = {
@@ -182,6 +214,9 @@ _FORMULAS: dict[Any, FlopFormula] = {
     aten._convolution: _convolution,
     aten.convolution_backward: _convolution_backward,
     aten.mkldnn_rnn_layer: _onednn_recurrence,
+    aten.mkldnn_rnn_layer_backward: _twice(_onednn_recurrence),
+    aten._cudnn_rnn: _cudnn_recurrence,
+    aten._cudnn_rnn_backward: _twice(_cudnn_recurrence),
     aten.rnn_tanh.input: _recurrence,
     aten.rnn_relu.input: _recurrence,
     aten.gru.input: _recurrence,
@@ -193,6 +228,11 @@ _FORMULAS: dict[Any, FlopFormula] = {
     aten._scaled_dot_product_efficient_attention: _attention,
     aten._scaled_dot_product_cudnn_attention: _attention,
     aten._scaled_dot_product_fused_attention_overrideable: _attention,
+    aten._scaled_dot_product_flash_attention_backward: _attention_backward,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    aten._scaled_dot_product_efficient_attention_backward: _attention_backward,
+    aten._scaled_dot_product_cudnn_attention_backward: _attention_backward,
+    aten._scaled_dot_product_fused_attention_overrideable_backward: _attention_backward,
     aten._fft_r2c: _fourier,
     aten._fft_c2r: _fourier,
     aten._fft_c2c: _fourier,

@@ -1,39 +1,57 @@
-"""Exact laws of a layer: FLOPs, parameters and peak live bytes, each as a formula, and whether its claim is true."""
+"""Exact laws of a layer: what is counted of it, each as a formula, and whether its claim is true."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from attnbench.count.recover import Domain, Recovered, Values, recover
-from attnbench.count.trace import Trace, trace
-from attnbench.errors import LayerError
+from attnbench.count.counter import READINGS, Counter
+from attnbench.count.reach import effective_reach
+from attnbench.count.recover import Recovered
+from attnbench.count.trace import trace
+from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula
-from attnbench.law import Estimate, FittedTerm, Law, Verdict
+from attnbench.formula.growth import same_growth
+from attnbench.law import COUNTED_METRICS, Estimate, FittedTerm, Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
 
 if TYPE_CHECKING:
+    from attnbench.formula.monomial import Number
     from attnbench.layers.base import Layer
     from attnbench.trial import Sizes
 
-#: Metrics that are counted, never measured.
-COUNTED_METRICS = ("flops", "parameters", "peak_bytes")
+#: Claims of these are growth classes; claims of the others are exact.
+CLASSES = frozenset({"depth", "hops"})
+_CLOSE = 1e-9
+#: Sizes at which the effective reach is looked at: the first that the layer accepts.
+_REACH_LENGTHS, _REACH_WIDTHS = (33, 32, 48, 64), (8, 12, 16)
+
+#: Pairs of a distance and the mean gradient norm at it.
+Reach = tuple[tuple[int, float], ...]
 
 
-def count_at(layer: Layer, sizes: Sizes, dtype: str = "float32") -> Counted:
-    """Exact counts of one call at `sizes`, on fake tensors.
+def count_at(
+    layer: Layer, sizes: Sizes, dtype: str = "float32", laws: Sequence[Law] = (), mode: str = "forward"
+) -> Counted:
+    """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
-    whole = trace(layer, sizes, dtype=dtype)
+    worked, run = (READINGS[metric].ways[mode] for metric in ("flops", "peak_bytes"))
+    whole = trace(layer, sizes, dtype=dtype, way=worked)
+    formulas = {law.metric: Formula(law.formula) for law in laws if law.formula}
+    saved, depth, hops = (_value(formulas.get(metric), sizes) for metric in ("saved_bytes", "depth", "hops"))
     return Counted(
-        flops=whole.flops,
+        flops=round(whole.flops),
         parameters=whole.parameters,
-        peak_bytes=trace(layer, sizes, dtype=dtype, opened=True).peak_bytes,
+        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run)).peak_bytes,
         uncounted=whole.uncounted,
+        saved_bytes=None if saved is None else round(saved),
+        depth=None if depth is None else round(depth),
+        hops=hops,
     )
 
 
@@ -44,100 +62,60 @@ def count_layer(layer: str | Layer, **sizes: int) -> Counted:
         LayerError: the layer is unknown, or cannot be built, called or counted there.
     """
     found = Registry().get(layer) if isinstance(layer, str) else layer
-    return count_at(found, found.sizes(sizes))
+    laws = count_laws(found, ("saved_bytes", "depth", "hops"))
+    return count_at(found, found.sizes(sizes), laws=laws)
 
 
-def count_laws(layer: Layer, metrics: Sequence[str] = COUNTED_METRICS, dtype: str = "float32") -> list[Law]:
+def count_laws(
+    layer: Layer, metrics: Collection[str] = COUNTED_METRICS, dtype: str = "float32", mode: str = "forward"
+) -> list[Law]:
     """One law for each counted metric, recovered without using the claim and then compared with it.
+
+    Args:
+        layer: what is counted.
+        metrics: those wanted, of `COUNTED_METRICS`; others, and those that `mode` does not have, are passed over.
+        dtype: of weights and inputs.
+        mode: ``forward``, ``train`` (forward and backward) or ``decode`` (one token against a context of n).
 
     Raises:
         LayerError: the layer cannot be built, called or counted at the sizes tried.
     """
-    counter = _Counter(layer, dtype)
-    return [_law(layer, metric, dtype, counter) for metric in metrics if metric in COUNTED_METRICS]
+    counter = Counter(layer, dtype, mode)
+    possible = counter.metrics()
+    return [
+        _law(counter, metric, dtype, mode) for metric in COUNTED_METRICS if metric in metrics and metric in possible
+    ]
 
 
-class _Counter:
-    """Traces of one layer, each made once."""
+def reach_of(layer: Layer) -> Reach:
+    """Effective reach at a length that shows it: pairs of distance and mean gradient norm.
 
-    def __init__(self, layer: Layer, dtype: str) -> None:
-        self._layer, self._dtype = layer, dtype
-        self._traces: dict[tuple[bool, tuple[int, ...]], Trace | LayerError] = {}
-
-    def trace(self, sizes: Sizes, *, opened: bool = False) -> Trace:
-        found = self._try(sizes, opened=opened)
-        if isinstance(found, LayerError):
-            raise found
-        return found
-
-    def recover(self, metric: str) -> Recovered:
-        """The formula over all axes or, where a single head or sequence takes another path, over fewer."""
-        opened = metric == "peak_bytes"
-        first, *others = self._restrictions(opened)
-        found = self._attempt(metric, self._domain(first, opened=opened))
-        if found.formula:
-            return found
-        attempts = (self._attempt(metric, self._domain(only, opened=opened)) for only in others)
-        return next((narrower for narrower in attempts if narrower.formula), found)
-
-    @property
-    def uncounted(self) -> tuple[str, ...]:
-        """Operations without a formula in the traces that work is counted in."""
-        traces = (t for (opened, _), t in self._traces.items() if isinstance(t, Trace) and not opened)
-        return tuple(dict.fromkeys(name for found in traces for name in found.uncounted))
-
-    def _attempt(self, metric: str, domain: Domain) -> Recovered:
-        if metric != "peak_bytes":
-            return recover(lambda sizes: (getattr(self.trace(sizes), metric),), domain)
-        found = recover(lambda sizes: self.trace(sizes, opened=True).live_bytes or (0,), domain)
-        held = [
-            f"{axis} = {sizes[0]}" if len(sizes) == 1 else f"{axis} ≥ {sizes[0]}" for axis, sizes in domain.only.items()
-        ]
-        return replace(found, reason=f"{found.reason}, for {' and '.join(held)}") if held else found
-
-    def _restrictions(self, opened: bool) -> Iterator[dict[str, Values]]:
-        yield {}
-        if opened:  # torch copies where several heads or sequences interleave, and only views where there is one
-            heads: dict[str, Values] = {"h": (self._layer.axes["h"] or 1,)} if "h" in self._layer.axes else {}
-            batch: dict[str, Values] = {"b": (2, 3, 4, 5, 7)}
-            yield from ([heads] if heads else [])
-            yield batch
-            yield from ([heads | batch] if heads else [])
-
-    def _domain(self, only: dict[str, Values], *, opened: bool) -> Domain:
-        small = Domain(
-            tuple(self._layer.axes), lambda sizes: self._possible(sizes, opened=opened), large=False, only=only
-        )
-        short = next(iter(small.held_out()), None)
-        if short is None:
-            raise self._refusal()
-        longer = (self._try({**short, "n": n}, opened=opened) for n in (2 * short["n"] + 1, 2 * short["n"]))
-        long = next((found for found in longer if isinstance(found, Trace)), None)
-        steady = long is not None and len(long.kernels) == len(self.trace(short, opened=opened).kernels)
-        return replace(small, large=steady)
-
-    def _possible(self, sizes: Sizes, *, opened: bool) -> bool:
-        return not self._layer.broken_constraint(sizes) and isinstance(self._try(sizes, opened=opened), Trace)
-
-    def _try(self, sizes: Sizes, *, opened: bool) -> Trace | LayerError:
-        key = (opened, tuple(sizes.values()))
-        if key not in self._traces:
+    Raises:
+        LayerError: the layer accepts none of the lengths tried, or cannot be called there.
+    """
+    for n in _REACH_LENGTHS:
+        for d in _REACH_WIDTHS:
             try:
-                self._traces[key] = trace(self._layer, sizes, dtype=self._dtype, opened=opened)
-            except LayerError as error:  # a size that this layer refuses is not a size to count at
-                self._traces[key] = error
-        return self._traces[key]
-
-    def _refusal(self) -> LayerError:
-        refused = (found for found in self._traces.values() if isinstance(found, LayerError))
-        return next(refused, LayerError(f"layer {self._layer.name!r}: its constraints leave no size to count at"))
+                sizes = layer.sizes({"b": 1, "n": n, "d": d})
+            except LayerError:
+                continue
+            return effective_reach(layer, sizes)
+    raise LayerError(f"layer {layer.name!r} accepts no length of {_REACH_LENGTHS}: its reach cannot be drawn")
 
 
-def _law(layer: Layer, metric: str, dtype: str, counter: _Counter) -> Law:
+def _value(formula: Formula | None, sizes: Sizes) -> float | None:
+    try:
+        return None if formula is None else float(formula.evaluate(sizes))
+    except FormulaError:
+        return None
+
+
+def _law(counter: Counter, metric: str, dtype: str, mode: str) -> Law:
+    layer = counter.layer
     found = counter.recover(metric)
-    claim = layer.claims.given.get(metric)
-    missing = counter.uncounted if metric == "flops" else ()
-    verdict, reason = _judge(claim, found, missing)
+    claim = layer.claims.given.get(metric) if mode == "forward" else None
+    missing = counter.missing(metric)
+    verdict, reason = _judge(metric, claim, found, missing, layer)
     formula = found.formula
     return Law(
         layer=layer.name,
@@ -147,6 +125,7 @@ def _law(layer: Layer, metric: str, dtype: str, counter: _Counter) -> Law:
         claim=claim,
         formula=formula.text if formula else "",
         dtype=dtype,
+        mode=mode,
         scope=layer.scope,
         terms=_terms(formula, found.proof) if formula and formula.is_sum_of_terms else (),
         window=found.window,
@@ -166,13 +145,39 @@ def _terms(formula: Formula, proof: Sequence[Sizes]) -> tuple[FittedTerm, ...]:
     return tuple(terms)
 
 
-def _judge(claim: str | None, found: Recovered, missing: tuple[str, ...]) -> tuple[Verdict, str]:
+def _judge(
+    metric: str, claim: str | None, found: Recovered, missing: tuple[str, ...], layer: Layer
+) -> tuple[Verdict, str]:
     if missing:
-        return Verdict.INCONCLUSIVE, f"a lower bound: no formula for {', '.join(missing)}"
+        return Verdict.INCONCLUSIVE, f"a lower bound: {_WHY_LOWER.get(metric, _NO_FORMULA)} {', '.join(missing)}"
     if found.formula is None:
         return Verdict.INCONCLUSIVE, found.reason
     if claim is None:
         return Verdict.INFERRED, found.reason
-    if all(Formula(claim).evaluate(sizes) == found.formula.evaluate(sizes) for sizes in found.proof):
-        return Verdict.CONFIRMED, found.reason
+    if _agrees(metric, Formula(claim), found, layer):
+        words = f"of the class {claim}; " if metric in CLASSES else ""
+        return Verdict.CONFIRMED, f"{words}{found.reason}"
     return Verdict.REFUTED, f"the claim is {claim}, but the count is {found.formula}, {found.reason}"
+
+
+_NO_FORMULA = "no formula for"
+_WHY_LOWER = {
+    "saved_bytes": "fake tensors do not show the workspace of",
+    "hops": "treated as mixing all positions:",
+    "hops_rf": "treated as mixing all positions:",
+}
+
+
+def _agrees(metric: str, claim: Formula, found: Recovered, layer: Layer) -> bool:
+    formula = found.formula
+    if formula is None:
+        return False
+    if metric in CLASSES:
+        return same_growth(claim, formula, layer.axes)
+    values = ((claim.evaluate(sizes), formula.evaluate(sizes)) for sizes in found.proof)
+    return all(claimed == counted or _close(claimed, counted) for claimed, counted in values)
+
+
+def _close(one: Number, other: Number) -> bool:
+    """Whether values that hold logarithms or roots agree; whole numbers have to be equal."""
+    return isinstance(one + other, float) and math.isclose(one, other, rel_tol=_CLOSE)

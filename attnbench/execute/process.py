@@ -14,15 +14,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Self
 
-from attnbench.errors import WorkerError
+from attnbench.errors import LayerError, WorkerError
+from attnbench.law import Law
 from attnbench.record import Status
 from attnbench.trial import Trial
 
 #: A process that cannot say hello in this time will not say anything.
 _HELLO_SECONDS = 120.0
+#: A layer that is not counted by then never will be.
+_COUNTING_SECONDS = 600.0
 #: A process whose pipe has ended is gone after this time, or will not go by itself.
 _LAST_SECONDS = 10.0
 
@@ -73,6 +77,22 @@ class Process:
         if "flops_per_second" not in answer:
             raise WorkerError(f"device {device}: {answer['reason']}")
         return float(answer["flops_per_second"])
+
+    def count(self, layer: str, metrics: Sequence[str], dtype: str) -> list[Law]:
+        """Counted laws of a layer.
+
+        Raises:
+            LayerError: it cannot be counted.
+        """
+        answer = self._ask({"count": {"layer": layer, "metrics": list(metrics), "dtype": dtype}}, _COUNTING_SECONDS)
+        if "laws" not in answer:
+            raise LayerError(answer.get("error") or f"layer {layer!r} cannot be counted: {answer['reason']}")
+        return [Law.from_json(row) for row in answer["laws"]]
+
+    def stop(self) -> None:
+        """End the process; whoever waits for its answer is told that there is none."""
+        if self._child is not None:
+            self._child.kill()
 
     def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         if self._child is None:

@@ -28,6 +28,7 @@ class _Notation:
     quotient_rank: int
     quotient_sides: tuple[int, int]
     calls: Mapping[str, str]
+    logarithm: str
     call: str
     comma: str
 
@@ -46,6 +47,7 @@ PLAIN = _Notation(
     quotient_rank=2,
     quotient_sides=(3, 4),
     calls={"ceil": "⌈{}⌉", "floor": "⌊{}⌋", "sqrt": "√({})", "log2": "log₂({})"},
+    logarithm="log_{1}({0})",
     call="{}({})",
     comma=", ",
 )
@@ -68,6 +70,7 @@ MATHML = _Notation(
         "sqrt": "<msqrt>{}</msqrt>",
         "log2": "<mrow><msub><mi>log</mi><mn>2</mn></msub><mo>(</mo>{}<mo>)</mo></mrow>",
     },
+    logarithm="<mrow><msub><mi>log</mi>{1}</msub><mo>(</mo>{0}<mo>)</mo></mrow>",
     call="<mrow><mi>{}</mi><mo>(</mo>{}<mo>)</mo></mrow>",
     comma="<mo>,</mo>",
 )
@@ -121,6 +124,8 @@ def _written(node: ast.expr, to: _Notation) -> str:
         case ast.BinOp(left=left, op=op, right=right):
             sign = "+" if isinstance(op, ast.Add) else "−"
             return to.operation.format(write(left, to, 1), sign, write(right, to, 2))
+        case ast.Call(func=ast.Name(id="log"), args=[argument, base]):
+            return to.logarithm.format(write(argument, to), write(base, to, 5))
         case ast.Call(func=ast.Name(id=name), args=args):
             inside = to.comma.join(write(argument, to) for argument in args)
             return to.calls[name].format(inside) if name in to.calls else to.call.format(name, inside)

@@ -80,7 +80,10 @@ class Layer:
         source: where the layer and its claims come from.
         inputs: factory of other inputs than one ``(b, n, d)`` tensor, again by axis names; returns a tensor or a tuple.
         constraints: conditions on sizes, such as ``"d % h == 0"``.
-        modes: what can be measured, of ``forward``, ``train``, ``decode``.
+        modes: what can be measured, of ``forward``, ``train`` (forward and backward) and ``decode`` (one new position
+            against a context of n). A module with ``decode`` has two more methods: ``prefill(context)`` → ``state``
+            for a ``(b, n, d)`` context, and ``step(token, state)`` → ``(output, state)`` for the ``(b, 1, d)``
+            position after it, such that ``step(x[:, -1:], prefill(x[:, :-1]))[0]`` equals ``forward(x)[:, -1:]``.
         causal: whether output i depends on inputs up to i only.
 
     Raises:
@@ -95,7 +98,7 @@ class Layer:
     source: str = ""
     inputs: Callable[..., Any] | None = None
     constraints: str | tuple[str, ...] = ()
-    modes: tuple[str, ...] = ("forward",)
+    modes: tuple[str, ...] = ("forward", "train")
     causal: bool = False
 
     def __post_init__(self) -> None:

@@ -33,12 +33,22 @@ BUILT_IN = {
     "attention-core": "attention.core",
     "attention-core-fused": "attention.core_fused",
     "multi-head-attention": "attention.multi_head",
+    "multi-head-attention-materialised": "attention.multi_head_materialised",
+    "attention-restricted": "attention.restricted",
+    "attention-additive": "attention.additive",
     "rnn": "recurrent.rnn",
+    "rnn-bidirectional": "recurrent.rnn_bidirectional",
     "gru": "recurrent.gru",
     "lstm": "recurrent.lstm",
     "conv1d": "convolution.conv1d",
+    "conv1d-causal": "convolution.conv1d_causal",
     "conv1d-separable": "convolution.conv1d_separable",
+    "conv1d-dilated-causal": "convolution.dilated_causal",
+    "conv1d-dilated-centred": "convolution.dilated_centred",
+    "conv1d-dilated-doubling": "convolution.dilated_doubling",
     "feed-forward": "controls.feed_forward",
+    "attention-block-diagonal": "attention.block_diagonal",
+    "fully-connected": "controls.fully_connected",
 }
 
 

@@ -1,7 +1,8 @@
 """The measuring process: ``python -m attnbench.measure.worker``.
 
 It reads one request a line (JSON) from standard input and answers one line each on its private copy of standard
-output; whatever a layer prints goes to standard error. It knows nothing of plans or budgets.
+output; whatever a layer prints goes to standard error. It knows nothing of plans or budgets. It can also count, so
+that many layers are counted side by side.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attnbench.errors import LayerError
+from attnbench.errors import AttnbenchError, LayerError
 from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure.clock import Clock, clock_for, overhead
@@ -42,6 +44,9 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         request = json.loads(line)
         if "reference" in request:
             _answer(answers, _rate(request["reference"]))
+            continue
+        if "count" in request:
+            _answer(answers, _counted(registry, **request["count"]))
             continue
         trial = Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
         _answer(answers, visit(registry, trial, Pace(**request["pace"]), setup["seed"]))
@@ -69,6 +74,16 @@ def _rate(device: str) -> dict[str, Any]:
         return {"flops_per_second": 2 * _REFERENCE_EDGE**3 / reference(clock_for(device), device)}
     except Exception as error:
         return _failed(Status.ERROR, error)
+
+
+def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str) -> dict[str, Any]:
+    """Counted laws of one layer, or one line that says why there are none."""
+    from attnbench.count.laws import count_laws  # half a second that a process which only measures need not spend
+
+    try:
+        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype)]}
+    except AttnbenchError as error:
+        return {"error": str(error)}
 
 
 def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[str, Any]:

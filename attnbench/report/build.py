@@ -28,6 +28,7 @@ from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
+from attnbench.report.table1 import table_one
 from attnbench.report.toml import as_toml
 from attnbench.trial import describe, ordered
 
@@ -48,15 +49,19 @@ def build_context(run: StoredRun) -> PageContext:
     """Everything the page of `run` says, as text, MathML and figures."""
     anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
     references = reference_times(run)
+    timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", _MEASURED)
     return PageContext(
         title=title(run),
         question=str(run.info.suite.get("question", "")),
-        answer=_answer(run),
-        counted_answer=_counted_answer(run),
-        facts=_facts(run),
+        answer=_answer(run) if timed else _counted_answer(run),
+        counted_answer=_counted_answer(run) if timed else "",
+        facts=_facts(run, timed),
+        table_one=table_one(run),
         verdicts=tuple(_verdict_row(law, anchors, _anchor(law, anchors)) for law in _judged(run)),
         forest=_forest(run),
         counted=_counted(run),
+        counted_limits=_counted_limits(run),
+        timed=timed,
         sections=tuple(section(run, subject, anchor) for subject, anchor in anchors.items()),
         trials=tuple(map(_trial_row, run.info.trials, run.records.to_dict("records"))),
         trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
@@ -126,18 +131,18 @@ def _counted_answer(run: StoredRun) -> str:
     if not total:
         return ""
     if confirmed == total:
-        return "The counted claim holds exactly." if total == 1 else f"All {total} counted claims hold exactly."
-    return f"{confirmed} of {words.plural(total, 'counted claim')} {'holds' if confirmed == 1 else 'hold'} exactly."
+        return "The counted claim holds." if total == 1 else f"All {total} counted claims hold."
+    return f"{confirmed} of {words.plural(total, 'counted claim')} {'holds' if confirmed == 1 else 'hold'}."
 
 
-def _facts(run: StoredRun) -> tuple[Fact, ...]:
+def _facts(run: StoredRun, timed: bool) -> tuple[Fact, ...]:
     host = run.info.host
     machine = f"{host.cpu}, {words.plural(host.cores, 'core')}"
     return (
         Fact("Measured", words.moment(run.info.started)),
         Fact("Machine", machine),
         Fact("Suite", run.info.suite_name),
-        Fact("Trials", _trials_summary(run)),
+        *([Fact("Trials", _trials_summary(run))] if timed else []),
     )
 
 
@@ -203,6 +208,12 @@ def _counted(run: StoredRun) -> tuple[CountedLayer, ...]:
         CountedLayer(layer, run.info.scopes.get(layer, found[0].scope), tuple(map(_counted_row, found)))
         for layer, found in laws.items()
     )
+
+
+def _counted_limits(run: StoredRun) -> tuple[Fact, ...]:
+    """What each counted number is, and what it does not see."""
+    metrics = dict.fromkeys(law.metric for law in run.found_laws)
+    return tuple(Fact(words.METRIC_WORDS[m], words.METRIC_LIMITS[m]) for m in metrics if m in words.METRIC_LIMITS)
 
 
 def _counted_row(law: Law) -> CountedRow:

@@ -6,7 +6,7 @@ nothing but numbers, names and operators. All other text is escaped by the templ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
@@ -18,6 +18,9 @@ class Chip:
     css: str
     sign: str
     word: str
+
+
+NO_MARK = Chip("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,79 @@ class Gallery:
 
     pictures: tuple[Markup, ...] = ()
     caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """One cell of Table 1: published with a mark and the number of its note, or measured with a word beside it."""
+
+    formula: Markup
+    mark: Chip = NO_MARK
+    note: str = ""
+    lower_bound: bool = False
+    aside: str = ""
+    aside_formula: Markup = field(default_factory=Markup)
+
+
+@dataclass(frozen=True, slots=True)
+class TableLine:
+    """What one source says of a layer, or what was measured: a cell for each column."""
+
+    source: str
+    measured: bool
+    cells: tuple[TableCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableLayer:
+    """One layer of Table 1; `kind` is the layer type where a new one begins, and empty elsewhere."""
+
+    layer: str
+    scope: str
+    kind: str
+    lines: tuple[TableLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableNote:
+    """A numbered sentence that explains a cell."""
+
+    number: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceRow:
+    """A sentence of the paper's text for one pair of layers, and what the counted formulas make of it."""
+
+    sentence: str
+    pair: str
+    words: str
+    measured: Markup
+    mark: Chip
+
+
+@dataclass(frozen=True, slots=True)
+class CurveName:
+    """The layers that share one curve of a figure."""
+
+    formula: Markup
+    layers: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableOne:
+    """The tables of others beside ours; without layers where the run has not counted enough of them."""
+
+    columns: tuple[str, ...] = ()
+    short_columns: tuple[str, ...] = ()
+    layers: tuple[TableLayer, ...] = ()
+    notes: tuple[TableNote, ...] = ()
+    sources: tuple[Fact, ...] = ()
+    sentences: tuple[SentenceRow, ...] = ()
+    paths: Gallery = field(default_factory=Gallery)
+    curves: tuple[CurveName, ...] = ()
+    reach: Gallery = field(default_factory=Gallery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +244,12 @@ class PageContext:
     answer: str
     counted_answer: str
     facts: tuple[Fact, ...]
+    table_one: TableOne
     verdicts: tuple[VerdictRow, ...]
     forest: Gallery
     counted: tuple[CountedLayer, ...]
+    counted_limits: tuple[Fact, ...]
+    timed: bool
     sections: tuple[Section, ...]
     trials: tuple[TrialRow, ...]
     trials_summary: str

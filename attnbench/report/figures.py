@@ -15,9 +15,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from attnbench import units
+from attnbench.formula.monomial import superscript
 from attnbench.law import MARGIN, Verdict
 from attnbench.report import words
 from attnbench.report.palette import (
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 _WIDTH = 4.75
 _SMALL, _TEXT = 10.0, 11.5
 _LONGEST_LABEL = 34
+#: Gradients below this share of the largest would vanish in a float32 sum beside it, and are not drawn.
+LEAST_NORM = 1e-8
+_DASHES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 2, 1, 2)))
 _COLOURS = sns.color_palette("mako", as_cmap=True)
 _STYLE = {
     "axes.edgecolor": HAIR,
@@ -82,6 +86,14 @@ class ForestRow:
     estimate: Estimate
     claimed: float | None
     verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named line through points."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
 
 
 def time_growth(data: Growth) -> Figure:
@@ -185,6 +197,50 @@ def steadiness(references: pd.DataFrame) -> Figure:
         axes.set_title("reference kernel, against its median")
         axes.set_xlabel("since the run began")
         axes.grid(axis="y")
+    return figure
+
+
+def path_lengths(curves: Sequence[Curve]) -> Figure:
+    """Maximum path length against n, log–log, each curve named at its right end."""
+    with _panel(4.4) as (figure, axes):
+        axes.set(xscale="log", yscale="log")
+        ends = sorted(curves, key=lambda curve: curve.points[-1][1])
+        for rank, curve in enumerate(ends):
+            axes.plot(*zip(*curve.points, strict=True), color=series_colour(rank, len(ends)), linewidth=1.5)
+        axes.set_title("maximum path length")
+        longest = max(n for curve in curves for n, _ in curve.points)
+        _size_axis(axes, [4**power for power in range(1, 1 + round(math.log(longest, 4)))], "n")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.grid(axis="y")
+        for rank, (curve, height) in enumerate(zip(ends, _apart(axes, ends), strict=True)):
+            _label_line(axes, (longest, height), curve.label, series_colour(rank, len(ends)))
+    return figure
+
+
+def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest: float) -> Figure:
+    """Gradient norm against distance, a line for each layer; panels share their scales, to `least` and `farthest`."""
+    with _panel(2.75 + 0.18 * len(curves)) as (figure, axes):
+        axes.set_yscale("log")
+        for rank, curve in enumerate(curves):
+            seen = [(distance, norm) for distance, norm in curve.points if norm > LEAST_NORM]
+            style: dict[str, Any] = {
+                "color": series_colour(rank, len(curves)),
+                "linestyle": _DASHES[rank % len(_DASHES)],
+            }
+            if seen:
+                style["marker"] = "o" if len(seen) == 1 else ""
+                axes.plot(*zip(*seen, strict=True), label=_short(curve.label), linewidth=1.5, **style)
+        axes.set_title(f"{title}: gradient norm")
+        axes.set_xlabel("distance between input and output position")
+        axes.set(xlim=(-0.03 * farthest, 1.03 * farthest or 1), ylim=(max(min(least, 0.1) / 2, LEAST_NORM), 2))
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.grid(axis="y")
+        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
+        figure.legend(fontsize=_SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
     return figure
 
 
@@ -327,6 +383,26 @@ def _label_line(axes: Axes, place: tuple[float, float], text: str, colour: str) 
     axes.annotate(printable(text), place, xytext=(7, 0), **style)
 
 
+def _short(label: str) -> str:
+    return printable(label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "…")
+
+
+def _apart(axes: Axes, ends: Sequence[Curve]) -> list[float]:
+    """Heights for labels at the ends of lines, from the lowest up, none on top of another."""
+    low, high = axes.get_ylim()
+    room = (high / low) ** 0.055
+    heights: list[float] = []
+    for curve in ends:
+        heights.append(max(curve.points[-1][1], heights[-1] * room if heights else 0.0))
+    return heights
+
+
+def power_of_ten(value: float) -> str:
+    """``10⁻⁸``."""
+    exponent = round(math.log10(value))
+    return f"10{superscript(exponent)}" if exponent else "1"
+
+
 def _dodged(points: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
     """Points of different lines a little apart, so that equal slopes do not hide one another."""
     count = points[RANK].nunique()
@@ -355,8 +431,7 @@ def _forest_row(axes: Axes, place: int, row: ForestRow) -> None:
     axes.hlines(place, estimate.low, estimate.high, color=colour, linewidth=2.4, zorder=3)
     axes.scatter([estimate.value], [place], s=42, color=colour, edgecolor=PAPER, linewidth=0.9, zorder=4)
     across = axes.get_yaxis_transform()
-    name = row.label if len(row.label) <= _LONGEST_LABEL else row.label[: _LONGEST_LABEL - 1] + "…"
-    axes.text(0, place - 0.36, printable(name), transform=across, fontsize=_TEXT, va="center")
+    axes.text(0, place - 0.36, _short(row.label), transform=across, fontsize=_TEXT, va="center")
     numbers = f"{words.exponent(estimate.value)} {words.interval(estimate)}"
     axes.text(1, place - 0.36, numbers, transform=across, fontsize=_SMALL, va="center", ha="right", color=SOFT)
 

@@ -41,13 +41,30 @@ VERDICT_SIGNS: dict[Verdict | None, str] = {
 }
 METRIC_WORDS = {
     "flops": "FLOPs",
+    "flops_needed": "FLOPs as needed",
+    "elementwise": "element-wise operations",
     "parameters": "parameters",
     "peak_bytes": "peak bytes",
-    "saved_bytes": "saved bytes",
+    "saved_bytes": "saved for backward",
     "depth": "depth",
+    "log_depth": "depth with logarithms",
     "hops": "path length",
+    "hops_rf": "path length, receptive field",
     "time": "time",
     "memory": "memory",
+}
+#: What a counted number does not see, for the reader of the number.
+METRIC_LIMITS = {
+    "flops": "matrix products and convolutions, products with padding and with masked pairs among them",
+    "flops_needed": "the same without products whose result is masked or is known to be zero",
+    "elementwise": "point-wise operations and reductions; an exponential counts as one, whatever it takes",
+    "peak_bytes": "live tensors only; scratch memory inside a kernel is unseen",
+    "saved_bytes": "tensors kept for the backward pass, each storage once; what a kernel keeps for itself is unseen",
+    "depth": "kernels that wait for one another, a reduction being one step; depth inside a kernel is unseen",
+    "log_depth": "the same with a logarithm for each reduction, product, scan or sort inside a kernel",
+    "hops": "layers or steps from an input position to an output position (io), in a stack deep enough to connect all "
+    "pairs; how much arrives is unseen",
+    "hops_rf": "layers or steps until two input positions meet in one output",
 }
 _WORD = re.compile(r"([a-z]+)(?=[ ,.:;]|$)")
 _ZEROS = re.compile(r"(\.\d*?)0+(?=\D|$)")

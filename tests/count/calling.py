@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from attnbench.count.trace import Trace, trace
+from attnbench.count.trace import Trace, Way, trace
 from attnbench.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def layer_calling(function: Callable[..., object], name: str = "x") -> Layer:
     return Layer(name, lambda: Calling(function))
 
 
-def trace_of(function: Callable[..., object], *shapes: tuple[int, ...], opened: bool = False) -> Trace:
+def trace_of(function: Callable[..., object], *shapes: tuple[int, ...], way: Way = Way.WHOLE) -> Trace:
     """The trace of `function` called on one tensor of each shape."""
-    return trace_of_module(lambda: Calling(function), *shapes, opened=opened)
+    return trace_of_module(lambda: Calling(function), *shapes, way=way)
 
 
-def trace_of_module(build: Callable[[], nn.Module], *shapes: tuple[int, ...], opened: bool = False) -> Trace:
+def trace_of_module(build: Callable[[], nn.Module], *shapes: tuple[int, ...], way: Way = Way.WHOLE) -> Trace:
     """The trace of the module that `build` makes, called on one tensor of each shape."""
     layer = Layer("x", build, inputs=lambda: tuple(torch.randn(shape) for shape in shapes))
-    return trace(layer, {"b": 1, "n": 1, "d": 1}, opened=opened)
+    return trace(layer, {"b": 1, "n": 1, "d": 1}, way=way)

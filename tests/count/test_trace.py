@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from attnbench.count.trace import Trace, trace
+from attnbench.count.trace import Trace, Way, trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
@@ -27,9 +27,9 @@ REGISTRY = Registry()
 TEN = 10 * FLOAT
 
 
-def live(function: Function, *, opened: bool = True) -> tuple[int, ...]:
+def live(function: Function, *, way: Way = Way.OPENED) -> tuple[int, ...]:
     """Bytes alive after each kernel of `function` on ten numbers."""
-    return trace_of(function, (10,), opened=opened).live_bytes
+    return trace_of(function, (10,), way=way).live_bytes
 
 
 # ------------------------------------------------------------------------------------------------------- bytes
@@ -39,7 +39,7 @@ def test_the_bytes_of_the_attention_core_are_those_of_its_four_results() -> None
     b, n, d = 3, 5, 2
     scaled_query, scores, weights, output = (FLOAT * size for size in (b * n * d, b * n * n, b * n * n, b * n * d))
 
-    found = trace(REGISTRY.get("attention-core"), {"b": b, "n": n, "d": d, "h": 1}, opened=True)
+    found = trace(REGISTRY.get("attention-core"), {"b": b, "n": n, "d": d, "h": 1}, way=Way.OPENED)
 
     assert [kernel.name for kernel in found.kernels] == [
         "aten.mul.Tensor",
@@ -62,7 +62,7 @@ def test_the_bytes_of_the_feed_forward_network_are_hidden_rectified_and_output()
     b, n, d = 2, 3, 4
     hidden, output = FLOAT * b * n * 4 * d, FLOAT * b * n * d
 
-    found = trace(REGISTRY.get("feed-forward"), {"b": b, "n": n, "d": d}, opened=True)
+    found = trace(REGISTRY.get("feed-forward"), {"b": b, "n": n, "d": d}, way=Way.OPENED)
 
     assert found.live_bytes == (hidden, 2 * hidden, hidden + output)
     assert found.parameters == 8 * d**2
@@ -111,8 +111,8 @@ def test_a_place_that_is_used_again_counts_again() -> None:
     ids=["nothing", "views", "in-place", "into-the-input", "slices"],
 )
 def test_views_and_work_in_place_need_no_bytes(function: Function) -> None:
-    assert live(function) == ()
-    assert trace_of(function, (10,), opened=True).peak_bytes == 0
+    assert set(live(function)) <= {0}
+    assert trace_of(function, (10,), way=Way.OPENED).peak_bytes == 0
 
 
 def test_a_view_keeps_the_whole_tensor_alive() -> None:
@@ -124,7 +124,7 @@ def test_a_view_keeps_the_whole_tensor_alive() -> None:
 
 
 def test_work_in_place_on_a_result_does_not_grow_it() -> None:
-    assert live(lambda x: (x + 1).add_(1).relu_()) == (TEN,)
+    assert live(lambda x: (x + 1).add_(1).relu_()) == (TEN, TEN, TEN)
 
 
 def test_a_narrower_dtype_needs_fewer_bytes() -> None:
@@ -141,7 +141,7 @@ def test_inputs_parameters_and_buffers_are_not_counted() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.view(10) + self.weight[:10] + self.table[:10]
 
-    found = trace_of_module(Table, (1, 10), opened=True)
+    found = trace_of_module(Table, (1, 10), way=Way.OPENED)
 
     assert found.live_bytes == (TEN, 2 * TEN)
     assert found.parameters == 1000
@@ -171,8 +171,8 @@ class KeepsItsWeights(nn.Module):
 
 def test_what_the_module_keeps_stays_alive() -> None:
     n, d = 7, 3
-    keeping = trace_of_module(lambda: KeepsItsWeights(keep=True), (n, d), opened=True)
-    forgetting = trace_of_module(lambda: KeepsItsWeights(keep=False), (n, d), opened=True)
+    keeping = trace_of_module(lambda: KeepsItsWeights(keep=True), (n, d), way=Way.OPENED)
+    forgetting = trace_of_module(lambda: KeepsItsWeights(keep=False), (n, d), way=Way.OPENED)
 
     assert forgetting.live_bytes[-1] == 2 * FLOAT * n * d
     assert keeping.live_bytes[-1] == 2 * FLOAT * n * d + FLOAT * n * n
@@ -181,7 +181,7 @@ def test_what_the_module_keeps_stays_alive() -> None:
 def test_a_whole_recurrence_is_one_kernel_and_an_opened_one_is_its_steps() -> None:
     layer, sizes = REGISTRY.get("rnn"), {"b": 1, "n": 6, "d": 4}
 
-    whole, steps = trace(layer, sizes), trace(layer, sizes, opened=True)
+    whole, steps = trace(layer, sizes), trace(layer, sizes, way=Way.OPENED)
 
     assert [kernel.name for kernel in whole.kernels] == ["aten.zeros.default", "aten.rnn_tanh.input"]
     assert sum(kernel.name == "aten.tanh.default" for kernel in steps.kernels) == 6
@@ -193,7 +193,7 @@ def test_a_whole_recurrence_is_one_kernel_and_an_opened_one_is_its_steps() -> No
 def test_bytes_follow_the_dtype_and_work_does_not(dtype: str) -> None:
     layer, sizes = REGISTRY.get("attention-core"), {"b": 1, "n": 5, "d": 2, "h": 1}
 
-    found, usual = trace(layer, sizes, dtype=dtype, opened=True), trace(layer, sizes, opened=True)
+    found, usual = trace(layer, sizes, dtype=dtype, way=Way.OPENED), trace(layer, sizes, way=Way.OPENED)
 
     assert found.flops == usual.flops
     assert found.peak_bytes * FLOAT == usual.peak_bytes * getattr(torch, dtype).itemsize
@@ -215,7 +215,7 @@ def test_a_million_positions_are_traced_without_a_number_being_stored() -> None:
         stored.append((isinstance(weights, FakeTensor), weights.untyped_storage().device.type))
         return weights @ x
 
-    found = trace(layer_calling(attend), {"b": 1, "n": 2**20, "d": 4}, opened=True)
+    found = trace(layer_calling(attend), {"b": 1, "n": 2**20, "d": 4}, way=Way.OPENED)
 
     assert stored == [(True, "meta")]
     assert found.peak_bytes == 2 * FLOAT * 2**40
@@ -271,10 +271,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("function", "message"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("opened", [False, True], ids=["whole", "opened"])
-def test_what_cannot_be_traced_is_one_clear_line(function: Function, message: str, opened: bool) -> None:
+@pytest.mark.parametrize("way", [Way.WHOLE, Way.OPENED, Way.TRAIN])
+def test_what_cannot_be_traced_is_one_clear_line(function: Function, message: str, way: Way) -> None:
     with pytest.raises(LayerError) as caught:
-        trace(layer_calling(function), SIZES, opened=opened)
+        trace(layer_calling(function), SIZES, way=way)
 
     assert str(caught.value) == message
 

@@ -64,6 +64,10 @@ def test_sizes_that_do_not_fit_are_one_sentence(sizes: Sizes, message: str) -> N
     assert str(caught.value) == message
 
 
+def test_a_layer_can_be_called_and_trained_unless_it_says_otherwise() -> None:
+    assert LAYER.modes == ("forward", "train")
+
+
 def test_only_the_claims_that_were_made_are_given() -> None:
     assert Claims(hops="1", flops="n").given == {"flops": "n", "hops": "1"}
     assert Claims().given == {}

@@ -52,13 +52,13 @@ class TestTheAnswer:
         assert context.answer == (
             "2 of 5 claims confirmed, 1 refuted, 1 inconclusive, 1 out of regime on AMD EPYC 7B13, 1 thread, float32."
         )
-        assert context.counted_answer == "8 of 10 counted claims hold exactly."
+        assert context.counted_answer == "8 of 10 counted claims hold."
 
     def test_is_short_when_all_is_well(self, tmp_path: Path) -> None:
         context = build_context(write_fake_run(tmp_path / "run", (attention(),)))
 
         assert context.answer == "1 of 1 claim confirmed on AMD EPYC 7B13, 1 thread, float32."
-        assert context.counted_answer == "All 2 counted claims hold exactly."
+        assert context.counted_answer == "All 2 counted claims hold."
 
     def test_names_the_device_where_it_is_not_the_processor(self, tmp_path: Path) -> None:
         law = replace(
@@ -477,7 +477,7 @@ class TestAnUnfinishedRun:
 
         assert found.trials_summary == "16 trials: 16 skipped"
         assert {part.evidence for part in found.sections} == {"No trial of this layer was timed."}
-        assert found.counted_answer == "All 2 counted claims hold exactly."
+        assert found.counted_answer == "All 2 counted claims hold."
         assert len(found.verdicts) == 2
         assert read(page)
 

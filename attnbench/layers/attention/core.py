@@ -27,12 +27,23 @@ class AttentionCore(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(b, n, d) → (b, n, d)``."""
-        b, n, d = x.shape
-        heads = x.view(b, n, self.h, d // self.h).transpose(1, 2)  # (b, h, n, d/h), a view
-        scale = 1 / math.sqrt(d // self.h)
-        scores = (heads * scale) @ heads.transpose(-2, -1)  # (b, h, n, n)
-        weights = scores.softmax(dim=-1)  # (b, h, n, n)
-        mixed = weights @ heads  # (b, h, n, d/h)
+        return self._attend(x, x)
+
+    def prefill(self, context: torch.Tensor) -> torch.Tensor:
+        """What later positions attend to: the context itself, which is its own keys and values."""
+        return context
+
+    def step(self, token: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One new position attends to the context and to itself, and joins it."""
+        context = torch.cat([context, token], dim=1)  # (b, n + 1, d)
+        return self._attend(token, context), context
+
+    def _attend(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        q, k = (x.view(*x.shape[:2], self.h, -1).transpose(1, 2) for x in (queries, keys))  # (b, h, n, d/h), views
+        scale = 1 / math.sqrt(k.shape[-1])
+        scores = (q * scale) @ k.transpose(-2, -1)  # (b, h, n, n)
+        weights: torch.Tensor = scores.softmax(dim=-1)  # (b, h, n, n)
+        mixed = weights @ k  # (b, h, n, d/h)
         return mixed.transpose(1, 2).flatten(2)  # (b, n, d)
 
 
@@ -48,4 +59,5 @@ LAYER = Layer(
     claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", depth="1", hops="1"),
     source="Vaswani et al. 2017, section 3.2.1 and Table 1",
     constraints="d % h == 0",
+    modes=("forward", "train", "decode"),
 )

@@ -16,6 +16,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attnbench.layers.base import Claims, Layer
 
+State = tuple[torch.Tensor, torch.Tensor]
+
 
 class MultiHeadAttention(nn.Module):
     """Projections to queries, keys and values, attention in each head, and a projection of all heads together."""
@@ -28,9 +30,25 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(b, n, d) → (b, n, d)``."""
-        b, n, d = x.shape
-        projected = self.project(x).view(b, n, 3, self.h, d // self.h)
-        q, k, v = projected.permute(2, 0, 3, 1, 4)  # three times (b, h, n, d/h), views
+        q, k, v = self._project(x)  # three times (b, h, n, d/h), views
+        return self._attend(q, k, v)
+
+    def prefill(self, context: torch.Tensor) -> State:
+        """Keys and values of the context, which later positions attend to."""
+        _, k, v = self._project(context)
+        return k, v
+
+    def step(self, token: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """One new position attends to the context and to itself, and its key and value join the others."""
+        q, *new = self._project(token)
+        k, v = (torch.cat(pair, dim=2) for pair in zip(state, new, strict=True))  # (b, h, n + 1, d/h)
+        return self._attend(q, k, v), (k, v)
+
+    def _project(self, x: torch.Tensor) -> torch.Tensor:
+        projected: torch.Tensor = self.project(x).view(*x.shape[:2], 3, self.h, -1)  # (b, n, 3, h, d/h)
+        return projected.permute(2, 0, 3, 1, 4)
+
+    def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         mixed = scaled_dot_product_attention(q, k, v)  # (b, h, n, d/h)
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
@@ -47,4 +65,5 @@ LAYER = Layer(
     claims=Claims(flops="8*b*n*d**2 + 4*b*n**2*d", parameters="4*d**2", time="n*d**2 + n**2*d", depth="1", hops="1"),
     source="Vaswani et al. 2017, section 3.2.2",
     constraints="d % h == 0",
+    modes=("forward", "train", "decode"),
 )

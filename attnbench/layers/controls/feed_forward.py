@@ -30,6 +30,13 @@ class FeedForward(nn.Module):
         narrowed: torch.Tensor = self.narrow(hidden)  # (b, n, d)
         return narrowed
 
+    def prefill(self, context: torch.Tensor) -> None:
+        """Nothing: no later position needs an earlier one."""
+
+    def step(self, token: torch.Tensor, state: None) -> tuple[torch.Tensor, None]:
+        """One position, mapped alone."""
+        return self.forward(token), None
+
 
 def build(d: int) -> nn.Module:
     """A hidden width of four times `d`."""
@@ -41,4 +48,5 @@ LAYER = Layer(
     build=build,
     claims=Claims(flops="16*b*n*d**2", parameters="8*d**2", time="n*d**2", depth="1"),
     source="Vaswani et al. 2017, section 3.3",
+    modes=("forward", "train", "decode"),
 )

@@ -14,6 +14,8 @@ from torch import nn
 
 from attnbench.layers.base import Claims, Layer
 
+State = tuple[torch.Tensor, torch.Tensor]
+
 
 class LongShortTermMemory(nn.Module):
     """The hidden states of all steps, in order."""
@@ -27,6 +29,16 @@ class LongShortTermMemory(nn.Module):
         states: torch.Tensor = self.cells(x)[0]  # (b, n, d)
         return states
 
+    def prefill(self, context: torch.Tensor) -> State:
+        """The state and the cell after the last step."""
+        state: State = self.cells(context)[1]  # two times (1, b, d)
+        return state
+
+    def step(self, token: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        """One step on from a state."""
+        output, state = self.cells(token, state)
+        return output, state
+
 
 def build(d: int) -> nn.Module:
     """Hidden states as wide as the input."""
@@ -38,5 +50,6 @@ LAYER = Layer(
     build=build,
     claims=Claims(flops="16*b*n*d**2", parameters="8*d**2", time="n*d**2", depth="n", hops="n"),
     source="Hochreiter & Schmidhuber 1997; Gers et al. 2000",
+    modes=("forward", "train", "decode"),
     causal=True,
 )

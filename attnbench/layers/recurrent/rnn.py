@@ -27,6 +27,16 @@ class ElmanRNN(nn.Module):
         states: torch.Tensor = self.cells(x)[0]  # (b, n, d)
         return states
 
+    def prefill(self, context: torch.Tensor) -> torch.Tensor:
+        """The state after the last step."""
+        state: torch.Tensor = self.cells(context)[1]  # (1, b, d)
+        return state
+
+    def step(self, token: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step on from a state."""
+        output, state = self.cells(token, state)
+        return output, state
+
 
 def build(d: int) -> nn.Module:
     """Hidden states as wide as the input."""
@@ -38,5 +48,6 @@ LAYER = Layer(
     build=build,
     claims=Claims(flops="4*b*n*d**2", parameters="2*d**2", time="n*d**2", depth="n", hops="n"),
     source="Elman 1990; Vaswani et al. 2017, Table 1",
+    modes=("forward", "train", "decode"),
     causal=True,
 )

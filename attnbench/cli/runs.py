@@ -1,8 +1,7 @@
-"""The command line. Each command is a few lines that call the rooms; what is heavy is imported where it is used."""
+"""Commands about runs: run, plan, list, laws, report and export."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attnbench.errors import AttnbenchError, InputError, LayerError, RunError, RunInterruptedError, near_miss
-from attnbench.version import __version__
+from attnbench.cli.options import json_option, plugin_option, print_json, reports_option, results_option
+from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, near_miss
 
 if TYPE_CHECKING:
     from attnbench.law import Law
@@ -24,37 +23,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _KINDS = ("layers", "suites", "runs", "devices")
 
 
-class _Commands(click.Group):
-    """Turns our errors and an interrupt into one line and an exit code, with nothing lost."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except AttnbenchError as error:
-            failure = error
-        except KeyboardInterrupt:
-            failure = RunInterruptedError("interrupted; what was measured before is on disk")
-        click.echo(f"Error: {' '.join(str(failure).split())}", err=True)
-        return ctx.exit(failure.exit_code)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="attnbench")
-def main() -> None:
-    """Count, time and judge the scaling laws of attention, recurrent and convolutional layers."""
-
-
-plugin_option = click.option(
-    "--plugin", "plugins", multiple=True, metavar="P", help="A file or module with a LAYER of yours."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
-results_option = click.option(
-    "--results", default="results", show_default=True, metavar="DIR", help="Folder of the run folders."
-)
-reports_option = click.option(
-    "--reports", default="reports", show_default=True, metavar="DIR", help="Folder of the HTML reports."
-)
 run_options = [
     click.option("--layer", "layers", multiple=True, metavar="L", help="Only this layer (may be repeated)."),
     click.option("--device", "devices", multiple=True, metavar="D", help="cpu, cuda, cuda:1, mps, xpu or auto."),
@@ -73,7 +41,7 @@ def with_run_options(command: Command) -> Command:
     return command
 
 
-@main.command()
+@click.command()
 @click.option("--suite", metavar="NAME|FILE", help="A shipped suite (see `attnbench list suites`) or a TOML file.")
 @with_run_options
 @reports_option
@@ -97,7 +65,7 @@ def run(
         return
     page = finished.report(reports)
     if as_json:
-        _print_json(
+        print_json(
             {"run": str(finished.path), "report": str(page), "laws": [law.as_json() for law in finished.found_laws]}
         )
     else:
@@ -108,7 +76,7 @@ def run(
         sys.exit(1)
 
 
-@main.command()
+@click.command()
 @click.option("--suite", required=True, metavar="NAME|FILE", help="A shipped suite or a TOML file.")
 @with_run_options
 @json_option
@@ -157,7 +125,7 @@ def _resume(run: str, results: Path) -> Run:
         return session.resume(folder, view)
 
 
-@main.command("list")
+@click.command("list")
 @click.argument("kind", required=False, type=click.Choice(_KINDS))
 @plugin_option
 @results_option
@@ -169,7 +137,7 @@ def list_(kind: str | None, plugins: tuple[str, ...], results: str, as_json: boo
     kinds = (kind,) if kind else ("layers", "suites")
     listed = {one: _rows(one, Registry(plugins), Path(results)) for one in kinds}
     if as_json:
-        _print_json(listed[kind] if kind else listed)
+        print_json(listed[kind] if kind else listed)
         return
     for one, rows in listed.items():
         width = max((len(row["name"]) for row in rows), default=0)
@@ -180,63 +148,7 @@ def list_(kind: str | None, plugins: tuple[str, ...], results: str, as_json: boo
             click.echo("  none yet")
 
 
-@main.command()
-@click.argument("layer")
-@plugin_option
-def show(layer: str, plugins: tuple[str, ...]) -> None:
-    """Show a layer: what it is, where it comes from, and its claims beside the count."""
-    from attnbench.count.laws import COUNTED_METRICS, count_laws
-    from attnbench.formula import Formula
-    from attnbench.layers.registry import Registry
-
-    registry = Registry(plugins)
-    found = registry.get(layer)
-    counted = {law.metric: law for law in count_laws(found)}
-    click.secho(found.name, bold=True)
-    click.echo(f"  {registry.summary(layer)}")
-    click.echo(f"  source  {found.source or 'not given'} ({registry.origin(layer)})")
-    click.echo(f"  scope   {found.scope}; axes {', '.join(found.axes)}")
-    for metric in dict.fromkeys((*COUNTED_METRICS, *found.claims.given)):
-        claim = found.claims.given.get(metric)
-        words = f"claimed {Formula(claim).pretty}" if claim else "no claim"
-        click.echo(f"  {metric:<12}{_mark(counted.get(metric))} {_counted_words(counted.get(metric))}; {words}")
-
-
-@main.command()
-@click.argument("layer")
-@click.option("--at", metavar="n=128,d=64", help="Count at these sizes too; other axes keep their defaults.")
-@plugin_option
-@json_option
-def count(layer: str, at: str | None, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Count operations, parameters and peak bytes exactly, as formulas, without running the layer."""
-    from attnbench import units
-    from attnbench.count.laws import count_at, count_laws
-    from attnbench.formula import Formula
-    from attnbench.layers.registry import Registry
-    from attnbench.trial import describe, parse_sizes
-
-    found = Registry(plugins).get(layer)
-    sizes = None if at is None else found.sizes(parse_sizes(at))
-    values = count_at(found, sizes) if sizes else None
-    laws = count_laws(found)
-    uncounted = list(dict.fromkeys(name for law in laws for name in law.uncounted))
-    if as_json:
-        document: dict[str, Any] = {"layer": layer, "at": sizes, "formulas": {law.metric: law.formula for law in laws}}
-        document |= {"values": {law.metric: getattr(values, law.metric) for law in laws}} if values else {}
-        _print_json({**document, "lower_bound": bool(uncounted), "uncounted": uncounted})
-        return
-    click.secho(layer, bold=True)
-    for law in laws:
-        pretty = Formula(law.formula).pretty if law.formula else "no formula"
-        click.echo(f"  {law.metric:<12}{'≥ ' if law.lower_bound else ''}{pretty}  ({law.reason})")
-    if values and sizes:
-        click.echo(f"at {describe(sizes)}")
-        click.echo(f"  flops       {values.flops} ({units.flops(values.flops)})")
-        click.echo(f"  parameters  {values.parameters} ({units.count(values.parameters)})")
-        click.echo(f"  peak_bytes  {values.peak_bytes} ({units.nbytes(values.peak_bytes)})")
-
-
-@main.command()
+@click.command()
 @click.argument("run")
 @click.option("--claim", "claims", multiple=True, metavar="LAYER=FORMULA", help="Judge another claim for time instead.")
 @results_option
@@ -248,12 +160,12 @@ def laws(run: str, claims: tuple[str, ...], results: str, as_json: bool) -> None
     loaded = session.load(_run_folder(run, Path(results)))
     found = [*loaded.info.shown_laws, *session.fit_laws(loaded, _claims(claims, loaded))]
     if as_json:
-        _print_json([law.as_json() for law in found])
+        print_json([law.as_json() for law in found])
     else:
         _print_laws(found)
 
 
-@main.command()
+@click.command()
 @click.argument("run")
 @click.option("--open", "open_it", is_flag=True, help="Open it in a browser.")
 @results_option
@@ -269,7 +181,7 @@ def report(run: str, open_it: bool, results: str, reports: str) -> None:
         click.launch(str(page))
 
 
-@main.command()
+@click.command()
 @click.argument("run")
 @click.option("--format", "form", type=click.Choice(["csv", "markdown"]), default="csv", show_default=True)
 @click.option("--table", type=click.Choice(["records", "samples", "laws"]), default="records", show_default=True)
@@ -299,20 +211,6 @@ def _rows(kind: str, registry: Registry, results: Path) -> list[dict[str, Any]]:
     from attnbench import session
 
     return session.run_rows(results)
-
-
-def _mark(law: Law | None) -> str:
-    if law is None or law.claim is None:
-        return " "
-    return {"CONFIRMED": "✓", "REFUTED": "✗"}.get(str(law.verdict), "?")
-
-
-def _counted_words(law: Law | None) -> str:
-    from attnbench.formula import Formula
-
-    if law is None:
-        return "not counted"
-    return f"counted {Formula(law.formula).pretty}" if law.formula else f"no formula: {law.reason}"
 
 
 def _claims(texts: tuple[str, ...], run: Run) -> dict[str, str]:
@@ -369,10 +267,6 @@ def _command_line() -> str:
     return shlex.join(["attnbench", *sys.argv[1:]])
 
 
-def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False))
-
-
 def _print_laws(found: Sequence[Law]) -> None:
     from attnbench.terminal import console, laws_table
 
@@ -383,10 +277,13 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
     from attnbench.terminal import console, laws_table, plan_table
 
     if as_json:
-        _print_json(planned.as_json())
+        print_json(planned.as_json())
         return
     console().print(laws_table(planned.shown_laws))
     for subject in planned.subjects:
         click.echo(f"\n{subject.subject.layer.name}: {subject.why}")
     click.echo()
     console().print(plan_table(planned.subjects))
+
+
+COMMANDS = (run, plan, list_, laws, report, export)

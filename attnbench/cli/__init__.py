@@ -1,0 +1,36 @@
+"""The command line. Each command is a few lines that call the rooms; what is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from attnbench.cli import counting, runs
+from attnbench.errors import AttnbenchError, RunInterruptedError
+from attnbench.version import __version__
+
+
+class _Commands(click.Group):
+    """Turns our errors and an interrupt into one line and an exit code, with nothing lost."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except AttnbenchError as error:
+            failure = error
+        except KeyboardInterrupt:
+            failure = RunInterruptedError("interrupted; what was measured before is on disk")
+        click.echo(f"Error: {' '.join(str(failure).split())}", err=True)
+        return ctx.exit(failure.exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="attnbench")
+def main() -> None:
+    """Count, time and judge the scaling laws of attention, recurrent and convolutional layers."""
+
+
+for _command in (*runs.COMMANDS, *counting.COMMANDS):
+    main.add_command(_command)
