@@ -207,7 +207,7 @@ BY_HAND = {
         # input; both gates and what the reset gate scales, in one storage; that once more; new, and what is kept of the
         # old less the new; states without the last one, but with the first
         saved_bytes="4*(1 + 3 + 1 + 1 + 1 + 1)*b*n*d",
-        depth="11*n + 2",  # nine of a step, and two since the gates lie side by side and are taken one by one
+        depth="9*n + 2",
         elementwise="10*b*n*d",
         hops=every_step,
         hops_rf=every_step,
@@ -219,7 +219,7 @@ BY_HAND = {
         # first and last states and cells, input and output in oneDNN's order, and the weights as oneDNN packs them
         peak_bytes="max(8*b*n*d + 32*d**2 + 16*b*d, 8*b*n*d + 24*b*d)",
         saved_bytes=None,
-        depth="10*n + 2",  # seven of a step, and three since the gates lie side by side and are taken one by one
+        depth="7*n + 2",
         elementwise="13*b*n*d",
         hops=every_step,
         hops_rf=every_step,

@@ -12,11 +12,35 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Elements `first` to `last` of a storage, and the chain behind them."""
+class _Span:
+    """Elements `first` to `last` of a storage; of each `row` of it, those from `low` to `high` only.
+
+    Gates that lie side by side, ``(b, 3d)`` cut in three, share a range but no element.
+    """
 
     first: int
     last: int
+    row: int
+    low: int
+    high: int
+
+    def meets(self, other: _Span) -> bool:
+        """Whether both may have an element in common."""
+        beside = self.row == other.row and (self.high < other.low or other.high < self.low)
+        return self.first <= other.last and other.first <= self.last and not beside
+
+    def covers(self, other: _Span) -> bool:
+        """Whether every element of the other is one of these, as far as can be told."""
+        whole = self.high - self.low + 1 == self.row
+        within = self.row == other.row and self.low <= other.low and other.high <= self.high
+        return self.first <= other.first and other.last <= self.last and (whole or within)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Elements of a storage, and the chain behind them."""
+
+    span: _Span
     depth: int
     log_depth: float
 
@@ -52,20 +76,28 @@ class Chains:
         return max((part.depth for part in behind), default=0), max((part.log_depth for part in behind), default=0.0)
 
     def _behind(self, value: Tensor) -> list[_Part]:
-        first, last = _span(value)
-        parts = self._parts.get(value.untyped_storage(), [])
-        return [part for part in parts if part.first <= last and first <= part.last]
+        span = _span(value)
+        return [part for part in self._parts.get(value.untyped_storage(), []) if part.span.meets(span)]
 
     def _write(self, values: Iterable[Any], depth: int, log_depth: float) -> None:
         for value in values:
             if isinstance(value, Tensor):
-                first, last = _span(value)
+                span = _span(value)
                 parts = self._parts.setdefault(value.untyped_storage(), [])
-                parts[:] = [part for part in parts if not (first <= part.first and part.last <= last)]
-                parts.append(_Part(first, last, depth, log_depth))
+                parts[:] = [part for part in parts if not span.covers(part.span)]
+                parts.append(_Part(span, depth, log_depth))
 
 
-def _span(value: Tensor) -> tuple[int, int]:
-    """First and last element of the storage that a tensor touches."""
+def _span(value: Tensor) -> _Span:
+    """Where in its storage a tensor lies."""
     offset = int(value.storage_offset())
-    return offset, offset + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    steps = sorted(
+        (stride, size) for size, stride in zip(value.shape, value.stride(), strict=True) if size > 1 and stride
+    )
+    last = offset + sum((size - 1) * stride for stride, size in steps)
+    if steps:
+        row, low = steps[-1][0], offset % steps[-1][0]
+        high = low + sum((size - 1) * stride for stride, size in steps[:-1])
+        if high < row:
+            return _Span(offset, last, row, low, high)
+    return _Span(offset, last, 1, 0, 0)

@@ -83,8 +83,7 @@ class Counter:
         if metric == NEEDED:
             return self._needed()
         way = READINGS[metric].ways[self._mode]
-        attempts = list(self._until_one_fits(metric, way))
-        found = attempts[-1] if attempts[-1].formula else attempts[0]
+        *_, found = self._until_one_fits(metric, way)
         return found if self.switch is None else self._on_both_sides(metric, way, found, self.switch)
 
     def _until_one_fits(self, metric: str, way: Way) -> Iterator[Recovered]:
@@ -108,7 +107,7 @@ class Counter:
             return replace(found, reason=f"{found.reason}; {said}")
         longer = self._attempt(metric, {"n": tuple(switch + more for more in (0, 1, 3, 6, 13, 66))}, way)
         few = tuple(dict.fromkeys(max(1, switch * part // 8 - 1) for part in range(1, 9)))
-        shorter = self._attempt(metric, {"n": few}, way)
+        shorter = self._attempt(metric, {"n": few}, way, short=True)
         if longer.formula is None or shorter.formula is None:
             return replace(found, reason=f"{found.reason}; {said}")
         return replace(longer, reason=f"{longer.reason}; {said}, and below it is {shorter.formula}")
@@ -164,8 +163,12 @@ class Counter:
 
     # ---------------------------------------------------------------------------------------------- by traces
 
-    def _attempt(self, metric: str, only: dict[str, Values], way: Way, *, only_polynomials: bool = False) -> Recovered:
+    def _attempt(
+        self, metric: str, only: dict[str, Values], way: Way, *, only_polynomials: bool = False, short: bool = False
+    ) -> Recovered:
         read, domain = READINGS[metric].read, self._domain(only, way)
+        if short:
+            domain = replace(domain, large=False)
         found = recover(lambda sizes: read(self.trace(sizes, way)), domain, only_polynomials=only_polynomials)
         held = [
             f"{axis} = {sizes[0]}" if len(sizes) == 1 else f"{axis} ≥ {sizes[0]}" for axis, sizes in domain.only.items()
@@ -270,7 +273,7 @@ class Counter:
             yield f"at {describe(dict(sizes))} no stack connects more than {longest.reach:.0%} of the pairs"
         elif longest.direction != "both":
             yield f"{longest.direction} only"
-        middle = list(self._hops)[len(self._hops) // 2]
+        middle = next((sizes for sizes in self._hops if dict(sizes)["n"] >= 16), list(self._hops)[-1])
         seen = bracket(self.layer, dict(middle))
         yield from (f"one layer {seen.finding} at {describe(dict(middle))}",) if seen.finding else ()
         yield from (seen.violation,) if seen.violation else ()

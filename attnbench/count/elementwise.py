@@ -29,7 +29,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attnbench.count.flops import Operation, is_free
+from attnbench.count.flops import Operation, is_free, recurrent_layers
 
 _Formula = Callable[[Sequence[Any], dict[str, Any], Any], int]
 
@@ -210,11 +210,10 @@ def _encoder_fast_path(args: Sequence[Any], kwargs: dict[str, Any], _: Any) -> i
 
 
 def _steps(values: Tensor, parameters: Iterable[Any], cell: dict[int, int], extra: int = 0) -> int:
-    """Work of all steps, given the matrices (input to gates, state to gates, layer by layer) and the biases."""
-    tensors = [one for one in parameters if isinstance(one, Tensor)]
-    to_states = [one for one in tensors if one.ndim == 2][1::2]
-    biases = sum(int(one.numel()) for one in tensors if one.ndim == 1)
-    work = sum(int(u.shape[1]) * (cell[int(u.shape[0] // u.shape[1])] + extra) for u in to_states)
+    """Work of all steps, given the matrices, layer by layer, and the biases."""
+    given = list(parameters)
+    biases = sum(int(one.numel()) for one in given if isinstance(one, Tensor) and one.ndim == 1)
+    work = sum(layer.hidden * (cell[layer.gates] + extra) for layer in recurrent_layers(given))
     return int(values.shape[0] * values.shape[1]) * (work + biases)
 
 
@@ -276,7 +275,7 @@ _BY_WORK: dict[_Formula, str] = {
         is_same_size _local_scalar_dense nonzero unfold transpose t unsqueeze squeeze as_strided detach swapaxes
         swapdims select_backward slice_backward value_selecting_reduction_backward
     """,
-    _each_given: "masked_fill where native_dropout_backward _adaptive_avg_pool2d_backward",
+    _each_given: "floor_divide masked_fill where native_dropout_backward _adaptive_avg_pool2d_backward",
     _each_taken(1): """
         sum mean prod amax amin argmax argmin any all cumsum cumprod cummax cummin logcumsumexp adaptive_avg_pool1d
         _adaptive_avg_pool2d embedding_dense_backward unfold_backward max_pool2d_with_indices_backward

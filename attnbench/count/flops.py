@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -168,6 +169,36 @@ def _encoder_fast_path(args: Sequence[Any], kwargs: dict[str, Any], output: Any)
 
 def _weights(parameters: Iterable[Tensor]) -> int:
     return sum(weight.numel() for weight in parameters if weight.ndim == 2)
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentLayer:
+    """Matrices of one direction of one layer: input to gates, state to gates, and cell to state in a projected LSTM."""
+
+    inputs: Tensor
+    states: Tensor
+    projection: Tensor | None
+
+    @property
+    def hidden(self) -> int:
+        """Width of the cell."""
+        return int((self.states if self.projection is None else self.projection).shape[1])
+
+    @property
+    def gates(self) -> int:
+        """Gates of the cell: 1, 3 or 4."""
+        return int(self.states.shape[0]) // self.hidden
+
+
+def recurrent_layers(parameters: Iterable[Any]) -> list[RecurrentLayer]:
+    """The matrices among `parameters`, layer by layer and direction by direction."""
+    matrices = [one for one in parameters if isinstance(one, Tensor) and one.ndim == 2]
+    layers = []
+    while matrices:
+        inputs, states, *matrices = matrices
+        projected = bool(matrices) and states.shape[1] == matrices[0].shape[0] < states.shape[0]
+        layers.append(RecurrentLayer(inputs, states, matrices.pop(0) if projected else None))
+    return layers
 
 
 def _recurrence(args: Sequence[Any], _: dict[str, Any], __: Any) -> int:

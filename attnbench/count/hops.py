@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,11 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from attnbench.count.calls import one_clear_line
 from attnbench.count.shadow.run import Watched, position_dimension, watch
-from attnbench.errors import AttnbenchError, LayerError
+from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
-from attnbench.trial import Sizes, describe
+from attnbench.trial import Sizes
 
 Direction = Literal["both", "left to right", "right to left"]
 
@@ -96,24 +96,9 @@ def positions_among(layer: Layer, sizes: Sizes, inputs: tuple[Any, ...]) -> dict
     return found
 
 
-@contextmanager
-def one_clear_line(layer: Layer, sizes: Sizes) -> Iterator[None]:
-    """Turn whatever a layer raises on real numbers into one sentence about the layer."""
-    where = f"layer {layer.name!r} at {describe(sizes)}"
-    try:
-        yield
-    except AttnbenchError:
-        raise
-    except LookupError as error:
-        raise LayerError(f"{where}: its paths cannot be followed: {' '.join(str(error).split())[:200]}") from error
-    except Exception as error:
-        message = " ".join(str(error).split())[:200]
-        raise LayerError(f"{where} raised {type(error).__name__}: {message}") from error
-
-
 def _one_layer(layer: Layer, sizes: Sizes) -> Watched:
     sizes = single(layer, sizes)
-    with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes):
+    with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"):
         torch.manual_seed(0)
         module = build_module(layer, sizes, dtype="float64")
         _leave_no_zero_weight(module)

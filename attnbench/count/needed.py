@@ -27,11 +27,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from attnbench.count.calls import one_clear_line
 from attnbench.count.flops import Operation, flops_of, has_formula
-from attnbench.errors import AttnbenchError, LayerError
+from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
-from attnbench.trial import Sizes, describe
+from attnbench.trial import Sizes
 
 aten = torch.ops.aten
 
@@ -79,7 +80,7 @@ def needed_flops(layer: Layer, sizes: Sizes) -> float:
         LayerError: the layer cannot be built or called in float64, does other work on other inputs, gives numbers
             that are not finite, or contains work that cannot be looked into.
     """
-    with torch.random.fork_rng(devices=()), _double_precision(), _one_clear_line(layer, sizes):
+    with torch.random.fork_rng(devices=()), _double_precision(), one_clear_line(layer, sizes, "float64"):
         torch.manual_seed(_SEED)
         module = build_module(layer, sizes, dtype="float64")
         return _Draws(module, lambda: make_inputs(layer, sizes, dtype="float64")).needed()
@@ -266,17 +267,3 @@ def _double_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-@contextmanager
-def _one_clear_line(layer: Layer, sizes: Sizes) -> Iterator[None]:
-    """Turn whatever goes wrong into one sentence about the layer."""
-    where = f"layer {layer.name!r} at {describe(sizes)}"
-    try:
-        yield
-    except AttnbenchError as error:
-        message = str(error)
-        raise LayerError(message if message.startswith("layer ") else f"{where} {message}") from error
-    except Exception as error:
-        message = " ".join(str(error).split())[:200]
-        raise LayerError(f"{where} raised {type(error).__name__} in float64: {message}") from error

@@ -28,7 +28,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attnbench.count.flops import Operation
+from attnbench.count.flops import Operation, RecurrentLayer, recurrent_layers
 
 _Formula = Callable[[Sequence[Any], dict[str, Any], Any], float]
 
@@ -245,17 +245,16 @@ def _encoder_fast_path(args: Sequence[Any], kwargs: dict[str, Any], _: Any) -> f
 
 
 def _steps(length: int, parameters: Iterable[Any], directions: int = 1) -> float:
-    """All layers in sequence, directions side by side; matrices come in pairs, input to gates and state to gates."""
-    tensors = [one for one in parameters if isinstance(one, Tensor)]
-    matrices = [one for one in tensors if one.ndim == 2]
-    bias = len(tensors) > len(matrices)
-    pairs = list(zip(matrices[::2], matrices[1::2], strict=True))[::directions]
-    return sum(_layer(length, int(w.shape[1]), int(u.shape[1]), int(u.shape[0] // u.shape[1]), bias) for w, u in pairs)
+    """All layers in sequence, directions side by side."""
+    given = list(parameters)
+    bias = any(isinstance(one, Tensor) and one.ndim == 1 for one in given)
+    return sum(_layer(length, layer, bias) for layer in recurrent_layers(given)[::directions])
 
 
-def _layer(length: int, width: int, hidden: int, gates: int, bias: bool) -> float:
-    first = _product(max(width, hidden), bias)
-    return first + (length - 1) * _product(hidden, bias) + length * _CELL[gates]
+def _layer(length: int, layer: RecurrentLayer, bias: bool) -> float:
+    width, state = int(layer.inputs.shape[1]), int(layer.states.shape[1])
+    cell = _CELL[layer.gates] + (0.0 if layer.projection is None else _product(layer.hidden))
+    return _product(max(width, state), bias) + (length - 1) * _product(state, bias) + length * cell
 
 
 def _recurrence(args: Sequence[Any], _: dict[str, Any], __: Any) -> float:

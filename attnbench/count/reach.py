@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from attnbench.count.hops import hop_matrix, one_clear_line, positions_among, single
-from attnbench.count.shadow.run import plain_kernels, positions_of
+from attnbench.count.calls import one_clear_line, plain_kernels
+from attnbench.count.hops import hop_matrix, positions_among, single
+from attnbench.count.shadow.run import positions_of
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
@@ -160,7 +161,7 @@ class _Case:
 def _drawn(layer: Layer, sizes: Sizes, *, seed: int) -> Iterator[_Case]:
     """One draw of weights and inputs, in float64, with plain kernels and one clear line for what goes wrong."""
     sizes = single(layer, sizes)
-    with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes), plain_kernels():
+    with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"), plain_kernels():
         torch.manual_seed(seed)
         module = build_module(layer, sizes, dtype="float64")
         inputs = make_inputs(layer, sizes, dtype="float64")

@@ -27,11 +27,12 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from attnbench.count.calls import one_clear_line, without_onednn
 from attnbench.count.chains import Chains
 from attnbench.count.elementwise import elementwise_of
 from attnbench.count.flops import Operation, flops_of, fused_recurrence_output, has_formula
 from attnbench.count.oplogs import log_depth_of
-from attnbench.errors import AttnbenchError, LayerError
+from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.trial import Sizes, describe
@@ -145,14 +146,14 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
         LayerError: the layer cannot be built or called at these sizes, depends on values that fake tensors do not
             have, or returns something else than a ``(b, n, d)`` tensor (``(b, 1, d)`` and a state, in decoding).
     """
-    with _one_clear_line(layer, sizes), FakeTensorMode():
+    with one_clear_line(layer, sizes), _refusals(), FakeTensorMode():
         module = build_module(layer, sizes, dtype=dtype)
         inputs = make_inputs(layer, sizes, dtype=dtype)
         match way:
             case Way.TRAIN | Way.KEPT:
                 return _train(layer, sizes, module, inputs, backward=way is Way.TRAIN)
             case Way.TRAIN_STEPPED:
-                with _without_onednn():
+                with without_onednn():
                     return _train(layer, sizes, module, inputs, backward=True)
             case Way.DECODE:
                 return _decode(layer, sizes, module, inputs)
@@ -163,7 +164,7 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
 def _forward(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...], way: Way) -> Trace:
     writer = _Writer(known=[*_weights(module), *tree_leaves(inputs)], whole=way is Way.WHOLE)
     gradients = torch.inference_mode() if way is Way.WHOLE else torch.no_grad()
-    with gradients, _without_onednn() if way is Way.STEPPED else contextlib.nullcontext(), writer:
+    with gradients, without_onednn() if way is Way.STEPPED else contextlib.nullcontext(), writer:
         output = module(*inputs)
     check_output(layer, sizes, output)
     return writer.trace(module)
@@ -183,7 +184,7 @@ def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ..
         ):  # its work is not the token's, and a recurrence need not be walked
             state, token = prefill(context), context[:, :1].clone()
         writer = _Writer(known=[*_weights(module), *tree_leaves((state, token))], whole=False)
-        with _without_onednn(), writer:
+        with without_onednn(), writer:
             output, _ = step(token, state)
     check_output(layer, sizes | {"n": 1}, output)
     return writer.trace(module)
@@ -209,17 +210,6 @@ def _train(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...
             with writer:
                 torch.autograd.grad(results, leaves, gradients, allow_unused=True)
     return writer.trace(module, saved.nbytes)
-
-
-@contextmanager
-def _without_onednn() -> Iterator[None]:
-    # Not torch.backends.mkldnn.flags: it sets TF32 as well, and torch warns of that on a CPU.
-    before: bool = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
-    try:
-        yield
-    finally:
-        torch._C._set_mkldnn_enabled(before)
 
 
 def _weights(module: nn.Module) -> list[Tensor]:
@@ -337,24 +327,16 @@ def _storages(values: Sequence[Any]) -> list[torch.UntypedStorage]:
 
 
 @contextmanager
-def _one_clear_line(layer: Layer, sizes: Sizes) -> Iterator[None]:
-    """Turn whatever a layer raises on fake tensors into one sentence about the layer."""
-    where = f"layer {layer.name!r} at {describe(sizes)}"
+def _refusals() -> Iterator[None]:
+    """What fake tensors cannot do, in words that follow on the layer's name."""
     fake_tensor_log = logging.getLogger("torch._subclasses.fake_tensor")
     level = fake_tensor_log.level
     fake_tensor_log.setLevel(logging.CRITICAL)  # it prints a traceback of its own beside the exception
     try:
         yield
-    except AttnbenchError:
-        raise
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
-        raise LayerError(
-            f"{where} depends on the values of its input ({error}); it cannot be counted exactly"
-        ) from error
+        raise LayerError(f"depends on the values of its input ({error}); it cannot be counted exactly") from error
     except UnsupportedOperatorException as error:
-        raise LayerError(f"{where} uses {error}, which has no fake-tensor kernel; it cannot be counted") from error
-    except Exception as error:
-        message = " ".join(str(error).split())[:200]
-        raise LayerError(f"{where} raised {type(error).__name__}: {message}") from error
+        raise LayerError(f"uses {error}, which has no fake-tensor kernel; it cannot be counted") from error
     finally:
         fake_tensor_log.setLevel(level)

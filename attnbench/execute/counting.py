@@ -45,8 +45,7 @@ def _side_by_side(
 ) -> dict[Wanted, list[Law]]:
     """Threads that sleep while their processes count."""
     setup = Setup(threads=1, plugins=registry.plugins, seed=0)
-    with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(number))
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:  # threads end before their processes do
         processes = [Process(setup) for _ in range(number)]
         list(pool.map(stack.enter_context, processes))
         free: SimpleQueue[Process] = SimpleQueue()

@@ -53,6 +53,7 @@ class Process:
         self._errors: IO[bytes] | None = None
         self._pending = b""
         self._heard = 0
+        self._stopped = False
         self.overhead_seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -90,7 +91,8 @@ class Process:
         return [Law.from_json(row) for row in answer["laws"]]
 
     def stop(self) -> None:
-        """End the process; whoever waits for its answer is told that there is none."""
+        """End the process for good; whoever waits for its answer is told that there is none."""
+        self._stopped = True
         if self._child is not None:
             self._child.kill()
 
@@ -117,6 +119,9 @@ class Process:
             stderr=self._errors,
             env=_environment(self._setup.threads),
         )
+        if self._stopped:  # while it was being started
+            self._stop()
+            raise WorkerError("the measuring process was stopped")
         try:
             hello = self._exchange(asdict(self._setup), _HELLO_SECONDS)
         except (TimeoutError, EOFError, BrokenPipeError, ValueError):

@@ -28,8 +28,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,22 @@ def allocator_peak(layer: Layer, sizes: Sizes, dtype: str = "float32") -> int:
     with torch.inference_mode():
         _ready(layer, sizes, dtype)()
         call = _ready(layer, sizes, dtype)
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             call()
     return _peak(_allocations(profiler))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The profiler announces itself on standard error, past Python and past every log level."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def process_peak(layer: str | Layer, sizes: Sizes, dtype: str = "float32", plugins: Sequence[str] = ()) -> int:

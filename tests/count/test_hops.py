@@ -246,11 +246,11 @@ def refuse(x: torch.Tensor) -> torch.Tensor:
         ),
         (
             layer_calling(lambda x: x.sum()),
-            "layer 'x' at b=1, n=5, d=2: its paths cannot be followed: it returns no tensor with a dimension of n = 5",
+            "layer 'x' at b=1, n=5, d=2 returns no tensor with a dimension of n = 5",
         ),
         (
             layer_calling(refuse),
-            "layer 'x' at b=1, n=5, d=2 raised ValueError: not today",
+            "layer 'x' at b=1, n=5, d=2 raised ValueError in float64: not today",
         ),
     ],
 )

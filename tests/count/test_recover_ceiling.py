@@ -73,7 +73,7 @@ def test_paths_without_bound_from_some_length_on_say_so() -> None:
     recovered = recover_ceiling(table("k", lambda n, k: math.inf if n >= 5 else n - 1), ("b", "n", "d", "k"))
 
     assert str(recovered.formula) == "inf"
-    assert recovered.reason.endswith(", for n >= 5; finite for shorter sequences")
+    assert recovered.reason.endswith(", for n >= 5; finite at some shorter lengths")
     assert recovered.window["n"] == (5, 24)
 
 

@@ -59,7 +59,7 @@ def _unbounded(values: Sequence[_Point]) -> Recovered:
         endless = describe(next(sizes for sizes, value in values if math.isinf(value)))
         return Recovered(None, (), f"{_NO_FORMULA}: inf at {endless}, but {length:g} at {describe(longest)}")
     start = min(sizes["n"] for sizes, _ in beyond)
-    where = f", for n >= {start}; finite for shorter sequences" if finite else ""
+    where = f", for n >= {start}; finite at some shorter lengths" if finite else ""
     chosen, held_out = _halves(beyond)
     return Recovered(Formula("inf"), _sizes(beyond), f"without bound {_how_many(chosen, held_out)}{where}")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from attnbench.count.calls import plain_kernels
 from attnbench.count.shadow.call import Call, Operation
 from attnbench.count.shadow.hop import Meetings, Shadow, constants, join
 from attnbench.count.shadow.reads import Reading, everything, nothing, rule_for
 from attnbench.count.shadow.storage import Storages
+from attnbench.errors import LayerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def watch(module: nn.Module, inputs: Sequence[Any], along: Mapping[int, int], le
         length: how many positions there are.
 
     Raises:
-        LookupError: the output has no dimension of that length.
+        LayerError: the output has no dimension of that length.
     """
     watcher = _Watcher(length)
     for place, dimension in along.items():
@@ -58,32 +58,18 @@ def positions_of(value: Any, length: int) -> tuple[Tensor, int]:
     """The first tensor with a dimension of `length` numbers, and that dimension: the second if it fits.
 
     Raises:
-        LookupError: there is none.
+        LayerError: there is none.
     """
     for tensor in tree_leaves(value):
         if isinstance(tensor, Tensor) and (found := position_dimension(tensor, length)) is not None:
             return tensor, found
-    raise LookupError(f"it returns no tensor with a dimension of n = {length}")
+    raise LayerError(f"returns no tensor with a dimension of n = {length}")
 
 
 def position_dimension(tensor: Tensor, length: int) -> int | None:
     """The dimension of `tensor` that positions lie along; None when it has none of that length."""
     likely = sorted(range(tensor.ndim), key=lambda dimension: dimension != 1)
     return next((dimension for dimension in likely if tensor.shape[dimension] == length), None)
-
-
-@contextmanager
-def plain_kernels() -> Iterator[None]:
-    """No fused kernels: attention, recurrences and whole encoder layers run as the small operations they are."""
-    fast_path, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    torch._C._set_mkldnn_enabled(False)  # the public switch also sets, and warns of, what Intel GPUs have
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        torch._C._set_mkldnn_enabled(onednn)
 
 
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it

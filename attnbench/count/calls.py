@@ -1,0 +1,52 @@
+"""How layers are called to be counted: with kernels that hide nothing, and one clear line for whatever goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from attnbench.errors import AttnbenchError, LayerError
+from attnbench.layers.base import Layer
+from attnbench.trial import Sizes, describe
+
+
+@contextmanager
+def one_clear_line(layer: Layer, sizes: Sizes, dtype: str = "") -> Iterator[None]:
+    """Turn whatever is raised within into one sentence about the layer; it names `dtype`, where the user chose none."""
+    where = f"layer {layer.name!r} at {describe(sizes)}"
+    try:
+        yield
+    except AttnbenchError as error:
+        message = str(error)
+        raise LayerError(message if message.startswith("layer ") else f"{where} {message}") from error
+    except Exception as error:
+        message = " ".join(str(error).split())[:200]
+        kind = f"{type(error).__name__} in {dtype}" if dtype else type(error).__name__
+        raise LayerError(f"{where} raised {kind}: {message}") from error
+
+
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """Without oneDNN, which hides the steps of a recurrence in one kernel."""
+    # Not torch.backends.mkldnn.flags: it sets TF32 as well, and torch warns of that on a CPU.
+    before: bool = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+@contextmanager
+def plain_kernels() -> Iterator[None]:
+    """No fused kernels: attention, recurrences and whole encoder layers run as the small operations they are."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with without_onednn(), sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
