@@ -71,6 +71,5 @@ def proof_sentence(points: Sequence[Sizes], held_out: Sequence[Sizes], *, rounde
     """How many sizes a formula reproduces; `rounded` when some of them only to the precision of a logarithm."""
     longest = max(sizes["n"] for sizes in held_out)
     how = "equal to 1e-9" if rounded else "exact"
-    return (
-        f"{how} at {len(points)} sizes and {len(held_out)} held-out ones, odd and prime among them, n up to {longest}"
-    )
+    sizes = "1 size" if len(points) == 1 else f"{len(points)} sizes"
+    return f"{how} at {sizes} and {len(held_out)} held-out ones, odd and prime among them, n up to {longest}"
