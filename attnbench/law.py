@@ -5,9 +5,14 @@ These are values only; ``fit/`` and ``count/`` produce them, ``store`` keeps the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
+
+from attnbench.formula import Formula
 
 #: Half the width of the band around a claimed exponent that counts as equal.
 MARGIN = 0.1
@@ -94,6 +99,58 @@ class Specification:
     exponents: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Curves:
+    """A fitted curve, and others that the same data would as well have given: ``c₀ + (Σ cᵢ·termᵢ) · Π axis^bend``.
+
+    Attributes:
+        terms: the terms, as formula text; ``1`` where the bends alone are the law.
+        bends: axes with an exponent of their own beside the terms.
+        draws: one row a curve: c₀, then the coefficient of each term, then the bend of each axis, in base units. The
+            first row is the best curve; all others are equally likely.
+        scatter: standard deviation of the logarithm of what one visit shows about the curve.
+    """
+
+    terms: tuple[str, ...]
+    bends: tuple[str, ...]
+    draws: tuple[tuple[float, ...], ...]
+    scatter: float = 0.0
+
+    @cached_property
+    def _formulas(self) -> tuple[Formula, ...]:
+        return tuple(Formula(term) for term in self.terms)
+
+    def at(self, sizes: Mapping[str, int | float]) -> tuple[float, ...]:
+        """Value of each curve at `sizes`, the best one first.
+
+        Raises:
+            FormulaError: a size is missing, or a term has no value there.
+        """
+        terms = [float(formula.evaluate(sizes)) for formula in self._formulas]
+        logs = [math.log(sizes[axis]) for axis in self.bends]
+        split = 1 + len(terms)
+        return tuple(
+            row[0] + _product(row[1:split], terms) * math.exp(_product(row[split:], logs)) for row in self.draws
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where the growth of time along one axis comes from: ``local = (1 - overhead) · (operations - efficiency)``.
+
+    Attributes:
+        operations: exponent of the counted operations in the window; None where they are not counted.
+        overhead: share of the constant cost in the time in the middle of the window.
+        efficiency: exponent by which the achieved rate rises; None where operations are not counted.
+        local: exponent of the time itself in the middle of the window.
+    """
+
+    operations: float | None
+    overhead: float
+    efficiency: float | None
+    local: float
+
+
 @dataclass(frozen=True, slots=True)
 class Law:
     """One row of the table of laws.
@@ -110,6 +167,10 @@ class Law:
         verdict, reason: the judgement and one sentence that a person can check.
         specifications: the specification curve behind the intervals' systematic part.
         uncounted: operations without a formula that were met; with any, counts are lower bounds.
+        fixed: axis → the one size that every trial had.
+        parts: axis → where the growth comes from.
+        regimes: changes of regime that were found in the data, one sentence each.
+        curves: the fitted curve with its uncertainty, for forecasts; None where nothing was fitted.
     """
 
     layer: str
@@ -129,6 +190,10 @@ class Law:
     trials: int = 0
     specifications: tuple[Specification, ...] = ()
     uncounted: tuple[str, ...] = ()
+    fixed: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, Parts] = field(default_factory=dict)
+    regimes: tuple[str, ...] = ()
+    curves: Curves | None = None
 
     @property
     def lower_bound(self) -> bool:
@@ -168,6 +233,10 @@ class Law:
             "reason": self.reason,
             "specifications": [{"name": s.name, "exponents": s.exponents} for s in self.specifications],
             "uncounted": list(self.uncounted),
+            "fixed": self.fixed,
+            "parts": {axis: asdict(parts) for axis, parts in self.parts.items()},
+            "regimes": list(self.regimes),
+            "curves": asdict(self.curves) if self.curves else None,
         }
 
     @classmethod
@@ -186,7 +255,21 @@ class Law:
         values["window"] = {axis: (ends[0], ends[1]) for axis, ends in row["window"].items()}
         values["uncounted"] = tuple(row["uncounted"])
         values["specifications"] = tuple(Specification(s["name"], s["exponents"]) for s in row["specifications"])
+        values["parts"] = {axis: Parts(**parts) for axis, parts in row.get("parts", {}).items()}
+        values["regimes"] = tuple(row.get("regimes", ()))
+        values["curves"] = _curves(row.get("curves"))
         return cls(**values)
+
+
+def _curves(row: dict[str, Any] | None) -> Curves | None:
+    if row is None:
+        return None
+    draws = tuple(tuple(draw) for draw in row["draws"])
+    return Curves(tuple(row["terms"]), tuple(row["bends"]), draws, row["scatter"])
+
+
+def _product(left: Sequence[float], right: Sequence[float]) -> float:
+    return math.fsum(a * b for a, b in zip(left, right, strict=True))
 
 
 def _interval(estimate: Estimate) -> dict[str, float]:

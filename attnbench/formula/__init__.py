@@ -58,7 +58,7 @@ class Formula:
         names = (node for node in ast.walk(self._tree) if isinstance(node, ast.Name) and id(node) not in called)
         return frozenset(node.id for node in names) - {INFINITY}
 
-    def evaluate(self, sizes: Mapping[str, int]) -> Number:
+    def evaluate(self, sizes: Mapping[str, int | float]) -> Number:
         """Value at `sizes`: an int or a Fraction wherever the formula has an exact value.
 
         Raises:

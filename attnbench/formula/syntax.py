@@ -115,7 +115,7 @@ def _nested_power(node: ast.expr) -> float:
     return inner
 
 
-def evaluate(node: ast.expr, sizes: Mapping[str, int]) -> Number:
+def evaluate(node: ast.expr, sizes: Mapping[str, int | float]) -> Number:
     """Value of a checked tree at `sizes`."""
     match node:
         case ast.Constant(value=int() as value):
