@@ -5,6 +5,7 @@ These are values only; ``fit/`` and ``count/`` produce them, ``store`` keeps the
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,8 +13,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from attnbench.errors import InputError, LayerError, near_miss
 from attnbench.formula import Formula
+from attnbench.trial import ordered
 
+#: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
+FARTHEST = 16.0
 #: Half the width of the band around a claimed exponent that counts as equal.
 MARGIN = 0.1
 #: Metrics that are counted, never measured, in the order in which people ask for them.
@@ -31,6 +36,8 @@ COUNTED_METRICS = (
 )
 #: A claim of one term is read only where that term carries this share of the counted work.
 LEADING_SHARE = 0.9
+#: Standard deviations within which a visit lies for certain, and halvings that find a quantile to 12 digits.
+_TAILS, _HALVINGS = 8.0, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,11 @@ class Curves:
     draws: tuple[tuple[float, ...], ...]
     scatter: float = 0.0
 
+    def as_json(self) -> dict[str, Any]:
+        """JSON form."""
+        draws = [list(draw) for draw in self.draws]
+        return {"terms": list(self.terms), "bends": list(self.bends), "draws": draws, "scatter": self.scatter}
+
     @cached_property
     def _formulas(self) -> tuple[Formula, ...]:
         return tuple(Formula(term) for term in self.terms)
@@ -132,6 +144,16 @@ class Curves:
         return tuple(
             row[0] + _product(row[1:split], terms) * math.exp(_product(row[split:], logs)) for row in self.draws
         )
+
+    def visit(self, sizes: Mapping[str, int | float], level: float = 0.9) -> Estimate:
+        """What one visit at `sizes` would show: any of the curves, with the scatter of a visit about it.
+
+        Raises:
+            FormulaError: a size is missing, or a term has no value there.
+        """
+        best, *others = self.at(sizes)
+        low, high = (_quantile(others or [best], self.scatter, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
+        return Estimate(best, min(low, best), max(high, best), level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +222,76 @@ class Law:
         """Whether counts are lower bounds."""
         return bool(self.uncounted)
 
-    def as_json(self) -> dict[str, Any]:
-        """The documented JSON form; `from_json` reads it back."""
+    def predict(self, **sizes: int) -> Estimate:
+        """What a visit at `sizes` would measure, with the interval that holds it; fixed axes need not be given.
+
+        Raises:
+            LayerError: an axis is missing, or the layer has no such axis.
+            InputError: nothing honest can be said there; the message says why.
+        """
+        asked = self.filled(sizes)
+        objection = self.objection(asked)
+        if objection or self.curves is None:
+            raise InputError(f"{self.layer or 'the law'}: {objection}")
+        return self.curves.visit(asked)
+
+    def filled(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """`sizes` with the fixed axes, in the order of the axes.
+
+        Raises:
+            LayerError: an axis is missing, or the law knows no such axis.
+        """
+        name = self.layer or "the law"
+        known = ordered({**self.fixed, **dict.fromkeys(self.window, 1)})
+        if known and (foreign := [axis for axis in sizes if axis not in known]):
+            close = near_miss(foreign[0], known)
+            raise LayerError(f"{name} was measured over {', '.join(known)}, and not over {foreign[0]!r}.{close}")
+        if missing := [axis for axis in known if axis not in {**self.fixed, **sizes}]:
+            raise LayerError(f"{name} needs a size for {' and '.join(missing)}, such as {missing[0]}=1024")
+        return ordered({**self.fixed, **sizes})
+
+    def extrapolation(self, sizes: Mapping[str, int | float]) -> tuple[float, str]:
+        """How many times beyond its window the farthest axis of `sizes` is, and that in words; 1 and "" inside."""
+        above = [(sizes[a] / high, f"the largest measured, {high}", a) for a, (_, high) in self.window.items()]
+        below = [(low / sizes[a], f"the smallest measured, {low}", a) for a, (low, _) in self.window.items()]
+        factor, end, axis = max([*above, *below], default=(1.0, "", ""))
+        if factor <= 1:
+            return 1.0, ""
+        times = f"{factor:.5g} times" if end.startswith("the largest") else f"1/{factor:.5g} of"
+        return factor, f"{axis} = {sizes[axis]} is {times} {end}"
+
+    def objection(self, sizes: Mapping[str, int | float]) -> str:
+        """Why nothing can be forecast at `sizes`, which have every axis; empty when something can."""
+        if self.curves is None:
+            return f"no curve was fitted: {self.reason}"
+        for axis, size in self.fixed.items():
+            if sizes[axis] != size:
+                return f"every trial had {axis} = {size}, so nothing is known of {axis} = {sizes[axis]}"
+        factor, far = self.extrapolation(sizes)
+        return f"{far}, and a forecast goes {FARTHEST:.0f} times beyond the window at most" if factor > FARTHEST else ""
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What a person wants to know of it: pairs of a label and a text."""
+        claims = {a: "" if e.claimed is None else f"; claimed {e.claimed:.3g}" for a, e in self.exponents.items()}
+        rows = (
+            (str(self.verdict), self.reason),
+            ("claim", self.claim or ""),
+            ("formula", self.formula),
+            *((f"exponent of {axis}", _told(e.estimate, ".2f") + claims[axis]) for axis, e in self.exponents.items()),
+            *((t.term, f"{_told(t.coefficient, '.3g')}; up to {t.share:.0%} of the whole") for t in self.terms),
+            ("window", ", ".join(f"{axis} from {low} to {high}" for axis, (low, high) in self.window.items())),
+            ("fixed", ", ".join(f"{axis} = {size}" for axis, size in self.fixed.items())),
+            *(("regime", sentence) for sentence in self.regimes),
+        )
+        return tuple((label, text) for label, text in rows if text)
+
+    def _repr_html_(self) -> str:
+        rows = (f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in self.facts)
+        return f"<table>{''.join(rows)}</table>"
+
+    def as_json(self, *, curves: bool = True) -> dict[str, Any]:
+        """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
         return {
             "layer": self.layer,
             "device": self.device,
@@ -236,7 +326,7 @@ class Law:
             "fixed": self.fixed,
             "parts": {axis: asdict(parts) for axis, parts in self.parts.items()},
             "regimes": list(self.regimes),
-            "curves": asdict(self.curves) if self.curves else None,
+            **({"curves": self.curves.as_json() if self.curves else None} if curves else {}),
         }
 
     @classmethod
@@ -270,6 +360,27 @@ def _curves(row: dict[str, Any] | None) -> Curves | None:
 
 def _product(left: Sequence[float], right: Sequence[float]) -> float:
     return math.fsum(a * b for a, b in zip(left, right, strict=True))
+
+
+def _quantile(values: Sequence[float], scatter: float, share: float) -> float:
+    """Below which `share` of the visits fall when each of `values` is the truth as likely, and visits scatter by it.
+
+    The mixture is inverted as it is, as curves need not lie evenly about the best one.
+    """
+    likely = sorted(values)
+    if scatter <= 0 or likely[0] <= 0:
+        return likely[min(len(likely) - 1, int(share * len(likely)))]
+    logs = [math.log(value) for value in likely]
+    low, high = logs[0] - _TAILS * scatter, logs[-1] + _TAILS * scatter
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        below = math.fsum(math.erfc((log - middle) / (scatter * math.sqrt(2))) for log in logs) / (2 * len(logs))
+        low, high = (middle, high) if below < share else (low, middle)
+    return math.exp((low + high) / 2)
+
+
+def _told(estimate: Estimate, form: str) -> str:
+    return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}} at {estimate.level:.0%})"
 
 
 def _interval(estimate: Estimate) -> dict[str, float]:

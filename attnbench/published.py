@@ -7,13 +7,13 @@ cell only when the cell, read by it, grows as the law that was counted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula, from_terms
+from attnbench.formula.crossing import replaced
 from attnbench.formula.growth import same_growth
 from attnbench.formula.monomial import Monomial
 from attnbench.law import Law
@@ -330,7 +330,7 @@ def per_sequence(formula: str) -> str:
     if "b" not in whole.axes:
         return formula
     if not whole.is_sum_of_terms:
-        return _replaced(formula, {"b": "1"})
+        return replaced(formula, {"b": "1"})
     return from_terms(
         (term.coefficient, Monomial.of({axis: p for axis, p in term.monomial.powers if axis != "b"}, dict(logs)))
         for term in whole.terms
@@ -346,11 +346,7 @@ _OTHERS = (3, 5, 7, 9, 11, 13, 17, 19)
 
 
 def _in_our_sizes(row: PublishedRow, layer: str, formula: str) -> Formula:
-    return Formula(_replaced(formula, row.layers[layer]))
-
-
-def _replaced(formula: str, sizes: Mapping[str, str]) -> str:
-    return re.sub(r"\b[a-z]\b", lambda match: f"({sizes[match[0]]})" if match[0] in sizes else match[0], formula)
+    return Formula(replaced(formula, row.layers[layer]))
 
 
 def _equal(one: Formula, other: Formula) -> bool:

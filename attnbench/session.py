@@ -26,8 +26,9 @@ import pandas as pd
 from attnbench.count.laws import Reach, count_at, reach_of
 from attnbench.errors import RunError, RunInterruptedError, WorkerError
 from attnbench.execute.counting import count_all
-from attnbench.execute.here import Progress, Rounds, answer_probes
+from attnbench.execute.here import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Progress, Rounds, answer_probes
 from attnbench.execute.process import Process
+from attnbench.fit.spending import Means, worth_visiting
 from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, Law, Verdict
@@ -61,8 +62,8 @@ _PROBING_SHARE = 0.28
 _PLANNED_ROUNDS = 3
 #: Share of the available memory that a trial's counted peak may take.
 _MEMORY_SHARE = 0.5
-#: A law is settled when its verdict is clear and its intervals are no wider than this on either side.
-_NARROW = 0.05
+#: A round shorter than this is not worth the start of a process.
+_LEAST_SECONDS = 1.0
 
 
 class Show(Protocol):
@@ -347,25 +348,38 @@ def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
         first_process=max((visit.process + 1 for visit in seen), default=0),
     )
 
-    def unsettled() -> set[str]:
-        laws = fit_laws(replace(stored, visits=tuple(seen)))
-        show.laws(laws)
-        return {law.layer for law in laws if not _settled(law)}
+    looks: dict[int, tuple[StoredRun, list[Law]]] = {}
 
-    for visit in rounds.visits(unsettled, show.visiting, time.monotonic()):
+    def look(round_: int) -> tuple[StoredRun, list[Law]]:
+        """The run as it stood before a round, and its laws: the same also when a round was interrupted."""
+        if round_ not in looks:
+            then = replace(stored, visits=tuple(visit for visit in seen if visit.round < round_))
+            looks[round_] = then, fit_laws(then)
+        return looks[round_]
+
+    def wanted(round_: int) -> set[str]:
+        then, laws = look(round_)
+        show.laws(laws)
+        if round_ < LEAST_ROUNDS:
+            return set()  # these visit everything
+        _, before = look(round_ - 1)
+        means = Means(info.visit_seconds, MOST_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _LEAST_SECONDS)
+        return worth_visiting(then.records, then.samples, questions_of(info), laws, before, means)
+
+    for visit in rounds.visits(wanted, show.visiting, time.monotonic()):
         seen.append(visit)
         yield visit
 
 
-def _settled(law: Law) -> bool:
-    widths = [exponent.estimate.half_width for exponent in law.exponents.values()]
-    clear = law.verdict in {Verdict.CONFIRMED, Verdict.REFUTED, Verdict.OUT_OF_REGIME}
-    return clear and all(width <= _NARROW for width in widths)
-
-
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
     """Laws of time of a run, from its tables alone; `claims` (layer → formula) replaces what the layers claim."""
-    info = stored.info
+    info, questions = stored.info, questions_of(stored.info, claims)
+    laws = time_laws(stored.records, stored.samples, questions) if info.trials else []
+    return laws + [_unread(layer, info, questions[layer]) for layer in info.windows if layer not in _measured(info)]
+
+
+def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None) -> dict[str, Question]:
+    """Layer → what is asked of its times; `claims` (layer → formula) replaces what the layers claim."""
     flops = {law.layer: law for law in info.counted_laws if law.metric == "flops"}
     questions = {}
     for layer, scope in info.scopes.items():
@@ -377,8 +391,7 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
             scope=scope,
             uncounted=counted.uncounted if counted else (),
         )
-    laws = time_laws(stored.records, stored.samples, questions) if info.trials else []
-    return laws + [_unread(layer, info, questions[layer]) for layer in info.windows if layer not in _measured(info)]
+    return questions
 
 
 def _measured(info: RunInfo) -> set[str]:

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,7 +29,7 @@ from attnbench.trial import slug
 from tests.fake_machine import FakeMachine, as_counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from attnbench.law import Law
     from attnbench.trial import Trial
@@ -319,6 +321,67 @@ def test_a_resumed_run_ends_with_the_same_trials_each_visited_once_a_round(
     assert Counter((visit.trial, visit.round) for visit in run.visits) == Counter(product(IDS, range(3)))
     assert {v.process for v in before.visits}.isdisjoint(v.process for v in run.visits[at - 1 :])
     assert verdicts(run)["time"] == "CONFIRMED"
+
+
+def rough(noise: float) -> Callable[[Trial], float]:
+    """Times that obey the law, and differ from visit to visit of a trial, but not from one telling to the next."""
+    calls, exact = Counter[str](), as_counted()
+
+    def seconds(trial: Trial) -> float:
+        calls[trial.id] += 1
+        visit = (calls[trial.id] - 1) // 4  # three blocks, and the clock
+        luck = np.random.default_rng((zlib.crc32(trial.id.encode()), visit)).standard_normal()
+        return exact(trial) * float(np.exp(noise * luck))
+
+    return seconds
+
+
+def test_an_easy_suite_ends_before_its_budget(finished: Run) -> None:
+    spent = sum(visit.iterations * sum(visit.block_seconds) for visit in finished.visits)
+
+    assert len(finished.visits) == 3 * len(IDS)
+    assert spent < finished.budget_seconds / 10
+
+
+@pytest.fixture
+def hard(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """An order whose law three rounds do not settle: visits differ much, and take long enough to choose among them."""
+    machine.noise, machine.seconds = 0.0, rough(0.06)
+    for room in ("execute.here", "session"):
+        monkeypatch.setattr(f"attnbench.{room}.MOST_ROUNDS", 8)
+    return {"sizes": ["n=512,1024,2048"], "budget": "1h", "seed": 1}
+
+
+def test_a_hard_suite_goes_on_with_the_visits_that_are_worth_it(
+    suite: str, hard: dict[str, Any], tmp_path: Path
+) -> None:
+    watcher = Watcher()
+
+    run = attnbench.run(suite, results=tmp_path, show=watcher, **hard)
+
+    rounds = Counter(visit.round for visit in run.visits)
+    assert [rounds[number] for number in range(3)] == [len(IDS)] * 3
+    assert len(rounds) > 3
+    assert min(rounds.values()) < len(IDS)
+    assert watcher.verdicts[3:] == [["INCONCLUSIVE"]] * (len(rounds) - 4) + [["CONFIRMED"]] * 2
+
+
+def test_a_run_that_is_stopped_within_such_a_round_makes_its_other_visits_when_it_is_resumed(
+    suite: str, machine: FakeMachine, hard: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = attnbench.run(suite, results=tmp_path / "whole", **hard)
+    machine.seconds, machine.asked = rough(0.06), []
+    machine.interrupt_at = 3 * len(IDS) + 2
+
+    with pytest.raises(RunInterruptedError):
+        attnbench.run(suite, results=tmp_path / "stopped", **hard)
+    machine.interrupt_at = None
+    (folder,) = (tmp_path / "stopped").iterdir()
+    resumed = session.resume(folder, Silent())
+
+    round_3 = [[(v.trial, v.block_seconds) for v in run.visits if v.round == 3] for run in (whole, resumed)]
+    assert 1 < len(round_3[0]) < len(IDS)
+    assert round_3[0] == round_3[1]
 
 
 def test_a_trial_that_failed_before_the_interrupt_is_not_tried_again(

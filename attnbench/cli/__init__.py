@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from attnbench.cli import counting, runs
+from attnbench.cli import asking, comparing, counting, fitting, runs
 from attnbench.errors import AttnbenchError, RunInterruptedError
 from attnbench.version import __version__
 
@@ -32,5 +32,5 @@ def main() -> None:
     """Count, time and judge the scaling laws of attention, recurrent and convolutional layers."""
 
 
-for _command in (*runs.COMMANDS, *counting.COMMANDS):
+for _command in (*runs.COMMANDS, *counting.COMMANDS, *fitting.COMMANDS, *asking.COMMANDS, *comparing.COMMANDS):
     main.add_command(_command)

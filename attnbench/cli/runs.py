@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from attnbench.cli.options import json_option, plugin_option, print_json, reports_option, results_option
+from attnbench.cli.options import (
+    FAILING,
+    fail_on_option,
+    json_option,
+    plugin_option,
+    print_json,
+    reports_option,
+    results_option,
+    run_folder,
+)
 from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, near_miss
 
 if TYPE_CHECKING:
@@ -47,9 +56,7 @@ def with_run_options(command: Command) -> Command:
 @reports_option
 @click.option("--resume", metavar="RUN", help="Continue an interrupted run.")
 @click.option("--dry-run", is_flag=True, help="Count, calibrate, print the plan, and write nothing.")
-@click.option(
-    "--fail-on", type=click.Choice(["refuted", "inconclusive"]), help="Exit with 1 on such a verdict or worse."
-)
+@fail_on_option
 @json_option
 def run(
     suite: str | None, resume: str | None, dry_run: bool, fail_on: str | None, as_json: bool, **options: Any
@@ -66,7 +73,11 @@ def run(
     page = finished.report(reports)
     if as_json:
         print_json(
-            {"run": str(finished.path), "report": str(page), "laws": [law.as_json() for law in finished.found_laws]}
+            {
+                "run": str(finished.path),
+                "report": str(page),
+                "laws": [law.as_json(curves=False) for law in finished.found_laws],
+            }
         )
     else:
         _print_laws([law for law in finished.found_laws if law.metric == "time"] or finished.found_laws)
@@ -120,7 +131,7 @@ def _resume(run: str, results: Path) -> Run:
     from attnbench.terminal import RunView
     from attnbench.units import parse_duration
 
-    folder = _run_folder(run, results)
+    folder = run_folder(run, results)
     with RunView(parse_duration(load_stored(folder).info.suite["budget"])) as view:
         return session.resume(folder, view)
 
@@ -157,10 +168,10 @@ def laws(run: str, claims: tuple[str, ...], results: str, as_json: bool) -> None
     """Fit a run again from its tables and print its laws. RUN is a folder, or the name of one in the results."""
     from attnbench import session
 
-    loaded = session.load(_run_folder(run, Path(results)))
+    loaded = session.load(run_folder(run, Path(results)))
     found = [*loaded.info.shown_laws, *session.fit_laws(loaded, _claims(claims, loaded))]
     if as_json:
-        print_json([law.as_json() for law in found])
+        print_json([law.as_json(curves=False) for law in found])
     else:
         _print_laws(found)
 
@@ -174,7 +185,7 @@ def report(run: str, open_it: bool, results: str, reports: str) -> None:
     """Write a run's report again and print its path."""
     from attnbench import session
 
-    loaded = session.load(_run_folder(run, Path(results)))
+    loaded = session.load(run_folder(run, Path(results)))
     page = loaded.report(_writable(reports, "--reports"))
     click.echo(page)
     if open_it:
@@ -190,7 +201,7 @@ def export(run: str, form: str, table: str, results: str) -> None:
     """Print a table of a run on standard output."""
     from attnbench import session
 
-    frame = getattr(session.load(_run_folder(run, Path(results))), table)
+    frame = getattr(session.load(run_folder(run, Path(results))), table)
     click.echo(frame.to_csv(index=False) if form == "csv" else session.markdown(frame), nl=False)
 
 
@@ -234,20 +245,7 @@ def _claims(texts: tuple[str, ...], run: Run) -> dict[str, str]:
 
 def _offending(found: Sequence[Law], fail_on: str | None) -> list[str]:
     """Layers whose verdict is as bad as `fail_on` or worse."""
-    bad = {"refuted": {"REFUTED"}, "inconclusive": {"REFUTED", "INCONCLUSIVE", "OUT-OF-REGIME"}}.get(
-        fail_on or "", set()
-    )
-    return [f"{law.layer} {law.metric} {law.verdict}" for law in found if str(law.verdict) in bad]
-
-
-def _run_folder(run: str, results: Path) -> Path:
-    """A run by path, or by its name in the results folder."""
-    candidates = [Path(run), results / run]
-    folder = next((path for path in candidates if (path / "run.json").exists()), None)
-    if folder is None:
-        names = [path.parent.name for path in results.glob("*/run.json")]
-        raise RunError(f"{run} is not a run.{near_miss(run, names)} `attnbench list runs` shows the runs in {results}")
-    return folder
+    return [f"{law.layer} {law.metric} {law.verdict}" for law in found if str(law.verdict) in FAILING.get(fail_on, ())]
 
 
 def _writable(folder: str, option: str) -> Path:

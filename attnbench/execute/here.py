@@ -1,12 +1,14 @@
 """Run a plan on this machine: probes first, then interleaved rounds in fresh processes.
 
-Every round visits every trial once, in a random order of its own, and a new process starts every other round. Drift,
-load and the luck of a process (its memory layout, its alignments) thus become differences between visits, which the
+The first rounds visit every trial once; each later one visits the trials that are asked for, those whose visits are
+worth their seconds. Every round has a random order of its own, and a new process starts every other round. Drift, load
+and the luck of a process (its memory layout, its alignments) thus become differences between visits, which the
 intervals see, and not a bias of one layer against another, which nothing could see.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
@@ -23,7 +25,7 @@ from attnbench.trial import Choices, Trial
 LEAST_ROUNDS = 3
 ROUNDS_PER_PROCESS = 2
 #: More rounds than this teach nothing that the intervals could show.
-MOST_ROUNDS = 12
+MOST_ROUNDS = 24
 #: A visit may take this many times what was planned, and then this many seconds, before it is given up.
 _PATIENCE, _PATIENCE_SECONDS = 20.0, 60.0
 
@@ -85,23 +87,30 @@ class Rounds:
     first_process: int = 0
 
     def visits(
-        self, unsettled: Callable[[], Collection[str]], show: Callable[[Progress], None], began: float
+        self, wanted: Callable[[int], Collection[str]], show: Callable[[Progress], None], began: float
     ) -> Iterator[Visit]:
         """Visit trials round by round.
 
-        After the least number of rounds only the layers in `unsettled()` go on, and only while the budget lasts.
+        Args:
+            wanted: number of a round after the least number of rounds → ids of the trials that it should visit; none
+                ends the run, and so does a round that the budget has no room for.
+            show: told of each visit before it is made.
+            began: reading of the clock that times of visits are counted from.
         """
         spent, broken = self.spent_seconds, set[str]()
-        for index, first in enumerate(range(0, MOST_ROUNDS, ROUNDS_PER_PROCESS), start=self.first_process):
-            if all(self._complete(round_) for round_ in range(first, first + ROUNDS_PER_PROCESS)):
-                continue
-            with Process(self.setup) as process:
-                for round_ in range(first, first + ROUNDS_PER_PROCESS):
-                    order = self._order(round_, unsettled(), broken)
+        begun = max((round_ for _, round_ in self.done), default=0)  # rounds follow one another: those before are whole
+        firsts = range(begun - begun % ROUNDS_PER_PROCESS, MOST_ROUNDS, ROUNDS_PER_PROCESS)
+        for index, first in enumerate(firsts, start=self.first_process):
+            with contextlib.ExitStack() as stack:
+                process = None
+                for round_ in range(max(first, begun), first + ROUNDS_PER_PROCESS):
+                    asked = wanted(round_)
+                    order = self._order(round_, asked, broken)
                     expected = sum(planned.visit_seconds for planned in order)
-                    if round_ >= LEAST_ROUNDS and (not order or spent + expected > self.budget_seconds):
+                    if round_ >= LEAST_ROUNDS and (not asked or spent + expected > self.budget_seconds):
                         return
                     for position, planned in enumerate(order):
+                        process = process or stack.enter_context(Process(self.setup))
                         show(Progress(round_, position, len(order), planned.trial, spent))
                         start = time.monotonic()
                         answer = self._ask(process, planned, round_)
@@ -111,10 +120,7 @@ class Rounds:
                             broken.add(visit.trial)  # it would fail again; its one row says why
                         yield visit
 
-    def _complete(self, round_: int) -> bool:
-        return all((planned.trial.id, round_) in self.done for planned in self.trials)
-
-    def _order(self, round_: int, unsettled: Collection[str], broken: Collection[str]) -> list[PlannedTrial]:
+    def _order(self, round_: int, asked: Collection[str], broken: Collection[str]) -> list[PlannedTrial]:
         """What is left of a round, in the order that the seed gives to the whole of it."""
         whole = list(self.trials)
         random.Random(f"{self.seed}/{round_}").shuffle(whole)
@@ -123,7 +129,7 @@ class Rounds:
             for planned in whole
             if planned.trial.id not in broken
             and (planned.trial.id, round_) not in self.done
-            and (round_ < LEAST_ROUNDS or planned.trial.layer in unsettled)
+            and (round_ < LEAST_ROUNDS or planned.trial.id in asked)
         ]
 
     def _ask(self, process: Process, planned: PlannedTrial, round_: int) -> dict[str, Any]:

@@ -1,64 +1,71 @@
-"""Laws of several terms: how much of each, and whether together they bend the way the times do."""
+"""How much of each term: coefficients with intervals, by least squares of the relative error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
+from scipy import stats
+from scipy.optimize import nnls
 
-from attnbench.fit.estimate import Array, Observations, power_law
+from attnbench.fit.curve import design_matrix
+from attnbench.fit.estimate import Array, Mask, Observations
 from attnbench.formula import Monomial
+from attnbench.law import Estimate, FittedTerm
 
 
-def coefficients(monomials: Sequence[Monomial]) -> Callable[[Observations], Array]:
-    """Estimator of non-negative coefficients: least squares of the *relative* error, so that short times count too."""
+def weigh(monomials: Sequence[Monomial], observed: Observations, level: float = 0.9) -> tuple[FittedTerm, ...]:
+    """Coefficient and largest share of each monomial, beside a constant cost; all are at least zero.
 
-    def estimate(observed: Observations) -> Array:
-        columns = design_matrix(monomials, observed)
-        scaled, _ = nnls(columns / columns.mean(axis=0) / observed.best[:, None], np.ones(len(observed.best)))
-        return np.asarray(scaled / columns.mean(axis=0), dtype=float)
-
-    return estimate
-
-
-def tilt(monomials: Sequence[Monomial]) -> Callable[[Observations], Array]:
-    """Estimator of what the terms leave over: exponents δ in ``T = (Σ cᵢ·termᵢ) · Π x^δ``, fitted together with c.
-
-    Zero when the terms are the law. It plays the part that "exponent minus claimed exponent" plays for one term.
+    The interval holds two things: how the configurations scatter about the sum, and how far whole rounds lie apart.
     """
-
-    def estimate(observed: Observations) -> Array:
-        columns = design_matrix(monomials, observed)
-        start = np.maximum(coefficients(monomials)(observed), 1e-3 * observed.best.mean() / columns.mean(axis=0))
-        logs, times = observed.logs, np.log(observed.best)
-
-        def residuals(parameters: Array) -> Array:
-            weights, bends = np.exp(parameters[: len(start)]), parameters[len(start) :]
-            return np.asarray(np.log(columns @ weights) + logs @ bends - times, dtype=float)
-
-        solution = least_squares(residuals, np.concatenate([np.log(start), np.zeros(logs.shape[1])]))
-        return np.asarray(solution.x[len(start) :], dtype=float)
-
-    return estimate
-
-
-def constant_share(monomial: Monomial, observed: Observations) -> float:
-    """Largest share of the time that a constant cost takes, if such a cost and `monomial` explain the times.
-
-    They do when together they come closer to the times than the best power law does. Else zero.
-    """
-    terms = (Monomial(), monomial)
-    parts = design_matrix(terms, observed) * coefficients(terms)(observed)
-    straight = np.column_stack([observed.logs, np.ones(len(observed.best))]) @ power_law(observed)
-    times, whole = np.log(observed.best), parts.sum(axis=1)
-    closer = np.square(np.log(whole) - times).sum() < np.square(straight - times).sum()
-    return float((parts[:, 0] / whole).max()) if closer else 0.0
+    values = observed.values
+    columns = np.column_stack([np.ones(len(values)), design_matrix(monomials, observed)])
+    relative = columns / values[:, None]
+    scales = relative.mean(axis=0)
+    solution, _ = nnls(relative / scales, np.ones(len(values)))
+    used = solution > 0
+    errors = np.full(len(solution), np.inf)
+    freedom = len(values) - int(used.sum())
+    if freedom > 0:
+        errors = _errors(relative / scales, solution, used, freedom)
+    reach = np.hypot(errors * _student(level, freedom), solution * level_error(observed, level))
+    parts = columns * solution / scales
+    shares = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)).max(axis=0)
+    return tuple(
+        FittedTerm(monomial.text, _interval(value / scale, half / scale, level), float(share))
+        for monomial, value, scale, half, share in zip(
+            monomials, solution[1:], scales[1:], reach[1:], shares[1:], strict=True
+        )
+    )
 
 
-def design_matrix(monomials: Sequence[Monomial], observed: Observations) -> Array:
-    """Value of each monomial (column) at each trial (row); axes that were not swept count as 1."""
-    rows: list[Any] = observed.sizes.to_dict("records")
-    fixed = {axis: 1 for monomial in monomials for axis in monomial.axes}
-    return np.array([[monomial.evaluate({**fixed, **row}) for monomial in monomials] for row in rows], np.float64)
+def _errors(matrix: Array, solution: Array, used: Mask, freedom: int) -> Array:
+    """Standard errors of the coefficients; one at its bound may rise by its own error, the others held."""
+    residuals = 1 - matrix @ solution
+    variance = float(residuals @ residuals) / freedom
+    errors = np.zeros(len(solution))
+    for number in range(len(solution)):
+        together = used.copy()
+        together[number] = True
+        inverse = np.linalg.pinv(matrix[:, together].T @ matrix[:, together])
+        errors[number] = np.sqrt(variance * inverse[together[:number].sum(), together[:number].sum()])
+    return errors
+
+
+def level_error(observed: Observations, level: float = 0.9) -> float:
+    """Half-width, relative, of the level that all configurations share: how far whole rounds lie apart."""
+    deviations = np.log(observed.by_round) - np.log(observed.values)[:, None]
+    rounds = np.nanmean(deviations[:, np.isfinite(deviations).any(axis=0)], axis=0)
+    if len(rounds) < 2:
+        return 0.0
+    return _student(level, len(rounds) - 1) * float(rounds.std(ddof=1)) / float(np.sqrt(len(rounds)))
+
+
+def _student(level: float, freedom: int) -> float:
+    """How many standard errors on either side hold the truth with probability `level`."""
+    return float(stats.t.ppf((1 + level) / 2, max(1, freedom)))
+
+
+def _interval(value: float, half: float, level: float) -> Estimate:
+    return Estimate(float(value), float(max(0.0, value - half)), float(value + half), level)

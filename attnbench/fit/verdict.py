@@ -1,48 +1,73 @@
 """The judgement: an equivalence test that can say no.
 
-A claimed exponent is confirmed when the whole interval lies within the margin around it (two one-sided tests), and
-refuted when the whole interval lies beyond the margin. An interval across the border settles nothing. A window in
-which the claimed term does not carry the work, or in which the work hardly changes, is out of regime: there the
-exponent says nothing about the claim, however narrow its interval.
+A claimed exponent is confirmed when two one-sided tests place it inside the band around the claim, and refuted when one
+test places it outside. Anything between settles nothing. Where the claimed term does not carry the work, where a
+constant cost does, or where the values hardly change, an exponent says nothing about the claim, however narrow its
+interval: that is out of regime. Several claims judged together share one chance of error (Holm 1979).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from attnbench.law import LEADING_SHARE, MARGIN, Exponent, Verdict
 from attnbench.units import percent, significant
 
-#: An exponent is not read from a window in which the time changes by less than this factor.
+#: Chance of a wrong answer that is accepted.
+RISK = 0.05
+#: An exponent is not read from a window in which the values change by less than this factor.
 LEAST_RANGE = 10.0
-#: A term of several is seen only where it carries this share of the time somewhere in the window.
+#: A term of several is seen only where it carries this share of the values somewhere in the window.
 VISIBLE_SHARE = 0.25
+#: Where a constant cost carries more than this share of a typical value, the rest is read from its few largest ones.
+LARGEST_OVERHEAD = 0.4
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the data say of one exponent.
+
+    Attributes:
+        exponent: the estimate and what is claimed.
+        low, high: the band around the claim that counts as equal, as distances from it.
+        outside: probability that the exponent lies outside the band, on its more likely side.
+        inside: probability that an exponent this far out lies in the band after all; 1 for one within the band.
+        rival: what a logarithm more would add here, where that is what bounds the band; else zero.
+    """
+
+    exponent: Exponent
+    low: float
+    high: float
+    outside: float
+    inside: float
+    rival: float = 0.0
 
 
 @dataclass(frozen=True)
 class Regime:
-    """Where the times were taken.
+    """Where the values were taken.
 
     Attributes:
-        share: smallest share of the counted work that the claimed term carries; None where it is unknown.
-        span: largest time divided by smallest.
+        share: smallest share of the counted work that the claimed terms carry; None where it is unknown.
+        span: largest value divided by the smallest.
         share_at: sizes where the share is smallest, as text.
-        counted: whether the count itself says that the claimed term carries the work. Then a time that grows otherwise
+        counted: whether the count itself says that the claimed terms carry the work. Then a time that grows otherwise
             speaks of the machine's efficiency in this window, and not against the claim.
-        constant: largest share of the time that a constant cost takes, where such a cost and the claimed term explain
-            the times better than any power law; else zero.
+        overhead: share of the constant in the middle value.
         terms: how many terms the claim has.
         against: the counted formula, where it is exact and lacks a claimed term; else empty.
+        concave: why the values cannot be a sum of costs; empty when they can.
     """
 
     share: float | None
     span: float
     share_at: str = ""
     counted: bool = False
-    constant: float = 0.0
+    overhead: float = 0.0
     terms: int = 1
     against: str = ""
+    concave: str = ""
 
     @property
     def objection(self) -> str:
@@ -54,84 +79,170 @@ class Regime:
                 f"and {percent(LEADING_SHARE)} are needed to read {read}"
             )
         if self.span < LEAST_RANGE:
-            return f"the times change only {significant(self.span)}-fold, and {LEAST_RANGE:.0f}-fold are needed"
-        return ""
+            return f"the values change only {significant(self.span)}-fold, and {LEAST_RANGE:.0f}-fold are needed"
+        if self.overhead > LARGEST_OVERHEAD:
+            return (
+                f"a constant cost takes {percent(self.overhead)} of the middle value, "
+                f"more than {percent(LARGEST_OVERHEAD)}: larger sizes are needed"
+            )
+        return self.concave
 
 
-def judge_exponents(exponents: Mapping[str, Exponent], regime: Regime, margin: float = MARGIN) -> tuple[Verdict, str]:
-    """Verdict on a claim of one term, and one sentence that a person can check."""
-    if regime.objection:
-        return Verdict.OUT_OF_REGIME, regime.objection
-    bands = {axis: (e.claimed or 0.0) for axis, e in exponents.items()}
-    said = growth(exponents)
-    far = [axis for axis, e in exponents.items() if e.estimate.outside(bands[axis] - margin, bands[axis] + margin)]
-    if far and regime.counted:
+@dataclass(frozen=True)
+class Terms:
+    """What the data say of a claim of several terms.
+
+    Attributes:
+        shares: term → largest share of the values it carries.
+        unseen: terms that cannot be told from zero.
+        degree: what the terms leave over when all sizes grow together. How the terms divide the growth of one axis
+            among them and what is left over there can hardly be told apart; of all axes together they can.
+        weight: how much of the weight of all sums of terms lies on those of the claim.
+    """
+
+    shares: Mapping[str, float]
+    unseen: tuple[str, ...]
+    degree: Reading
+    weight: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything a verdict rests on.
+
+    Attributes:
+        subject: what grows: ``time``, or the name of another metric.
+        regime: where the values were taken.
+        tests: axis → what the data say of the claimed exponent, or of what the claimed terms leave over.
+        confirm: chance of error when the claim is confirmed; corrected for the claims beside it.
+        refute: chance of error when it is refuted, likewise.
+        terms: what the data say of the terms, for a claim of several.
+        beside: how many claims are judged together.
+    """
+
+    subject: str
+    regime: Regime
+    tests: Mapping[str, Reading]
+    confirm: float
+    refute: float
+    terms: Terms | None = None
+    beside: int = 1
+
+    @classmethod
+    def of(cls, subject: str, regime: Regime, tests: Mapping[str, Reading]) -> Case:
+        """A claim of one term: every exponent has to lie inside its band; one outside refutes it."""
+        confirm = max(test.outside for test in tests.values())
+        refute = min(1.0, len(tests) * min(test.inside for test in tests.values()))
+        return cls(subject, regime, tests, confirm, refute)
+
+    @classmethod
+    def of_terms(cls, subject: str, regime: Regime, tests: Mapping[str, Reading], terms: Terms) -> Case:
+        """A claim of several terms: nothing is left over along any axis, or nothing in all and no other sum will do."""
+        alone = cls.of(subject, regime, tests)
+        chosen = max(terms.degree.outside, 1 - terms.weight)
+        return replace(alone, confirm=min(alone.confirm, chosen), terms=terms)
+
+
+def together(cases: Sequence[Case]) -> list[Case]:
+    """The same cases, their chances of error corrected for one another."""
+    asked = [case for case in cases if not case.regime.objection]
+    confirm = dict(zip(map(id, asked), holm([case.confirm for case in asked]), strict=True))
+    refute = dict(zip(map(id, asked), holm([case.refute for case in asked]), strict=True))
+    return [
+        replace(case, confirm=confirm[id(case)], refute=refute[id(case)], beside=len(asked))
+        if id(case) in confirm
+        else case
+        for case in cases
+    ]
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Chances of error of several answers, so adjusted that the chance of any error stays what each one says."""
+    adjusted = [0.0] * len(chances)
+    largest = 0.0
+    for rank, number in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
+        largest = max(largest, min(1.0, (len(chances) - rank) * chances[number]))
+        adjusted[number] = largest
+    return adjusted
+
+
+def judge(case: Case) -> tuple[Verdict, str]:
+    """The verdict on a claim, and one sentence that a person can check."""
+    if case.regime.objection:
+        return Verdict.OUT_OF_REGIME, case.regime.objection
+    if case.refute < RISK:
+        return _against(case)
+    if case.terms and case.terms.unseen:
+        return Verdict.INCONCLUSIVE, f"{', '.join(case.terms.unseen)} cannot be told from zero here ({_shares(case)})"
+    if case.confirm >= RISK:
+        return Verdict.INCONCLUSIVE, _unsettled(case)
+    if case.regime.against:
+        return Verdict.INCONCLUSIVE, (
+            f"the clock agrees with the claim ({_said(case)}), but the count of {case.regime.against} contradicts it: "
+            "no counted operations grow that way"
+        )
+    if case.terms:
+        return Verdict.CONFIRMED, f"every term is there ({_shares(case)}), and {_left_over(case)}"
+    return Verdict.CONFIRMED, f"{_said(case)}: every exponent lies within {_margin(case)} of the claim"
+
+
+def _against(case: Case) -> tuple[Verdict, str]:
+    least = min(test.inside for test in case.tests.values())
+    far = [axis for axis, test in case.tests.items() if test.inside <= max(least, RISK / len(case.tests))]
+    if case.regime.counted:
         return Verdict.OUT_OF_REGIME, (
-            f"time grows as {said} here, but the counted operations do grow as claimed: "
+            f"{_said(case)}, but the counted operations do grow as claimed: "
             f"the achieved rate drifts along {', '.join(far)}, so this window does not show the law"
         )
-    if far and regime.constant:
-        return Verdict.OUT_OF_REGIME, (
-            f"time grows as {said} here, but a constant cost of up to {percent(regime.constant)} of the time and the "
-            "claimed term explain it better than any power does: larger sizes are needed"
-        )
-    if far:
-        beyond = ", ".join(f"{axis}^{significant(bands[axis])}" for axis in far)
-        return Verdict.REFUTED, f"time grows as {said}: the whole interval lies beyond {margin:.2g} around {beyond}"
-    loose = [a for a, e in exponents.items() if not e.estimate.within(bands[a] - margin, bands[a] + margin)]
-    if loose:
+    if case.terms:
+        return Verdict.REFUTED, f"{_said(case)}, beyond {MARGIN:g} along {', '.join(far)}"
+    claims = (f"{axis}^{significant(case.tests[axis].exponent.claimed or 0.0)}" for axis in far)
+    return Verdict.REFUTED, f"{_said(case)}, further than {MARGIN:g} from the claimed {', '.join(claims)}"
+
+
+def _unsettled(case: Case) -> str:
+    """Why nothing is confirmed and nothing refuted."""
+    open_ = [axis for axis, test in case.tests.items() if test.outside >= RISK]
+    if not open_:
+        return f"{_said(case)}, which would do for one claim, but {case.beside} are judged together"
+    axis, test = max(case.tests.items(), key=lambda item: item[1].outside)
+    if test.rival and test.exponent.estimate.low > (test.exponent.claimed or 0.0) - MARGIN:
         return (
-            Verdict.INCONCLUSIVE,
-            f"time grows as {said}: the interval of {', '.join(loose)} crosses the margin of {margin:.2g}",
+            f"{_said(case)}, but a factor log {axis} would add only {test.rival:.2f} to the exponent at these sizes, "
+            "too little for a clock to tell the two apart: count the operations"
         )
-    if regime.against:
-        return Verdict.INCONCLUSIVE, (
-            f"the clock agrees with the claim (time grows as {said}), but the count of {regime.against} contradicts "
-            "it: no counted operations grow that way"
-        )
-    return Verdict.CONFIRMED, f"time grows as {said}: every interval lies within {margin:.2g} of the claim"
+    return f"{_said(case)}: the interval of {', '.join(open_)} crosses the margin of {_margin(case)}"
 
 
-def judge_terms(
-    lows: Mapping[str, float],
-    shares: Mapping[str, float],
-    tilts: Mapping[str, Exponent],
-    regime: Regime,
-    margin: float = MARGIN,
-) -> tuple[Verdict, str]:
-    """Verdict on a claim of several terms.
+def _said(case: Case) -> str:
+    if case.terms:
+        return f"the terms leave {_growth(case)} of the growth unexplained ({_shares(case)})"
+    return f"{case.subject} grows as {_growth(case)}"
 
-    Args:
-        lows: term → lower end of its coefficient's interval.
-        shares: term → largest share of the time it carries in the window.
-        tilts: axis → what the terms leave over (claimed: zero).
-        regime: where the times were taken.
-        margin: half the width of the band around zero that counts as nothing left over.
-    """
-    if regime.objection:
-        return Verdict.OUT_OF_REGIME, regime.objection
-    carried = ", ".join(f"{term} up to {percent(share)}" for term, share in shares.items())
-    said = growth(tilts)
-    unseen = [term for term in shares if shares[term] < VISIBLE_SHARE or lows[term] <= 0]
-    far = [axis for axis, e in tilts.items() if e.estimate.outside(-margin, margin)]
-    if far and regime.counted:
-        return Verdict.OUT_OF_REGIME, (
-            f"the terms leave {said} of the growth unexplained (shares: {carried}), but the counted operations do grow "
-            f"as claimed: the achieved rate drifts along {', '.join(far)}, so this window does not show the law"
-        )
-    if far:
-        return Verdict.REFUTED, f"the terms leave {said} of the growth unexplained, beyond {margin} (shares: {carried})"
-    if unseen:
-        return Verdict.INCONCLUSIVE, f"{', '.join(unseen)} cannot be told from zero here (shares: {carried})"
-    if not all(e.estimate.within(-margin, margin) for e in tilts.values()):
-        over = f"what they leave over, {said}, crosses {margin}"
-        return Verdict.INCONCLUSIVE, f"the terms are there ({carried}), but {over}"
-    if regime.against:
-        return Verdict.INCONCLUSIVE, (
-            f"the clock agrees with the claim (shares: {carried}), but the count of {regime.against} contradicts it: "
-            "it lacks a claimed term"
-        )
-    return Verdict.CONFIRMED, f"every term is there ({carried}) and they leave over only {said}"
+
+def _left_over(case: Case) -> str:
+    """Which of the two ways confirmed a claim of several terms."""
+    assert case.terms is not None  # noqa: S101  only asked of such a claim
+    if all(test.outside < RISK for test in case.tests.values()):
+        return f"they leave over only {_growth(case)}"
+    degree = case.terms.degree.exponent.estimate
+    return (
+        f"they leave over only {degree.value:+.2f}±{degree.half_width:.2f} of the degree, "
+        f"with {case.terms.weight:.1%} of the weight of all sums of terms on them"
+    )
+
+
+def _margin(case: Case) -> str:
+    return f"{max(test.high for test in case.tests.values()):.2g}"
+
+
+def _shares(case: Case) -> str:
+    carried = case.terms.shares.items() if case.terms else ()
+    return "shares: " + ", ".join(f"{term} up to {percent(share)}" for term, share in carried)
+
+
+def _growth(case: Case) -> str:
+    return growth({axis: test.exponent for axis, test in case.tests.items()})
 
 
 def growth(exponents: Mapping[str, Exponent]) -> str:

@@ -170,6 +170,17 @@ class TermRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PartRow:
+    """Where the growth of time along one axis comes from."""
+
+    axis: str
+    local: str
+    overhead: str
+    operations: str
+    efficiency: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpecificationRow:
     """One way to fit, and its exponents in the order of the table's heads."""
 
@@ -197,6 +208,7 @@ class Section:
     rates: Gallery
     specifications: Gallery
     terms: tuple[TermRow, ...]
+    parts: tuple[PartRow, ...]
     specification_summary: str
     specification_axes: tuple[str, ...]
     specification_rows: tuple[SpecificationRow, ...]

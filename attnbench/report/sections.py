@@ -8,7 +8,7 @@ import numpy as np
 
 from attnbench import units
 from attnbench.report import figures, words
-from attnbench.report.context import Gallery, Section, SpecificationRow, TermRow
+from attnbench.report.context import Gallery, PartRow, Section, SpecificationRow, TermRow
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.slices import (
     INSIDE,
@@ -54,6 +54,7 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         rates=_rate_gallery(run, law, subject),
         specifications=_specification_gallery(law, specified, subject),
         terms=_term_rows(law),
+        parts=_part_rows(law),
         specification_summary=words.plural(len(law.specifications), "way") + " to fit" if law else "",
         specification_axes=specified,
         specification_rows=_specification_rows(law, specified),
@@ -91,7 +92,7 @@ def _time_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subjec
 
 
 def _growth_caption(slices: list[Growth]) -> str:
-    parts = ["Dots are the fastest sample of a trial, the location the law is read from", "bars its median’s interval"]
+    parts = ["Dots are the median visit of a trial, the location the law is read from", "bars its interval"]
     curves = [set(data.curves[PART]) for data in slices]
     if any("" in parts_drawn for parts_drawn in curves):
         parts.append("solid lines the fitted law")
@@ -213,6 +214,19 @@ def _term_rows(law: Law | None) -> tuple[TermRow, ...]:
             units.percent(row.share),
         )
         for row in (law.terms if law else ())
+    )
+
+
+def _part_rows(law: Law | None) -> tuple[PartRow, ...]:
+    return tuple(
+        PartRow(
+            axis,
+            words.exponent(row.local),
+            units.percent(row.overhead),
+            "—" if row.operations is None else words.exponent(row.operations),
+            "—" if row.efficiency is None else words.exponent(row.efficiency),
+        )
+        for axis, row in (law.parts.items() if law else ())
     )
 
 

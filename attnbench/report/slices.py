@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from attnbench.trial import Choices, ordered
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from attnbench.law import Exponent, FittedTerm, Law
+    from attnbench.law import Curves, Exponent, FittedTerm, Law
     from attnbench.store import StoredRun
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -231,12 +231,11 @@ def _evaluated(curve: Curve, line: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 def _curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
     """The whole law under the empty name; for several terms, each term under its own text too."""
+    if law.curves and set(law.curves.bends) <= set(_axes(points)):
+        return {"": _best_of(law.curves)} | (_term_curves(points, law) if len(law.terms) > 1 else {})
     if law.exponents and len(law.terms) < 2:
         return {"": _power_law(points, {axis: e.estimate.value for axis, e in law.exponents.items()})}
-    try:
-        parts = {Formula(term.term).pretty: _term_curve(term, points) for term in law.terms}
-    except FormulaError:
-        return {}
+    parts = _term_curves(points, law)
     if not parts:
         return {}
 
@@ -247,6 +246,23 @@ def _curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
         return total
 
     return {"": whole} | (parts if len(parts) > 1 else {})
+
+
+def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
+    try:
+        return {Formula(term.term).pretty: _term_curve(term, points) for term in law.terms}
+    except FormulaError:
+        return {}
+
+
+def _best_of(curves: Curves) -> Curve:
+    best = replace(curves, draws=curves.draws[:1])
+
+    def curve(frame: pd.DataFrame) -> Floats:
+        rows: list[Any] = frame[list(curves.bends)].to_dict("records")
+        return np.asarray([best.at(row)[0] for row in rows])
+
+    return curve
 
 
 def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:

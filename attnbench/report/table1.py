@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from attnbench.errors import FormulaError
-from attnbench.formula import Formula, from_terms
+from attnbench.formula import Formula
+from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.formula.growth import same_growth
 from attnbench.formula.syntax import INFINITY
 from attnbench.layers.registry import BUILT_IN
@@ -138,14 +137,6 @@ def _sources(layers: Iterable[TableLayer]) -> tuple[Fact, ...]:
 # ----------------------------------------------------------------------------------- two sentences of the text
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """Where one layer costs less than another: ``never``, ``always``, or where n is ``below`` or ``above`` ratio·d."""
-
-    where: str
-    ratio: Fraction = Fraction(0)
-
-
 _DEARER, _CHEAPER, _BY = "conv1d", "rnn", "k"
 #: Every pair that "self-attention is faster than a recurrent layer" could mean.
 _RIVALS = (
@@ -156,37 +147,6 @@ _RIVALS = (
 )
 _HOLDS, _FAILS = Chip("confirmed", "✓", "holds"), Chip("refuted", "✕", "does not hold")
 _IN_PART = Chip("regime", "~", "holds up to a constant")
-
-
-def quotient(dearer: str, cheaper: str) -> str:
-    """One counted formula divided by another, as short as it gets: ``k/2``."""
-    whole = Formula(f"({dearer})/({cheaper})")
-    terms = whole.terms if whole.is_sum_of_terms else ()
-    if len(terms) != 1 or any(power < 0 for _, power in terms[0].monomial.powers):
-        return whole.text
-    [term] = terms
-    above = from_terms([(term.coefficient.numerator, term.monomial)]).text
-    return above if term.coefficient.denominator == 1 else f"{above}/{term.coefficient.denominator}"
-
-
-def crossing(first: str, second: str) -> Crossing | None:
-    """Where `first` costs less than `second`, both over n and d; None where no single line n = ratio·d divides them."""
-    difference = Formula(f"({first}) - ({second})")
-    if not difference.is_sum_of_terms or difference.axes - {"n", "d"}:
-        return None
-    terms = [term for term in difference.terms if term.coefficient]
-    degrees = {term.monomial.exponent("n") + term.monomial.exponent("d") for term in terms}
-    if any(term.monomial.logs for term in terms) or len(degrees) > 1:
-        return None
-    powers = {term.monomial.exponent("n"): term.coefficient for term in terms}
-    if all(coefficient > 0 for coefficient in powers.values()):
-        return Crossing("never")
-    if all(coefficient < 0 for coefficient in powers.values()):
-        return Crossing("always")
-    low, high = min(powers), max(powers)
-    if len(powers) != 2 or high - low != 1:
-        return None
-    return Crossing("below" if powers[low] < 0 else "above", -powers[low] / powers[high])
 
 
 def _factor(laws: Laws) -> tuple[SentenceRow, ...]:

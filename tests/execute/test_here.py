@@ -34,16 +34,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
 
 def visits(
     *,
-    unsettled: Collection[str] = (),
+    wanted: Collection[str] = (),
     budget: float = 1e9,
     seed: int = 0,
     shown: list[Progress] | None = None,
     **more: Any,
 ) -> list[Visit]:
-    """Every visit of a run in which `unsettled` layers never settle."""
+    """Every visit of a run in which the `wanted` trials are asked for in every round."""
     planned = [PlannedTrial(trial, visit_seconds=1.0) for trial in TRIALS]
     rounds = Rounds(SETUP, planned, budget, seed, **more)
-    return list(rounds.visits(lambda: unsettled, (shown if shown is not None else []).append, began=0.0))
+    return list(rounds.visits(lambda _: wanted, (shown if shown is not None else []).append, began=0.0))
 
 
 def by_round(found: list[Visit]) -> dict[int, list[str]]:
@@ -59,7 +59,7 @@ def by_round(found: list[Visit]) -> dict[int, list[str]]:
 
 @pytest.mark.usefixtures("machine")
 def test_every_trial_is_visited_once_in_each_round() -> None:
-    rounds = by_round(visits(unsettled={"rnn", "gru"}))
+    rounds = by_round(visits(wanted=IDS))
 
     assert all(Counter(order) == Counter(IDS) for order in rounds.values())
 
@@ -73,7 +73,7 @@ def test_the_order_differs_between_rounds_and_seeds_and_is_the_same_for_the_same
 
 
 def test_a_new_process_starts_every_other_round(machine: FakeMachine) -> None:
-    found = visits(unsettled={"rnn"})
+    found = visits(wanted={BROKEN.id})
 
     assert {(visit.round, visit.process) for visit in found} == {
         (number, number // ROUNDS_PER_PROCESS) for number in range(MOST_ROUNDS)
@@ -86,7 +86,7 @@ def test_a_new_process_starts_every_other_round(machine: FakeMachine) -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_settled_laws_end_a_run_after_three_rounds_in_two_processes() -> None:
+def test_a_run_that_asks_for_nothing_more_ends_after_three_rounds_in_two_processes() -> None:
     found = visits()
 
     assert {visit.round for visit in found} == set(range(LEAST_ROUNDS)) == {0, 1, 2}
@@ -94,18 +94,33 @@ def test_settled_laws_end_a_run_after_three_rounds_in_two_processes() -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_only_layers_without_a_settled_law_go_on() -> None:
-    later = [visit.trial for visit in visits(unsettled={"gru"}) if visit.round >= LEAST_ROUNDS]
+def test_after_the_first_rounds_only_the_trials_that_are_asked_for_are_visited() -> None:
+    asked = {trial.id for trial in TRIALS[1:4]}
 
-    assert {trial.partition("-")[0] for trial in later} == {"gru"}
-    assert len(later) == (MOST_ROUNDS - LEAST_ROUNDS) * len(TRIALS) // 2
+    later = Counter(visit.trial for visit in visits(wanted=asked) if visit.round >= LEAST_ROUNDS)
+
+    assert later == dict.fromkeys(asked, MOST_ROUNDS - LEAST_ROUNDS)
+
+
+def test_each_round_is_asked_for_once_and_before_any_of_its_visits(machine: FakeMachine) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def wanted(round_: int) -> Collection[str]:
+        asked.append((round_, len(machine.visits)))
+        return {TRIALS[round_].id} if round_ < 5 else ()
+
+    planned = [PlannedTrial(trial, 1.0) for trial in TRIALS]
+    found = list(Rounds(SETUP, planned, 1e9, 0).visits(wanted, lambda _: None, 0.0))
+
+    assert asked == [(0, 0), (1, 8), (2, 16), (3, 24), (4, 25), (5, 26)]
+    assert [visit.trial for visit in found[24:]] == [TRIALS[3].id, TRIALS[4].id]
 
 
 @pytest.mark.usefixtures("machine")
 def test_a_run_that_settles_midway_ends_there() -> None:
-    answers = iter([{"rnn"}] * 5)
+    answers = iter([IDS] * 5)
     planned = [PlannedTrial(trial, 1.0) for trial in TRIALS]
-    found = Rounds(SETUP, planned, 1e9, 0).visits(lambda: next(answers, set()), lambda _: None, 0.0)
+    found = Rounds(SETUP, planned, 1e9, 0).visits(lambda _: next(answers, set()), lambda _: None, 0.0)
 
     assert {visit.round for visit in found} == {0, 1, 2, 3, 4}
 
@@ -113,11 +128,24 @@ def test_a_run_that_settles_midway_ends_there() -> None:
 @pytest.mark.parametrize(("budget", "rounds"), [(0.0, 3), (24.0, 3), (31.9, 3), (32.0, 4), (47.9, 5), (48.0, 6)])
 @pytest.mark.usefixtures("machine")
 def test_a_round_starts_only_while_the_budget_has_room_for_it(budget: float, rounds: int) -> None:
-    assert len(by_round(visits(unsettled={"rnn", "gru"}, budget=budget))) == rounds
+    assert len(by_round(visits(wanted=IDS, budget=budget))) == rounds
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_round_of_few_visits_needs_room_for_these_alone() -> None:
+    found = visits(wanted={BROKEN.id}, budget=26.0)
+
+    assert [len(order) for order in by_round(found).values()] == [8, 8, 8, 1, 1]
+
+
+def test_a_run_that_ends_with_a_process_starts_no_other(machine: FakeMachine) -> None:
+    visits(wanted=IDS, budget=32.0)
+
+    assert machine.started == 2
 
 
 def test_without_trials_no_process_is_started(machine: FakeMachine) -> None:
-    assert list(Rounds(SETUP, [], 1e9, 0).visits(set, lambda _: None, 0.0)) == []
+    assert list(Rounds(SETUP, [], 1e9, 0).visits(lambda _: (), lambda _: None, 0.0)) == []
     assert machine.started == 0
 
 
@@ -128,7 +156,7 @@ def test_without_trials_no_process_is_started(machine: FakeMachine) -> None:
 def test_a_trial_that_failed_is_not_visited_again(status: Status, machine: FakeMachine) -> None:
     machine.failures = lambda trial: (status, "why") if trial == BROKEN else None
 
-    found = visits(unsettled={"rnn", "gru"})
+    found = visits(wanted=IDS)
 
     assert [(v.round, v.status, v.reason, v.block_seconds) for v in found if v.trial == BROKEN.id] == [
         (0, status, "why", ())
@@ -162,10 +190,36 @@ def test_a_resumed_run_makes_the_visits_it_lacks_in_new_processes(kept: int) -> 
     assert min((visit.process for visit in after), default=2) == 2
 
 
+@pytest.mark.parametrize("kept", [25, 26, 27, 30])
+@pytest.mark.usefixtures("machine")
+def test_a_resumed_run_goes_on_within_a_round_of_few_visits(kept: int) -> None:
+    asked = {trial.id for trial in TRIALS[2:5]}
+    whole = visits(wanted=asked)
+    before = whole[:kept]
+
+    after = visits(wanted=asked, done={(visit.trial, visit.round) for visit in before}, first_process=9)
+
+    assert [(v.trial, v.round) for v in before + after] == [(v.trial, v.round) for v in whole]
+
+
+def test_a_resumed_run_asks_for_no_round_before_the_one_it_stopped_in(machine: FakeMachine) -> None:
+    done = {(trial.id, number) for trial in TRIALS for number in range(LEAST_ROUNDS)} | {(BROKEN.id, 5)}
+    asked: list[int] = []
+
+    def wanted(round_: int) -> Collection[str]:
+        asked.append(round_)
+        return {BROKEN.id} if round_ == 5 else ()
+
+    planned = [PlannedTrial(trial, 1.0) for trial in TRIALS]
+    found = list(Rounds(SETUP, planned, 1e9, 0, done).visits(wanted, lambda _: None, 0.0))
+
+    assert (found, asked, machine.started) == ([], [5, 6], 0)
+
+
 @pytest.mark.usefixtures("machine")
 def test_the_clock_spent_before_counts_towards_the_budget() -> None:
-    assert len(by_round(visits(unsettled={"rnn", "gru"}, budget=40.0, spent_seconds=8.0))) == 4
-    assert len(by_round(visits(unsettled={"rnn", "gru"}, budget=40.0))) == 5
+    assert len(by_round(visits(wanted=IDS, budget=40.0, spent_seconds=8.0))) == 4
+    assert len(by_round(visits(wanted=IDS, budget=40.0))) == 5
 
 
 def test_a_resumed_run_with_nothing_left_in_its_first_rounds_starts_no_process_for_them(machine: FakeMachine) -> None:
@@ -207,7 +261,7 @@ def test_outputs_are_checked_in_the_first_round_and_time_is_given_as_planned(mac
 def test_a_visit_is_given_up_after_twenty_times_its_plan_but_not_within_a_minute(
     planned: float, patience: float, machine: FakeMachine
 ) -> None:
-    list(Rounds(SETUP, [PlannedTrial(BROKEN, planned)], 1e9, 0).visits(set, lambda _: None, 0.0))
+    list(Rounds(SETUP, [PlannedTrial(BROKEN, planned)], 1e9, 0).visits(lambda _: (), lambda _: None, 0.0))
 
     assert {timeout for _, _, _, timeout in machine.asked} == {patience}
 

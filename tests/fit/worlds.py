@@ -1,7 +1,7 @@
-"""Simulated machines: known laws, seen through process effects, noise and one-sided spikes.
+"""Machines of one fixed law, for tests that need a certain truth; those of ``benchmarks/worlds.py`` draw theirs.
 
-Nothing here is fitted to the estimators: a process draws one factor for everything it runs and one for each trial
-(memory layout), every block has its own noise, and one block in ten is late by a random amount.
+A process draws one factor for everything it runs and one for each configuration (memory layout), every block has its
+own noise, and one block in ten is late by a random amount.
 """
 
 from __future__ import annotations
@@ -62,29 +62,52 @@ class World:
         rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         return np.array([float(Formula(self.truth).evaluate(row)) for row in rows])
 
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Process of each round."""
+        return tuple(round_ // ROUNDS_PER_PROCESS for round_ in range(self.rounds))
+
     def blocks_seen(self, seed: int) -> Array:
         """Seconds of each block: trial × round × block."""
         rng = np.random.default_rng(seed)
-        trials, processes = len(self.points), -(-self.rounds // ROUNDS_PER_PROCESS)
+        trials, processes = len(self.points), self.processes[-1] + 1
         shape = (trials, self.rounds, self.blocks)
         drawn = rng.standard_normal((1, processes)) + rng.standard_normal((trials, processes))
-        of_process = np.repeat(np.exp(self.process * drawn), ROUNDS_PER_PROCESS, axis=1)[:, : self.rounds]
+        of_round = np.exp(self.process * drawn)[:, self.processes]
         delay = 1 + np.where(rng.random(shape) < self.late, rng.exponential(0.3, shape), 0)
         noise = np.exp(self.noise * rng.standard_normal(shape))
-        return np.asarray(self.seconds[:, None, None] * of_process[:, :, None] * noise * delay)
+        return np.asarray(self.seconds[:, None, None] * of_round[:, :, None] * noise * delay)
 
-    def observed(self, seed: int) -> Observations:
+    def observed(self, seed: int = 0) -> Observations:
         """What the estimators are given."""
-        by_round = self.blocks_seen(seed).min(axis=2)
-        return Observations(self.points, by_round.min(axis=1), by_round)
+        return Observations(self.points, np.median(self.blocks_seen(seed), axis=2), self.processes)
 
-    def tables(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def tables(self, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Records and samples, as a run has them."""
         seen = self.blocks_seen(seed)
         names = ["x-" + "-".join(f"{axis}{size}" for axis, size in row.items()) for _, row in self.points.iterrows()]
         before = {"trial": names, "layer": "x", "device": "cpu", "dtype": "float32", "mode": "forward", "threads": 1}
-        after = {"status": "ok", "reason": "", "seconds": seen.min(axis=(1, 2))}
+        after = {"status": "ok", "reason": "", "seconds": np.median(seen, axis=(1, 2))}
         records = pd.DataFrame({**before, **{a: c.to_numpy() for a, c in self.points.items()}, **after})
         index = pd.MultiIndex.from_product([names, range(self.rounds), range(self.blocks)])
-        samples = pd.Series(seen.ravel(), index=index.set_names(["trial", "round", "block"]), name="seconds")
-        return records, samples.reset_index()
+        samples = pd.Series(
+            seen.ravel(), index=index.set_names(["trial", "round", "block"]), name="seconds"
+        ).reset_index()
+        return records, samples.assign(process=samples["round"].map(dict(enumerate(self.processes))))
+
+
+def quiet(truth: Truth, sizes: dict[str, tuple[int, ...]] = GRID) -> World:
+    """A machine without noise."""
+    return World(truth, sizes, process=0, noise=0, late=0)
+
+
+def noisy(truth: Truth, sizes: dict[str, tuple[int, ...]], noise: float, seed: int) -> Observations:
+    """One reading of each configuration, with independent relative noise."""
+    world = quiet(truth, sizes)
+    factors = np.exp(noise * np.random.default_rng(seed).standard_normal((len(world.points), 1)))
+    return Observations(world.points, world.seconds[:, None] * factors)
+
+
+def doubling(first: int, count: int) -> tuple[int, ...]:
+    """Sizes of one axis, each twice the one before."""
+    return tuple(first * 2**power for power in range(count))

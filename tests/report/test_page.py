@@ -118,13 +118,15 @@ class TestTheTables:
         [row] = [row for row in context.trials if row.trial == "rnn-cpu-float32-forward-t1-b32-n128-d512"]
         record = records.loc[row.trial]
         blocks = np.concatenate([v.block_seconds for v in run.visits if v.trial == row.trial])
+        medians = [np.median(v.block_seconds) for v in run.visits if v.trial == row.trial]
 
         assert (row.sizes, row.status, row.samples) == ("b=32, n=128, d=512", "ok", "15")
-        assert row.seconds == units.seconds(float(blocks.min()))
+        located = float(np.exp(np.median(np.log(medians))))
+        assert row.seconds == units.seconds(located)
         assert row.median == units.seconds(float(np.median(blocks)))
         assert row.interval == f"[{units.seconds(record['seconds_low'])}, {units.seconds(record['seconds_high'])}]"
         assert row.flops == units.flops(4 * 32 * 128 * 512**2)
-        assert row.rate == units.flops_per_second(4 * 32 * 128 * 512**2 / float(blocks.min()))
+        assert row.rate == units.flops_per_second(4 * 32 * 128 * 512**2 / located)
         assert row.peak_bytes == units.nbytes(4 * 128 * 512)
 
     def test_of_trials_leave_nothing_out(self, run: StoredRun, context: PageContext) -> None:

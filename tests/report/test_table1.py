@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.published import PUBLISHED
 from attnbench.report.page import build_context, render
-from attnbench.report.table1 import Crossing, crossing, quotient
 from attnbench.spec import METRICS, load_suite
 from tests.report.fake_run import HOSTILE, FakeLayer, attention, counted, rnn, write_fake_run
 from tests.report.reading import Element, read

@@ -1,0 +1,216 @@
+"""Commands that ask a finished run about sizes that it did not measure: predict and crossover."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from attnbench.cli.options import json_option, print_json, results_option, run_folder
+from attnbench.errors import DeviceError, InputError, LayerError, near_miss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from attnbench.fit.crossover import Crossover, Side
+    from attnbench.fit.forecast import Footprint, Forecast
+    from attnbench.law import Law
+    from attnbench.session import Run
+
+device_option = click.option("--device", metavar="D", help="Where it was measured, if on several devices.")
+dtype_option = click.option("--dtype", metavar="T", help="What it was measured in, if in several dtypes.")
+
+
+@click.command()
+@click.argument("run")
+@click.argument("layer")
+@click.option(
+    "--at", required=True, metavar="n=65536,d=1024", help="Sizes; those that every trial had may be left out."
+)
+@device_option
+@dtype_option
+@results_option
+@json_option
+def predict(run: str, layer: str, at: str, device: str | None, dtype: str | None, results: str, as_json: bool) -> None:
+    """Forecast what a visit at other sizes would measure, with its interval, and the memory that it needs.
+
+    Says why there is no forecast where the sizes are too far from what was measured, or beyond a known edge.
+    """
+    from attnbench import session
+    from attnbench.fit.forecast import forecast
+    from attnbench.trial import parse_sizes
+
+    loaded = session.load(run_folder(run, Path(results)))
+    law = _time_law(loaded, layer, device, dtype)
+    footprint = _footprint(loaded, law)
+    found = forecast(law, parse_sizes(at), footprint)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        _print_forecast(found, footprint.available)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("one", metavar="A")
+@click.argument("other", metavar="B")
+@device_option
+@dtype_option
+@results_option
+@json_option
+def crossover(
+    run: str, one: str, other: str, device: str | None, dtype: str | None, results: str, as_json: bool
+) -> None:
+    """Find the length at which layer A and layer B change places, for each width: by count and by the clock.
+
+    "They do not cross" is an answer, and so is a band that is open at one end.
+    """
+    from attnbench import session
+    from attnbench.fit import crossover as crossing
+
+    if one == other:
+        raise InputError(f"crossover compares two layers, and {one} was named twice")
+    loaded = session.load(run_folder(run, Path(results)))
+    sides = [_side(loaded, _time_law(loaded, layer, device, dtype)) for layer in (one, other)]
+    _refuse_mixture([side.law for side in sides])
+    found = crossing.crossover(*sides)
+    operations = _by_operations(*sides)
+    if as_json:
+        print_json({**found.as_json(), "operations": operations})
+    else:
+        _print_crossover(found, operations)
+
+
+def _time_law(run: Run, layer: str, device: str | None, dtype: str | None) -> Law:
+    """The one law of time that is meant; fitted again where it was stored without its curve."""
+    from attnbench import session
+
+    if layer not in run.info.scopes:
+        raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
+    found = _chosen(run.found_laws, layer, device, dtype)
+    if not any(law.curves for law in found):
+        found = _chosen(session.fit_laws(run), layer, device, dtype)
+    ways = ", ".join(f"{law.device} {law.dtype}" for law in found)
+    if len(found) > 1:
+        raise InputError(f"{layer} was measured in several ways ({ways}); choose with --device and --dtype")
+    if not found and (device or dtype):
+        raise DeviceError(f"{layer} was not measured so; leave out --device and --dtype to see what there is")
+    if not found:
+        raise InputError(f"the run has no times of {layer}; run a suite whose metrics include time")
+    return found[0]
+
+
+def _chosen(laws: Iterable[Law], layer: str, device: str | None, dtype: str | None) -> list[Law]:
+    mine = [law for law in laws if (law.layer, law.metric) == (layer, "time")]
+    return [law for law in mine if device in (None, law.device) and dtype in (None, law.dtype)]
+
+
+def _refuse_mixture(laws: Sequence[Law]) -> None:
+    """Times of different machines or number formats say nothing about the layers."""
+    ways = {law.layer: f"{law.device} {law.dtype} {law.mode} {law.threads} threads" for law in laws if law.curves}
+    if len(set(ways.values())) > 1:
+        told = " and ".join(f"{layer} in {way}" for layer, way in ways.items())
+        raise InputError(f"measured were {told}; choose what both have with --device and --dtype")
+
+
+def _footprint(run: Run, law: Law) -> Footprint:
+    from attnbench.fit.forecast import Footprint
+    from attnbench.formula import Formula
+    from attnbench.measure.host import available_bytes, devices
+    from attnbench.record import Status
+
+    texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
+    measured = {visit.trial for visit in run.visits if visit.status is Status.OK}
+    trials = (trial for trial in run.info.trials if trial.id in measured and trial.layer == law.layer)
+    bits = re.search(r"\d+$", law.dtype)
+    weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
+    return Footprint(
+        peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
+        weights=Formula(weights) if weights else None,
+        measured=tuple(t.sizes for t in trials if (t.choices.device, t.choices.dtype) == (law.device, law.dtype)),
+        cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
+        available=available_bytes(law.device) if law.device in devices() else None,
+    )
+
+
+def _counted(run: Run, law: Law) -> dict[str, Law]:
+    """Counted laws of what was timed, by metric."""
+    meant = (law.layer, law.dtype, law.mode)
+    return {found.metric: found for found in run.info.counted_laws if (found.layer, found.dtype, found.mode) == meant}
+
+
+def _side(run: Run, law: Law) -> Side:
+    from attnbench.fit.crossover import Side
+    from attnbench.formula import Formula
+
+    flops = _counted(run, law).get("flops")
+    exact = flops is not None and flops.formula and not flops.lower_bound
+    return Side(law, Formula(flops.formula) if flops and exact else None, _footprint(run, law))
+
+
+def _by_operations(one: Side, other: Side) -> str:
+    """The exact answer of the counts where it is one line n = ratio·d; empty where it is not."""
+    from attnbench.formula import Formula
+    from attnbench.formula.crossing import crossing, replaced
+    from attnbench.published import per_sequence
+
+    if one.flops is None or other.flops is None:
+        return ""
+    first, second = (replaced(per_sequence(side.flops.text), side.held) for side in (one, other) if side.flops)
+    if (found := crossing(first, second)) is None:
+        return ""
+    if found.where == "equal":
+        return f"{one.law.layer} needs as many counted operations as {other.law.layer}"
+    where = {"never": "at no length", "always": "at every length"}.get(found.where, "")
+    if not where:
+        bound = "d" if found.ratio == 1 else f"{found.ratio.numerator}*d/{found.ratio.denominator}".removesuffix("/1")
+        where = f"where n {'<' if found.where == 'below' else '>'} {Formula(bound).pretty}"
+    return f"{one.law.layer} needs fewer counted operations than {other.law.layer} {where}"
+
+
+def _print_forecast(found: Forecast, available: float | None) -> None:
+    from attnbench import units
+    from attnbench.trial import describe
+
+    click.secho(f"{found.layer} at {describe(found.at)}", bold=True)
+    if found.seconds:
+        low, high = units.seconds(found.seconds.low), units.seconds(found.seconds.high)
+        click.echo(f"  time    {units.seconds(found.seconds.value)} ({low} to {high})")
+    else:
+        click.echo("  time    no forecast")
+    if found.peak_bytes is not None:
+        room = {True: "fits", False: "does not fit", None: ""}[found.fits]
+        here = f"; {room} the {units.nbytes(available)} available here" if room and available is not None else ""
+        click.echo(f"  memory  {found.peak_bytes} bytes of live tensors ({units.nbytes(found.peak_bytes)}){here}")
+    click.echo(f"  {found.reason}")
+
+
+def _print_crossover(found: Crossover, operations: str) -> None:
+    from rich.table import Table
+
+    from attnbench.fit.crossover import band
+    from attnbench.terminal import console
+    from attnbench.trial import describe
+    from attnbench.units import percent, significant
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("d", "n* by operations", "n* by the clock", "faster beyond", "pairs that meet", "n within reach"):
+        table.add_column(heading, overflow="fold")
+    for row in found.rows:
+        counted = significant(row.operations) if row.operations else "does not cross" if row.fewer else "–"
+        reach = f"{row.within[0]:.0f} to {row.within[1]:.0f}" if row.within else "none"
+        clock, share = (band(row), percent(row.share)) if row.within else ("–", "–")
+        table.add_row(str(row.d), counted, clock, row.faster or "–", share, reach)
+    if found.rows:
+        console().print(table)
+    for layer, held in found.held.items():
+        click.echo(f"{layer} with {describe(held)}{', divided by its batch' if found.per_sequence else ''}")
+    if operations:
+        click.echo(f"By count: {operations}.")
+    click.echo(f"By the clock: {found.reason}.")
+
+
+COMMANDS = (predict, crossover)
