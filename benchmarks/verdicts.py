@@ -135,6 +135,11 @@ def classed(seen: Seen, tools: Sequence[str]) -> dict[str, list[bool]]:
     return found
 
 
+def unnamed(seen: Seen, tools: Sequence[str]) -> dict[str, list[bool]]:
+    """Whether no class is named where none of the candidates is right."""
+    return {OURS: [ours(seen, None).verdict is not Verdict.INFERRED]}
+
+
 def foretold(seen: Seen, tools: Sequence[str]) -> dict[str, list[bool]]:
     """Whether the 90 % interval at four times the largest n holds what a visit there reads."""
     at = {axis: float(seen.sizes[axis].max()) for axis in seen.truth.axes}
@@ -182,6 +187,8 @@ def rows() -> Iterator[Row]:
         world = World(noise=(noise, noise))
         yield Row(f"terms of nd² + n²d found, noise {noise:.0%}", "terms", ("nd² + n²d",), world, supported, (goal, 1))
     yield Row("class found without a claim", "class", (*SINGLE, "n·log n"), World(), classed, (0.95, 1))
+    beside = ("n^1.25", "n^1.75", "n^1.8 d")
+    yield Row("no class named for a power beside them", "class", beside, World(), unnamed, (0.9, 1))
     yield Row("forecast at 4 × the largest n", "forecast", SINGLE, World(), foretold, (0.85, 0.95))
 
 

@@ -319,7 +319,7 @@ def test_a_record_holds_the_summary_of_all_its_visits_and_its_counts(folder: Pat
         "d": 32,
         "status": "ok",
         "reason": "",
-        "seconds": pytest.approx(math.sqrt(0.2 * 0.3)),
+        "seconds": pytest.approx(math.sqrt(0.1 * 0.2)),
         "seconds_low": 0.2,  # the medians of its two visits
         "seconds_high": pytest.approx(0.3),
         "seconds_median": 0.2,

@@ -93,7 +93,7 @@ class Rounds:
 
         Args:
             wanted: number of a round after the least number of rounds → ids of the trials that it should visit; none
-                ends the run, and so does a round that the budget has no room for.
+                ends the run. Layers that the budget has no room for are left out, and with no layer left it ends too.
             show: told of each visit before it is made.
             began: reading of the clock that times of visits are counted from.
         """
@@ -106,9 +106,10 @@ class Rounds:
                 for round_ in range(max(first, begun), first + ROUNDS_PER_PROCESS):
                     asked = wanted(round_)
                     order = self._order(round_, asked, broken)
-                    expected = sum(planned.visit_seconds for planned in order)
-                    if round_ >= LEAST_ROUNDS and (not asked or spent + expected > self.budget_seconds):
-                        return
+                    if round_ >= LEAST_ROUNDS:
+                        left, order = order, _affordable(order, self.budget_seconds - spent)
+                        if not asked or (left and not order):
+                            return
                     for position, planned in enumerate(order):
                         process = process or stack.enter_context(Process(self.setup))
                         show(Progress(round_, position, len(order), planned.trial, spent))
@@ -138,3 +139,17 @@ class Rounds:
         answer = process.ask(planned.trial, asdict(pace), timeout)
         blocks = tuple(answer.get("block_seconds", ()))
         return {**answer, "status": Status(answer["status"]), "block_seconds": blocks}
+
+
+def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:
+    """The trials of the cheapest layers that fit into `seconds`: a law gains by what is visited together."""
+    costs: dict[str, float] = {}
+    for planned in order:
+        costs[planned.trial.layer] = costs.get(planned.trial.layer, 0.0) + planned.visit_seconds
+    kept: set[str] = set()
+    for layer in sorted(costs, key=lambda layer: costs[layer]):
+        seconds -= costs[layer]
+        if seconds < 0:
+            break
+        kept.add(layer)
+    return [planned for planned in order if planned.trial.layer in kept]

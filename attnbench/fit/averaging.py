@@ -23,7 +23,7 @@ from attnbench.fit.estimate import Array
 from attnbench.law import Curves, Estimate
 
 #: A movement is noise up to this many standard errors; there are several windows, and one of them is the largest.
-_NOISE_IN_WINDOWS = 3.0
+_NOISE_IN_WINDOWS = 2.0
 #: A window whose own standard error is this many times that of the whole says nothing.
 _LEAST_READABLE = 3.0
 #: Curves drawn for forecasts.
@@ -107,11 +107,16 @@ class Mixture:
         return Estimate(value, min(low, value), max(high, value), level)
 
     def _quantile(self, direction: Array, tail: float) -> float:
-        ends = [float(c.distribution(direction).ppf(tail)) for c in self.components]
+        known = [(c.weight, c.distribution(direction)) for c in self.components]
+        ends = [float(distribution.ppf(tail)) for _, distribution in known]
         low, high = min(ends), max(ends)
         if high - low < 1e-9:
             return low
-        return float(optimize.brentq(lambda x: self.below(direction, x) - tail, low, high, xtol=1e-6))
+
+        def missing(bound: float) -> float:
+            return math.fsum(weight * float(distribution.cdf(bound)) for weight, distribution in known) - tail
+
+        return float(optimize.brentq(missing, low, high, xtol=1e-6))
 
     def curves(self, terms: Sequence[str], axes: Sequence[str], level_error: float, seed: int = 0) -> Curves:
         """Curves drawn from the mixture, for forecasts; the constant is never negative in them.
@@ -146,8 +151,10 @@ def _drawn(component: Component, number: int, rng: np.random.Generator) -> Array
     """
     curve, kept = component.curve, np.zeros((0, len(component.curve.theta)))
     bound = curve.squares * (1 + len(curve.theta) / curve.freedom * stats.f.ppf(0.99, len(curve.theta), curve.freedom))
+    sizes, directions = np.linalg.eigh(curve.covariance)
+    root = directions * np.sqrt(np.maximum(sizes, 0))  # rounding may leave a size just below zero
     for _ in range(_DRAWING_ROUNDS):
-        normal = rng.multivariate_normal(np.zeros(len(curve.theta)), curve.covariance, 2 * number, method="svd")
+        normal = rng.standard_normal((2 * number, len(sizes))) @ root.T
         spread = np.sqrt(curve.freedom / rng.chisquare(curve.freedom, len(normal)))
         drawn = _physical(curve.theta + normal * spread[:, None])
         kept = np.vstack([kept, drawn[curve.squares_at(drawn) <= bound]])

@@ -235,7 +235,7 @@ def design_matrix(monomials: Sequence[Monomial], observed: Observations) -> Arra
         wrong = ~(np.isfinite(column) & (column >= 0))
         if wrong.any():
             at = ", ".join(f"{axis}={size[wrong][0]:g}" for axis, size in sizes.items() if axis in monomial.axes)
-            raise FormulaError(f"{monomial.text} has no value of at least zero at {at}")
+            raise FormulaError(f"{monomial.text} has no finite value of at least zero at {at}")
     return np.column_stack(columns)
 
 

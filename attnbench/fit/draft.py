@@ -14,15 +14,17 @@ from attnbench.fit.curve import design_matrix
 from attnbench.fit.estimate import Array, Observations
 from attnbench.fit.models import Models
 from attnbench.fit.question import Question, counted_exponents, distinct, regime_of
-from attnbench.fit.select import choose, leading
+from attnbench.fit.select import Choice, choose, leading
 from attnbench.fit.terms import level_error, weigh
-from attnbench.fit.verdict import LEAST_RANGE, VISIBLE_SHARE, Case, Reading, Regime, Terms, judge
+from attnbench.fit.verdict import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading, Regime, Terms, growth, judge
 from attnbench.formula import Formula, Monomial
 from attnbench.law import MARGIN, Exponent, FittedTerm, Law, Parts, Verdict
 from attnbench.units import significant
 
 #: A law nobody claimed is named when this much of the weight is on it.
 _SURE = 0.9
+#: A sum is better than a power law with free exponents where its squared errors are this many times smaller.
+_CLEARLY_BETTER = 2.0
 #: Probability within one standard deviation.
 _ONE_SIGMA = 0.6827
 
@@ -112,7 +114,7 @@ def _draft_of_exponents(
         curves=models.mixture.curves(("1",), observed.axes, level_error(observed, level=_ONE_SIGMA)),
     )
     if law.claim is None:
-        return Draft(_inferred(law, observed))
+        return Draft(_inferred(law, observed, models))
     if term is None:
         says = f"{_lack(Formula(law.claim))} to compare"
         return Draft(replace(law, verdict=Verdict.INCONCLUSIVE, reason=f"the claim {law.claim} {says}"))
@@ -124,8 +126,11 @@ def _draft_of_exponents(
     return Draft(law, Case.of(law.metric, regime, readings))
 
 
-def _inferred(law: Law, observed: Observations) -> Law:
-    """The terms that the values follow, where nobody claims any."""
+def _inferred(law: Law, observed: Observations, models: Models) -> Law:
+    """The terms that the values follow, where nobody claims any.
+
+    The best of the candidates may be a poor one: the exponents that were fitted freely must not lie beyond its own.
+    """
     chosen = choose(observed)
     if chosen is None:
         reason = "no sum of a constant and one or two terms describes the values"
@@ -141,12 +146,33 @@ def _inferred(law: Law, observed: Observations) -> Law:
         doubt = f"{rival} is not ruled out" if chosen.weight < _SURE else f"they change only {significant(span)}-fold"
         reason = f"{found} describes the values best ({chosen.weight:.0%} of the weight), but {doubt}"
         return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    if far := _beyond(chosen, observed, models):
+        reason = f"{found} comes nearest, but {growth(law.exponents)}, beyond it along {far}, does as well"
+        return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
     terms = weigh(chosen.terms, observed)
     reason = f"the values grow as {found}: {chosen.weight:.0%} of the weight of all sums of terms is on it"
     if len(chosen.terms) > 1:
         law = replace(law, exponents={}, formula=_sum_text(terms))
     reason += "" if any(m.logs for m in chosen.terms) else "; a factor of a logarithm more cannot be told by a clock"
     return replace(law, verdict=Verdict.INFERRED, reason=reason, terms=terms)
+
+
+def _beyond(chosen: Choice, observed: Observations, models: Models) -> str:
+    """Axes along which a free exponent that does as well lies beyond the leading term's, with or without a logarithm.
+
+    Two leading terms have no exponents to compare with.
+    """
+    term, *others = leading(chosen.terms)
+    if others or chosen.misses(observed) * _CLEARLY_BETTER < models.plain.squares:
+        return ""
+    far = []
+    for axis, along in zip(observed.axes, np.eye(len(observed.axes)), strict=True):
+        power = float(term.exponent(axis))
+        slope = max(MARGIN, _slope_of_a_logarithm(observed, axis)) if power > 0 else MARGIN
+        inside = min(1 - models.mixture.below(along, power - MARGIN), models.mixture.below(along, power + slope))
+        if inside < RISK / len(observed.axes):
+            far.append(axis)
+    return ", ".join(far)
 
 
 def _lack(claim: Formula) -> str:

@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
 from attnbench.fit.curve import design_matrix
 from attnbench.fit.estimate import Array, Observations
@@ -65,6 +66,12 @@ class Choice:
     def rival(self) -> tuple[Monomial, ...]:
         """Leading terms of the next best law; empty where there is none."""
         return next((law for law in self.laws if law != leading(self.terms)), ())
+
+    def misses(self, observed: Observations) -> float:
+        """Sum of the squared relative errors of the best sum."""
+        columns = design_matrix([Monomial(), *self.terms], observed) / observed.values[:, None]
+        _, length = nnls(columns / columns.mean(axis=0), np.ones(len(columns)))
+        return float(length**2)
 
     def weight_of(self, terms: Sequence[Monomial]) -> float:
         """Weight of the law that these terms lead to."""

@@ -190,7 +190,7 @@ class Contest:
 
     @property
     def _by_degree(self) -> bool:
-        """Whether what the terms leave over of the degree is nearer to a verdict than along each axis."""
+        """Whether what the terms leave over along all axes together is nearer to a verdict than along each axis."""
         if self.case is None or self.case.terms is None:
             return False
         return self.case.terms.degree.outside < max(test.outside for test in self.case.tests.values())

@@ -95,8 +95,9 @@ class Terms:
     Attributes:
         shares: term → largest share of the values it carries.
         unseen: terms that cannot be told from zero.
-        degree: what the terms leave over when all sizes grow together. How the terms divide the growth of one axis
-            among them and what is left over there can hardly be told apart; of all axes together they can.
+        degree: what the terms leave over along all axes together, the same bend on each. How the terms divide the
+            growth of one axis among them and what is left over there can hardly be told apart; along all axes together
+            they can.
         weight: how much of the weight of all sums of terms lies on those of the claim.
     """
 
@@ -137,10 +138,14 @@ class Case:
 
     @classmethod
     def of_terms(cls, subject: str, regime: Regime, tests: Mapping[str, Reading], terms: Terms) -> Case:
-        """A claim of several terms: nothing is left over along any axis, or nothing in all and no other sum will do."""
+        """A claim of several terms: nothing is left over along any axis, or nothing in all and no other sum will do.
+
+        Something left over along an axis refutes it, and so does something left over along all axes together.
+        """
         alone = cls.of(subject, regime, tests)
         chosen = max(terms.degree.outside, 1 - terms.weight)
-        return replace(alone, confirm=min(alone.confirm, chosen), terms=terms)
+        refute = min(1.0, 2 * min(alone.refute, terms.degree.inside))
+        return replace(alone, confirm=min(alone.confirm, chosen), refute=refute, terms=terms)
 
 
 def together(cases: Sequence[Case]) -> list[Case]:
@@ -194,6 +199,12 @@ def _against(case: Case) -> tuple[Verdict, str]:
             f"{_said(case)}, but the counted operations do grow as claimed: "
             f"the achieved rate drifts along {', '.join(far)}, so this window does not show the law"
         )
+    if case.terms and case.terms.degree.inside < least:
+        left = _degree(case.terms)
+        return (
+            Verdict.REFUTED,
+            f"the terms leave {left} along all axes together unexplained, beyond {MARGIN:g} ({_shares(case)})",
+        )
     if case.terms:
         return Verdict.REFUTED, f"{_said(case)}, beyond {MARGIN:g} along {', '.join(far)}"
     claims = (f"{axis}^{significant(case.tests[axis].exponent.claimed or 0.0)}" for axis in far)
@@ -225,11 +236,15 @@ def _left_over(case: Case) -> str:
     assert case.terms is not None  # noqa: S101  only asked of such a claim
     if all(test.outside < RISK for test in case.tests.values()):
         return f"they leave over only {_growth(case)}"
-    degree = case.terms.degree.exponent.estimate
     return (
-        f"they leave over only {degree.value:+.2f}±{degree.half_width:.2f} of the degree, "
+        f"they leave over only {_degree(case.terms)} along all axes together, "
         f"with {case.terms.weight:.1%} of the weight of all sums of terms on them"
     )
+
+
+def _degree(terms: Terms) -> str:
+    estimate = terms.degree.exponent.estimate
+    return f"{round(estimate.value, 2) + 0.0:+.2f}±{estimate.half_width:.2f}"
 
 
 def _margin(case: Case) -> str:

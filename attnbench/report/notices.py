@@ -55,7 +55,7 @@ def _drift(run: StoredRun) -> Notice | None:
     lines = tuple(_slow_round(str(device), rows) for (_, device), rows in late.groupby(["round", "device"]))
     text = (
         f"The reference kernel, timed before each visit, was more than {words.exponent(DRIFT_LIMIT)} times slower than "
-        "its median in these rounds. Laws rest on the median visit of a trial, which a few such spells do not move."
+        "its median in these rounds. Laws rest on the faster visits of a trial, which such spells rarely touch."
     )
     return Notice("Drift of the machine", text, lines) if lines else None
 

@@ -92,7 +92,10 @@ def _time_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subjec
 
 
 def _growth_caption(slices: list[Growth]) -> str:
-    parts = ["Dots are the median visit of a trial, the location the law is read from", "bars its interval"]
+    parts = [
+        "Dots are the median over visits of their fastest blocks, which the law is read from",
+        "bars the interval of the median block",
+    ]
     curves = [set(data.curves[PART]) for data in slices]
     if any("" in parts_drawn for parts_drawn in curves):
         parts.append("solid lines the fitted law")

@@ -125,10 +125,16 @@ def test_a_run_that_settles_midway_ends_there() -> None:
     assert {visit.round for visit in found} == {0, 1, 2, 3, 4}
 
 
-@pytest.mark.parametrize(("budget", "rounds"), [(0.0, 3), (24.0, 3), (31.9, 3), (32.0, 4), (47.9, 5), (48.0, 6)])
+@pytest.mark.parametrize(
+    ("budget", "later"),
+    [(0.0, []), (24.0, []), (27.9, []), (28.0, [4]), (31.9, [4]), (32.0, [8]), (47.9, [8, 8, 4]), (48.0, [8, 8, 8])],
+)
 @pytest.mark.usefixtures("machine")
-def test_a_round_starts_only_while_the_budget_has_room_for_it(budget: float, rounds: int) -> None:
-    assert len(by_round(visits(wanted=IDS, budget=budget))) == rounds
+def test_a_round_visits_the_layers_that_the_budget_has_room_for(budget: float, later: list[int]) -> None:
+    found = by_round(visits(wanted=IDS, budget=budget))
+
+    assert [len(order) for order in found.values()] == [8, 8, 8, *later]
+    assert all(len({trial.split("-")[0] for trial in order}) == len(order) / 4 for order in found.values())
 
 
 @pytest.mark.usefixtures("machine")

@@ -198,7 +198,7 @@ def test_a_window_that_disagrees_moves_the_interval_as_far_as_noise_cannot() -> 
         moved = by_hand(values[part, 0], MANY_LOGS[part])[0] - whole
         inside = float(np.square(MANY_LOGS[part] - MANY_LOGS[part].mean()).sum())
         noise = error * math.sqrt(spread / inside - 1)  # the variance of a difference is the difference of variances
-        beyond.append(max(0.0, abs(moved) - 3 * noise))
+        beyond.append(max(0.0, abs(moved) - 2 * noise))
     half = stats.t(len(MANY) - 2).isf(0.05) * math.hypot(error, max(beyond))
 
     assert max(beyond) > 0.01
@@ -208,10 +208,10 @@ def test_a_window_that_disagrees_moves_the_interval_as_far_as_noise_cannot() -> 
     assert half > 2 * Mixture((Component(component.curve),)).estimate(ALONG_N).half_width
 
 
-def test_windows_of_noise_hardly_ever_move_anything() -> None:
+def test_windows_of_noise_seldom_move_anything() -> None:
     moved = [bool(with_windows(scattered_windows(seed)).moves(ALONG_N)) for seed in range(300)]
 
-    assert np.mean(moved) < 0.03
+    assert np.mean(moved) < 3 * 2 * stats.norm.sf(2)  # of two windows, by errors that are estimated
 
 
 def test_a_window_that_can_hardly_be_read_says_nothing() -> None:

@@ -244,9 +244,9 @@ def test_the_design_matrix_holds_each_monomial_at_each_configuration() -> None:
 @pytest.mark.parametrize(
     ("monomial", "sizes", "message"),
     [
-        (Monomial.of({}, {"n": 1}), {"n": [2.0, 0.5]}, r"log2\(n\) has no value of at least zero at n=0\.5"),
+        (Monomial.of({}, {"n": 1}), {"n": [2.0, 0.5]}, r"log2\(n\) has no finite value of at least zero at n=0\.5"),
         (Monomial.of({"d": 1}, {"n": -1}), {"n": [1, 2], "d": [3, 4]}, r"at n=1, d=3"),
-        (Monomial.of({"n": 192}), {"n": [2, 256]}, r"n\*\*192 has no value of at least zero at n=256"),
+        (Monomial.of({"n": 192}), {"n": [2, 256]}, r"n\*\*192 has no finite value of at least zero at n=256"),
     ],
     ids=["negative", "infinite", "too-large"],
 )

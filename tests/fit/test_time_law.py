@@ -240,9 +240,9 @@ def test_the_clock_does_not_confirm_a_term_of_several_that_the_count_lacks() -> 
 @pytest.mark.parametrize(
     ("claim", "reason"),
     [
-        ("n*d/log2(n)", "n*d*log2(n)**-1 has no value of at least zero at n=1, d=64"),
-        ("n*d/log2(n) + d", "n*d*log2(n)**-1 has no value of at least zero at n=1, d=64"),
-        ("(n**8)**8*(n**8)**8*(n**8)**8", "n**192 has no value of at least zero at n=256"),
+        ("n*d/log2(n)", "n*d*log2(n)**-1 has no finite value of at least zero at n=1, d=64"),
+        ("n*d/log2(n) + d", "n*d*log2(n)**-1 has no finite value of at least zero at n=1, d=64"),
+        ("(n**8)**8*(n**8)**8*(n**8)**8", "n**192 has no finite value of at least zero at n=256"),
     ],
 )
 def test_a_claim_without_a_value_at_a_size_is_one_sentence(claim: str, reason: str) -> None:
@@ -381,7 +381,7 @@ def test_a_layer_is_confirmed_by_its_degree_where_noise_blurs_its_axes() -> None
     ]
 
     assert len(reasons) >= 9
-    by_degree = [reason for reason in reasons if " of the degree, with " in reason]
+    by_degree = [reason for reason in reasons if " along all axes together, with " in reason]
     assert len(by_degree) >= 3
 
 

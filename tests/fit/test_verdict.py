@@ -196,7 +196,7 @@ SEVERAL_TERMS = {
         two_terms(LOOSE_OVER, weight=0.982),
         Verdict.CONFIRMED,
         (
-            f"every term is there ({SHARES}), and they leave over only +0.01±0.02 of the degree, "
+            f"every term is there ({SHARES}), and they leave over only +0.01±0.02 along all axes together, "
             "with 98.2% of the weight of all sums of terms on them"
         ),
     ),

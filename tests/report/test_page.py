@@ -118,10 +118,10 @@ class TestTheTables:
         [row] = [row for row in context.trials if row.trial == "rnn-cpu-float32-forward-t1-b32-n128-d512"]
         record = records.loc[row.trial]
         blocks = np.concatenate([v.block_seconds for v in run.visits if v.trial == row.trial])
-        medians = [np.median(v.block_seconds) for v in run.visits if v.trial == row.trial]
+        fastest = [min(v.block_seconds) for v in run.visits if v.trial == row.trial]
 
         assert (row.sizes, row.status, row.samples) == ("b=32, n=128, d=512", "ok", "15")
-        located = float(np.exp(np.median(np.log(medians))))
+        located = float(np.exp(np.median(np.log(fastest))))
         assert row.seconds == units.seconds(located)
         assert row.median == units.seconds(float(np.median(blocks)))
         assert row.interval == f"[{units.seconds(record['seconds_low'])}, {units.seconds(record['seconds_high'])}]"
