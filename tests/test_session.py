@@ -346,7 +346,7 @@ def test_an_easy_suite_ends_before_its_budget(finished: Run) -> None:
 @pytest.fixture
 def hard(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An order whose law three rounds do not settle: visits differ much, and take long enough to choose among them."""
-    machine.noise, machine.seconds = 0.0, rough(0.06)
+    machine.noise, machine.seconds = 0.0, rough(0.04)
     for room in ("execute.here", "session"):
         monkeypatch.setattr(f"attnbench.{room}.MOST_ROUNDS", 8)
     return {"sizes": ["n=512,1024,2048"], "budget": "1h", "seed": 1}
@@ -370,7 +370,7 @@ def test_a_run_that_is_stopped_within_such_a_round_makes_its_other_visits_when_i
     suite: str, machine: FakeMachine, hard: dict[str, Any], tmp_path: Path
 ) -> None:
     whole = attnbench.run(suite, results=tmp_path / "whole", **hard)
-    machine.seconds, machine.asked = rough(0.06), []
+    machine.seconds, machine.asked = rough(0.04), []
     machine.interrupt_at = 3 * len(IDS) + 2
 
     with pytest.raises(RunInterruptedError):
