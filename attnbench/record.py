@@ -53,6 +53,11 @@ class Visit:
     reference_seconds: float | None = None
     started: float = 0.0
 
+    @property
+    def clock_seconds(self) -> float:
+        """Seconds that were timed: the first call, and all blocks."""
+        return (self.first_call_seconds or 0.0) + self.iterations * sum(self.block_seconds)
+
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back."""
         return asdict(self)

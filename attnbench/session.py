@@ -37,6 +37,7 @@ from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
 from attnbench.order import Order, Overrides, order
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, share_out
 from attnbench.plan.subject import Limits, Subject
+from attnbench.plan.window import PLANNED_ROUNDS
 from attnbench.record import Counted, Status, Visit
 from attnbench.spec import Suite, from_mapping
 from attnbench.store import (
@@ -57,9 +58,7 @@ from attnbench.version import __version__
 #: Counted metrics without which no plan can be made and no time judged.
 _NEEDED_TO_PLAN = ("flops", "parameters", "peak_bytes")
 #: Share of the budget that probing may take when sizes are automatic.
-_PROBING_SHARE = 0.28
-#: Rounds that the planner makes room for; more are run while the budget lasts and laws are unsettled.
-_PLANNED_ROUNDS = 3
+_PROBING_SHARE = 0.22
 #: Share of the available memory that a trial's counted peak may take.
 _MEMORY_SHARE = 0.5
 #: A round shorter than this is not worth the start of a process.
@@ -198,11 +197,10 @@ def make_plan(asked: Order, show: Show) -> Plan:
         return Plan(asked, flat, (), reach=reach)
     show.stage("calibrating: short probes to find where each law can be read")
     with Process(asked.setup) as process:
-        started = time.monotonic()  # the process is up: starting it is not the clock's time
         probed = _probe_all(process, subjects, suite.budget, show)
-        spent = time.monotonic() - started
         overhead = process.overhead_seconds
-    plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / _PLANNED_ROUNDS)))
+    spent = sum(one.limits.probing_seconds - one.left_seconds for one in probed)
+    plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
     counted = _counts(asked, laws, [trial.trial for plan in plans for trial in plan.trials])
     return Plan(asked, flat, plans, overhead, spent, counted, reach)
 
@@ -249,7 +247,7 @@ def _probe_all(process: Process, subjects: Sequence[Subject], budget: float, sho
         share = left / (len(subjects) - number)
         limits = Limits(
             probing_seconds=share,
-            round_seconds=2 * budget / len(subjects) / _PLANNED_ROUNDS,  # a share of the clock, and what others leave
+            round_seconds=2 * budget / len(subjects) / PLANNED_ROUNDS,  # a share of the clock, and what others leave
             memory_bytes=_MEMORY_SHARE * available_bytes(subject.choices.device),
             rate=process.rate(subject.choices.device),
             cache_bytes=last_cache_bytes() if subject.choices.device == "cpu" else math.inf,
@@ -344,7 +342,7 @@ def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
         budget_seconds=asked.suite.budget - info.calibration_seconds,
         seed=info.seed,
         done={(visit.trial, visit.round) for visit in seen},
-        spent_seconds=sum(visit.iterations * sum(visit.block_seconds) for visit in seen),
+        spent_seconds=sum(visit.clock_seconds for visit in seen),
         first_process=max((visit.process + 1 for visit in seen), default=0),
     )
 

@@ -97,7 +97,7 @@ class FakeProcess:
             "reference_seconds": 1e-3,
             "status": "ok",
             "reason": "",
-            "first_call_seconds": 2 * blocks[0],
+            "first_call_seconds": blocks[0],
             "iterations": 1,
             "block_seconds": blocks,
         }

@@ -50,7 +50,7 @@ class Progress:
 
 def answer_probes(process: Process, probing: Probing, layer: str, choices: Choices) -> Generator[Trial, None, Probed]:
     """Answer a planner's questions with short visits until it has seen enough; yields each trial before its probe."""
-    pace = asdict(Pace(seconds=0.0, least_blocks=1, check=False))
+    pace = asdict(Pace(seconds=0.0, least_blocks=1))
     try:
         sizes = next(probing)
         while True:
@@ -71,7 +71,7 @@ class Rounds:
     Attributes:
         setup: what the processes have in common.
         trials: what to visit, with the clock for each visit.
-        budget_seconds: clock for all visits.
+        budget_seconds: clock for all visits: what is timed, and what is lost on trials that fail.
         seed: of the random orders.
         done: (trial id, round) pairs that a resumed run already has.
         spent_seconds: clock that they took.
@@ -114,10 +114,11 @@ class Rounds:
                         process = process or stack.enter_context(Process(self.setup))
                         show(Progress(round_, position, len(order), planned.trial, spent))
                         start = time.monotonic()
-                        answer = self._ask(process, planned, round_)
-                        spent += time.monotonic() - start
+                        answer = self._ask(process, planned)
                         visit = Visit(planned.trial.id, index, round_, started=round(start - began, 3), **answer)
+                        spent += visit.clock_seconds
                         if visit.status is not Status.OK:
+                            spent += time.monotonic() - start
                             broken.add(visit.trial)  # it would fail again; its one row says why
                         yield visit
 
@@ -133,10 +134,9 @@ class Rounds:
             and (round_ < LEAST_ROUNDS or planned.trial.id in asked)
         ]
 
-    def _ask(self, process: Process, planned: PlannedTrial, round_: int) -> dict[str, Any]:
+    def _ask(self, process: Process, planned: PlannedTrial) -> dict[str, Any]:
         timeout = max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
-        pace = Pace(seconds=planned.visit_seconds, check=round_ == 0)
-        answer = process.ask(planned.trial, asdict(pace), timeout)
+        answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), timeout)
         blocks = tuple(answer.get("block_seconds", ()))
         return {**answer, "status": Status(answer["status"]), "block_seconds": blocks}
 

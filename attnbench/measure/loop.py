@@ -31,14 +31,12 @@ class Pace:
     Attributes:
         seconds: aim for the whole visit; blocks are added until it is spent.
         least_blocks: blocks that are timed even when `seconds` is spent.
-        most_blocks: blocks after which more would teach nothing.
-        check: whether the output is looked at afterwards, which costs one more call.
+        most_blocks: more blocks than these teach nothing; short calls share blocks until these fill the visit.
     """
 
     seconds: float
     least_blocks: int = 2
     most_blocks: int = 40
-    check: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +58,32 @@ def time_block(call: Callable[[], Any], iterations: int, clock: Clock) -> float:
     return clock.now() - start
 
 
-def time_call(call: Callable[[], Any], clock: Clock, pace: Pace) -> Timing:
-    """Time one callable: the first call apart, a warm-up where calls are short, then blocks until the pace is spent."""
+def time_call(
+    call: Callable[[], Any], clock: Clock, pace: Pace, examine: Callable[[Any], None] | None = None
+) -> Timing:
+    """Time one callable: the first call apart, a warm-up where calls are short, then blocks until the pace is spent.
+
+    Args:
+        call: what is timed.
+        clock: what times it.
+        pace: how much of the clock to take.
+        examine: is shown what the first call returned, outside of any timed region; what it raises ends the visit.
+    """
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         begun = clock.now()
-        first, second = time_block(call, 1, clock), time_block(call, 1, clock)
+        first = _first_call(call, clock, examine)
+        second = time_block(call, 1, clock)
         reading = overhead(clock, readings=21)
-        iterations = block_iterations(min(first, second) - reading, reading)
-        if iterations > 1:
+        left = begun + pace.seconds - clock.now()
+        iterations = block_iterations(min(first, second) - reading, reading, left / pace.most_blocks)
+        # A long call has warmed itself up in the first one, so that its second can be a block like those after it.
+        warm = second >= _SHORT_CALL_SECONDS
+        blocks = [second] if warm and iterations == 1 else []
+        if iterations > 1 and not warm:
             time_block(call, iterations, clock)
-        # A long call has warmed itself up in the first one, so that its second is a block like those after it.
-        blocks = [second] if second >= _SHORT_CALL_SECONDS else []
         while len(blocks) < pace.least_blocks or (
             len(blocks) < pace.most_blocks and clock.now() - begun < pace.seconds
         ):
@@ -84,7 +94,19 @@ def time_call(call: Callable[[], Any], clock: Clock, pace: Pace) -> Timing:
             gc.enable()
 
 
-def block_iterations(call_seconds: float, overhead_seconds: float) -> int:
-    """Calls in a block, so that it outlasts the clock's own cost a thousandfold."""
-    shortest = max(_READINGS_PER_BLOCK * overhead_seconds, _SHORTEST_BLOCK_SECONDS)
+def _first_call(call: Callable[[], Any], clock: Clock, examine: Callable[[Any], None] | None) -> float:
+    """Seconds of one call, whose output is shown to `examine` and then let go."""
+    clock.drain()
+    start = clock.now()
+    output = call()
+    clock.drain()
+    seconds = clock.now() - start
+    if examine is not None:
+        examine(output)
+    return seconds
+
+
+def block_iterations(call_seconds: float, overhead_seconds: float, least_seconds: float = 0.0) -> int:
+    """Calls in a block, so that it outlasts the clock's own cost a thousandfold, and lasts `least_seconds`."""
+    shortest = max(_READINGS_PER_BLOCK * overhead_seconds, _SHORTEST_BLOCK_SECONDS, least_seconds)
     return max(1, math.ceil(shortest / max(call_seconds, 1e-9)))

@@ -91,10 +91,7 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
     with torch.inference_mode():
-        timing = time_call(lambda: module(*inputs), clock, pace)
-        output = module(*inputs) if pace.check else ()
-    if not all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)):
-        return {"status": Status.ERROR, "reason": "the output is not finite on normal random input"}
+        timing = time_call(lambda: module(*inputs), clock, pace, examine=_examine)
     return {
         "status": Status.OK,
         "reason": "",
@@ -102,6 +99,11 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
         "iterations": timing.iterations,
         "block_seconds": timing.block_seconds,
     }
+
+
+def _examine(output: Any) -> None:
+    if not all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)):
+        raise LayerError("the output is not finite on normal random input")
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
@@ -36,8 +36,8 @@ _REFINEMENTS = 4
 _PLATEAU = 0.8
 #: Steps of the lattice are factors of about two; this separates one step from two.
 _ONE_STEP = 1.5
-#: A visit of this many times its least length learns nothing more that another round would not teach better.
-_ENOUGH = 10
+#: Seconds of a visit beyond which another round teaches more than a longer visit.
+_LONG_VISIT = 0.2
 #: Seconds of a call with the largest batch, where batches are compared.
 _LADDER_SECONDS = 0.1
 #: Share of a subject's probing that the comparison of batches may take.
@@ -80,6 +80,11 @@ class SubjectPlan:
         """Whose plan this is."""
         return self.probed.subject
 
+    def with_visits_of(self, seconds: float) -> SubjectPlan:
+        """The same with visits that last at least so long."""
+        longer = (replace(planned, visit_seconds=max(planned.visit_seconds, seconds)) for planned in self.trials)
+        return replace(self, trials=tuple(longer))
+
     @property
     def why(self) -> str:
         """Why these sizes, in words."""
@@ -114,7 +119,8 @@ def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPla
     """Windows and trials of all subjects, one round of which fits `round_seconds`.
 
     Everyone chooses a window within an equal share. What is left over then goes to the subject whose window is least
-    flat, so that an expensive law is not judged in a bad window while a cheap one idles.
+    flat, so that an expensive law is not judged in a bad window while a cheap one idles. What is still left makes the
+    shortest visits longer: the moments of a busy machine are long beside a short call.
     """
     share = round_seconds / max(1, len(probed))
     windows = [_window(one, share) for one in probed]
@@ -124,8 +130,20 @@ def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPla
         if probed[i].subject.auto:
             windows[i] = _window(probed[i], round_seconds - sum(costs) + costs[i]) or windows[i]
             costs[i] = windows[i].round_seconds if windows[i] else 0.0  # type: ignore[union-attr]
-    spare = max(0.0, round_seconds - sum(costs)) / max(1, sum(len(w.design) for w in windows if w))
-    return [_plan(one, window, spare) for one, window in zip(probed, windows, strict=True)]
+    plans = [_plan(one, window) for one, window in zip(probed, windows, strict=True)]
+    needs = [p.visit_seconds for plan in plans for p in plan.trials if p.trial.id not in plan.skipped]
+    least = min(_LONG_VISIT, level(needs, sum(needs) + round_seconds - sum(costs)))
+    return [plan.with_visits_of(least) for plan in plans]
+
+
+def level(needs: Sequence[float], total: float) -> float:
+    """The length that all shorter visits can be given, so that all together last `total`; 0 when there is no room."""
+    longest_first = sorted(needs, reverse=True)
+    for i, need in enumerate(longest_first):
+        shared = (total - sum(longest_first[:i])) / (len(longest_first) - i)
+        if shared >= need:
+            return shared
+    return 0.0
 
 
 def _window(probed: Probed, round_seconds: float) -> Window | None:
@@ -139,15 +157,16 @@ def _window(probed: Probed, round_seconds: float) -> Window | None:
     return Window(window.sizes, round_seconds=cost)
 
 
-def _plan(probed: Probed, window: Window | None, spare: float) -> SubjectPlan:
+def _plan(probed: Probed, window: Window | None) -> SubjectPlan:
+    """Trials with visits as short as they can be."""
     subject, limits = probed.subject, probed.limits
     trials, skipped = [], {}
     for sizes in window.design if window else ():
         trial = Trial(subject.layer.name, sizes, subject.choices)
         if reason := subject.unfit(trial.sizes, limits.memory_bytes):
             skipped[trial.id] = reason
-        needed = CALLS_PER_VISIT * expected_seconds(subject, trial.sizes, probed.probes, limits)
-        trials.append(PlannedTrial(trial, min(needed + spare, _ENOUGH * needed)))
+        seconds = CALLS_PER_VISIT * expected_seconds(subject, trial.sizes, probed.probes, limits)
+        trials.append(PlannedTrial(trial, seconds))
     return SubjectPlan(probed, window, tuple(trials), skipped)
 
 

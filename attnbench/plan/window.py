@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,12 @@ MIXED_SHARE = 0.75
 _UNSEEN = 0.5
 #: Windows with an expected error below this are flat: short probes cannot rank them any better.
 FLAT = 0.03
+#: Rounds that windows make room for; more are run while the budget lasts and laws are unsettled.
+PLANNED_ROUNDS = 4
+#: Scatter to expect of what one visit reads, and of sizes about any law however often they are visited.
+_VISIT_NOISE, _SIZE_NOISE = 0.06, 0.02
+#: A window so cheap that it could be visited more often is not preferred for that.
+_MOST_ROUNDS = 3 * PLANNED_ROUNDS
 #: Part of a box's sizes that must have been probed.
 _MOST = 0.75
 #: Points from which a window can be made at all.
@@ -87,6 +93,14 @@ class Window:
         lengths = {axis: math.log(self.sizes[axis][-1] / self.sizes[axis][0]) for axis in self.slopes}
         return max((abs(slope) + self.scatter / lengths[axis] for axis, slope in self.slopes.items()), default=0.0)
 
+    def noise(self, rounds: float) -> float:
+        """Half the width to expect of the worst exponent's interval after so many rounds."""
+        spread = min((_spread(self.sizes[axis]) for axis in self.slopes), default=math.inf)
+        scatter = math.hypot(_SIZE_NOISE, _VISIT_NOISE / math.sqrt(rounds))
+        freedom = max(1, len(self.design) - len(self.slopes) - 1)
+        student = 1.645 + 1.8 / freedom  # close to Student's 95 % quantile
+        return student * scatter / (math.sqrt(len(self.design)) * spread)
+
     @property
     def sentence(self) -> str:
         """Why this window, in words."""
@@ -122,6 +136,12 @@ class Window:
         off_centre = [sizes[axis] != self.sizes[axis][len(self.sizes[axis]) // 2] for axis in swept]
         axial = sum(off_centre) <= 1 and all(end for end, off in zip(at_end, off_centre, strict=True) if off)
         return all(at_end) or axial
+
+
+@cache
+def _spread(sizes: tuple[int, ...]) -> float:
+    """Standard deviation of the logarithms."""
+    return float(np.std(np.log(sizes)))
 
 
 def lattice(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
@@ -162,8 +182,8 @@ def choose_window(
 ) -> Window | None:
     """The box with the flattest achieved rate among those that fit `round_seconds`; None when there is none.
 
-    Of several that are flat, the cheapest: a short call finds a quiet moment more often than a long one, and more
-    rounds fit the budget.
+    A drift of the rate is weighed against the noise that would be left: a cheaper box can be visited in more rounds.
+    Among flat boxes noise alone decides.
     """
     # The comparison of batches may have met a size of the lattice: the later look counts.
     at_batch = {slug(probe.sizes): probe for probe in probes if probe.sizes["b"] == batch[0]}
@@ -182,10 +202,12 @@ def choose_window(
     ]
     if not fitting:
         return None
-    errors = [expected_error(window, subject) for window in fitting]
-    flat = [window for window, error in zip(fitting, errors, strict=True) if error <= max(FLAT, min(errors))]
-    best = min(flat, key=lambda window: window.round_seconds)
-    return replace(best, candidates=len(fitting))
+
+    def width(window: Window) -> float:
+        rounds = min(_MOST_ROUNDS, PLANNED_ROUNDS * round_seconds / max(window.round_seconds, 1e-9))
+        return max(FLAT, expected_error(window, subject)) + window.noise(rounds)
+
+    return replace(min(fitting, key=width), candidates=len(fitting))
 
 
 def expected_error(window: Window, subject: Subject) -> float:
@@ -195,8 +217,8 @@ def expected_error(window: Window, subject: Subject) -> float:
 
 
 def _boxes(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
-    """Boxes of three or four neighbouring sizes an axis; more for one axis, or where terms have to be told apart."""
-    lengths = (3, 4, 5) if len(pools) == 1 or len(subject.claimed) > 1 else (3, 4)
+    """Boxes of three to five neighbouring sizes an axis; with three axes and one term to read, of three or four."""
+    lengths = (3, 4, 5) if len(pools) < 3 or len(subject.claimed) > 1 else (3, 4)
     runs = [
         [(axis, tuple(pool[i : i + length])) for length in lengths for i in range(len(pool) - length + 1)]
         for axis, pool in pools.items()

@@ -249,18 +249,17 @@ def test_a_visit_carries_what_the_process_said_and_when(machine: FakeMachine) ->
         round=0,
         iterations=1,
         block_seconds=(0.25, 0.25, 0.25),
-        first_call_seconds=0.5,
+        first_call_seconds=0.25,
         reference_seconds=1e-3,
         started=1.0,
     )
     assert machine.time == len(found)
 
 
-def test_outputs_are_checked_in_the_first_round_and_time_is_given_as_planned(machine: FakeMachine) -> None:
+def test_a_visit_takes_the_time_that_was_planned(machine: FakeMachine) -> None:
     visits()
 
-    paces = [(pace["seconds"], pace["check"]) for _, _, pace, _ in machine.asked]
-    assert paces == [(1.0, True)] * len(TRIALS) + [(1.0, False)] * 2 * len(TRIALS)
+    assert [pace["seconds"] for _, _, pace, _ in machine.asked] == [1.0] * 3 * len(TRIALS)
 
 
 @pytest.mark.parametrize(("planned", "patience"), [(0.1, 60.0), (3.0, 60.0), (30.0, 600.0)])
@@ -307,9 +306,7 @@ def test_probes_are_answered_with_the_smallest_time_seen_or_none(machine: FakeMa
 
     assert [probe.seconds for probe in probed.probes] == [1.0, None, 4.0]
     assert announced == [f"rnn-cpu-float32-forward-t1-b1-n{n}-d8" for n in (2, 4, 8)]
-    assert {(pace["least_blocks"], pace["check"], timeout) for _, _, pace, timeout in machine.asked} == {
-        (1, False, 60.0)
-    }
+    assert {(pace["least_blocks"], timeout) for _, _, pace, timeout in machine.asked} == {(1, 60.0)}
 
 
 def test_a_planner_without_questions_is_not_asked(machine: FakeMachine) -> None:

@@ -138,24 +138,50 @@ def test_the_least_number_of_blocks_is_timed_even_when_the_pace_is_spent() -> No
     assert timing.block_seconds == (100.0,) * 4
 
 
-def test_there_are_never_more_blocks_than_teach_anything() -> None:
-    timing, _ = timed(then=0.5, pace=Pace(seconds=1e9, most_blocks=7))
+@pytest.mark.parametrize(("call_seconds", "iterations"), [(0.5, 18), (MILLISECOND, 9362)])
+def test_there_are_never_more_blocks_than_teach_anything_and_they_fill_the_visit(
+    call_seconds: float, iterations: int
+) -> None:
+    timing, call = timed(then=call_seconds, pace=Pace(seconds=64, most_blocks=7))
 
-    assert len(timing.block_seconds) == 7
+    assert timing.iterations == iterations
+    assert timing.block_seconds == (call_seconds,) * len(timing.block_seconds)
+    assert 6 <= len(timing.block_seconds) <= 7
+    assert 64 <= call.clock.time < 64 + 1.01 * iterations * call_seconds
+
+
+def test_the_first_output_is_examined_outside_of_what_is_timed() -> None:
+    clock = FakeClock()
+    outputs = iter("abcdef")
+
+    def call() -> str:
+        clock.work(0.25)
+        return next(outputs)
+
+    seen: list[str] = []
+
+    def examine(output: str) -> None:
+        clock.work(100.0)
+        seen.append(output)
+
+    timing = time_call(call, clock, Pace(seconds=0), examine)
+
+    assert timing == Timing(0.25, 1, (0.25, 0.25))
+    assert seen == ["a"]
 
 
 @settings(deadline=None)
 @given(
-    first=st.floats(1e-6, 2),
-    then=st.floats(1e-5, 2),
-    seconds=st.floats(0, 20),
+    slower=st.floats(1, 100),
+    then=st.floats(2e-4, 2),
+    seconds=st.floats(0, 4),
     least=st.integers(1, 5),
     most=st.integers(5, 12),
 )
 def test_the_number_of_blocks_stays_between_its_bounds_and_the_pace_is_used(
-    first: float, then: float, seconds: float, least: int, most: int
+    slower: float, then: float, seconds: float, least: int, most: int
 ) -> None:
-    timing, call = timed(first, then=then, pace=Pace(seconds, least, most))
+    timing, call = timed(first := slower * then, then=then, pace=Pace(seconds, least, most))
 
     blocks = len(timing.block_seconds)
     assert least <= blocks <= most

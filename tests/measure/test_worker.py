@@ -84,8 +84,8 @@ def untouched() -> Iterator[None]:
     gc.unfreeze()
 
 
-def request(layer: str, *, check: bool = True, **sizes: int) -> dict[str, Any]:
-    pace = Pace(seconds=0.0, least_blocks=3, check=check)
+def request(layer: str, **sizes: int) -> dict[str, Any]:
+    pace = Pace(seconds=0.0, least_blocks=3)
     sizes = {"b": 1, "n": 4, "d": 8} | sizes
     return {"layer": layer, "sizes": sizes, "choices": asdict(Choices()), "pace": asdict(pace)}
 
@@ -146,12 +146,6 @@ def test_memory_that_the_cpu_does_not_have_is_out_of_memory_and_no_error(layer: 
     assert answer["status"] == "oom"
     assert answer["reason"].startswith(opening)
     assert "memory" in answer["reason"]
-
-
-def test_the_output_is_looked_at_only_when_asked(plugin: str) -> None:
-    (answer,) = answers(plugin, request("not-finite", check=False))
-
-    assert answer["status"] == "ok"
 
 
 def test_one_failure_does_not_touch_the_next_request(plugin: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from attnbench.errors import SuiteError
 from attnbench.layers.base import Layer
-from attnbench.plan.decide import outpaced, probe, share_out
+from attnbench.plan.decide import level, outpaced, probe, share_out
 from attnbench.plan.subject import Limits, Probe, Subject
 from attnbench.plan.window import CALLS_PER_PROBE, CALLS_PER_VISIT
 from attnbench.spec import AUTO
@@ -132,14 +132,35 @@ def test_the_clock_that_is_left_over_goes_to_the_worst_window() -> None:
     assert together.window.unflatness < alone.window.unflatness
 
 
-def test_every_visit_gets_some_of_what_is_left_but_no_more_than_ten_times_its_need() -> None:
-    layer = subject("attention-core", b=(1,), n=(512, 1024), d=(64,))
-    needed = [CALLS_PER_VISIT * layer.work({"b": 1, "n": n, "d": 64, "h": 1}) / RATE for n in (512, 1024)]
+@pytest.mark.parametrize(
+    ("seconds", "visits"),
+    [
+        (0.0, [0.02, 0.08, 0.32, 1.29]),  # they take what they need
+        (1.83, [0.11, 0.11, 0.32, 1.29]),
+        (100.0, [0.2, 0.2, 0.32, 1.29]),  # a longer visit teaches less than another round
+    ],
+)
+def test_what_is_left_makes_the_shortest_visits_longer(seconds: float, visits: list[float]) -> None:
+    layer = subject("attention-core", b=(1,), n=(512, 1024, 2048, 4096), d=(64,))
 
-    little, much = (share_out([Machine(layer).probed()], seconds)[0] for seconds in (sum(needed) + 0.02, 100.0))
+    (plan,) = share_out([Machine(layer).probed()], seconds)
 
-    assert [planned.visit_seconds for planned in little.trials] == pytest.approx([needed[0] + 0.01, needed[1] + 0.01])
-    assert [planned.visit_seconds for planned in much.trials] == pytest.approx([10 * needed[0], 10 * needed[1]])
+    assert [planned.visit_seconds for planned in plan.trials] == pytest.approx(visits, abs=0.006)
+
+
+@given(
+    needs=st.lists(st.floats(0.001, 10), min_size=1, max_size=12),
+    more=st.floats(0, 20),
+)
+def test_visits_brought_to_one_level_last_as_long_as_there_is_room(needs: list[float], more: float) -> None:
+    shared = level(needs, sum(needs) + more)
+
+    assert sum(max(need, shared) for need in needs) == pytest.approx(sum(needs) + more)
+
+
+def test_without_room_there_is_no_level() -> None:
+    assert level([1.0, 2.0], 2.5) == 0.0
+    assert level([], 5.0) == 0.0
 
 
 @pytest.mark.parametrize(
