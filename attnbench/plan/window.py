@@ -41,6 +41,8 @@ _UNSEEN = 0.5
 FLAT = 0.03
 #: Rounds that windows make room for; more are run while the budget lasts and laws are unsettled.
 PLANNED_ROUNDS = 4
+#: Scatter of short probes on a machine that does other things too.
+_PROBE_NOISE = 0.05
 #: Scatter to expect of what one visit reads, and of sizes about any law however often they are visited.
 _VISIT_NOISE, _SIZE_NOISE = 0.06, 0.02
 #: A window so cheap that it could be visited more often is not preferred for that.
@@ -89,9 +91,21 @@ class Window:
 
     @property
     def unflatness(self) -> float:
-        """Expected error of the worst exponent: drift of the rate, and its scatter over the length of the axis."""
-        lengths = {axis: math.log(self.sizes[axis][-1] / self.sizes[axis][0]) for axis in self.slopes}
-        return max((abs(slope) + self.scatter / lengths[axis] for axis, slope in self.slopes.items()), default=0.0)
+        """Expected error of the worst exponent: drift of the rate, and its scatter over the length of the axis.
+
+        Of a drift only what exceeds what short probes show by chance: else the window with the luckiest would win.
+        """
+        chance = {
+            axis: self.scatter / (math.sqrt(len(self.design)) * _spread(self.sizes[axis])) for axis in self.slopes
+        }
+        return max(
+            (
+                math.sqrt(max(0.0, slope**2 - chance[axis] ** 2))
+                + self.scatter / math.log(self.sizes[axis][-1] / self.sizes[axis][0])
+                for axis, slope in self.slopes.items()
+            ),
+            default=0.0,
+        )
 
     def noise(self, rounds: float) -> float:
         """Half the width to expect of the worst exponent's interval after so many rounds."""
