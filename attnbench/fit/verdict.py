@@ -3,7 +3,7 @@
 A claimed exponent is confirmed when two one-sided tests place it inside the band around the claim, and refuted when one
 test places it outside. Anything between settles nothing. Where the claimed term does not carry the work, where a
 constant cost does, or where the values hardly change, an exponent says nothing about the claim, however narrow its
-interval: that is out of regime. Several claims judged together share one chance of error (Holm 1979).
+interval: that is out of regime. Several claims judged together share one chance of error (Hochberg 1988).
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ class Case:
 def together(cases: Sequence[Case]) -> list[Case]:
     """The same cases, their chances of error corrected for one another."""
     asked = [case for case in cases if not case.regime.objection]
-    confirm = dict(zip(map(id, asked), holm([case.confirm for case in asked]), strict=True))
-    refute = dict(zip(map(id, asked), holm([case.refute for case in asked]), strict=True))
+    confirm = dict(zip(map(id, asked), hochberg([case.confirm for case in asked]), strict=True))
+    refute = dict(zip(map(id, asked), hochberg([case.refute for case in asked]), strict=True))
     return [
         replace(case, confirm=confirm[id(case)], refute=refute[id(case)], beside=len(asked))
         if id(case) in confirm
@@ -161,13 +161,16 @@ def together(cases: Sequence[Case]) -> list[Case]:
     ]
 
 
-def holm(chances: Sequence[float]) -> list[float]:
-    """Chances of error of several answers, so adjusted that the chance of any error stays what each one says."""
+def hochberg(chances: Sequence[float]) -> list[float]:
+    """Chances of error of several answers, so adjusted that the chance of any error stays what each one says.
+
+    This holds for answers that do not depend on each other, as those of layers do that were visited apart.
+    """
     adjusted = [0.0] * len(chances)
-    largest = 0.0
-    for rank, number in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
-        largest = max(largest, min(1.0, (len(chances) - rank) * chances[number]))
-        adjusted[number] = largest
+    smallest = 1.0
+    for rank, number in enumerate(sorted(range(len(chances)), key=lambda i: -chances[i]), start=1):
+        smallest = min(smallest, rank * chances[number])
+        adjusted[number] = smallest
     return adjusted
 
 

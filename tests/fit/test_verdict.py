@@ -1,4 +1,4 @@
-"""The judgement: every branch with its whole sentence, and Holm's correction of several claims."""
+"""The judgement: every branch with its whole sentence, and Hochberg's correction of several claims."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attnbench.fit.verdict import Case, Reading, Regime, Terms, growth, holm, judge, together
+from attnbench.fit.verdict import Case, Reading, Regime, Terms, growth, hochberg, judge, together
 from attnbench.law import Estimate, Exponent, Verdict
 
 CLOCK_ALONE = Regime(share=None, span=100.0)
@@ -262,45 +262,45 @@ def test_growth_is_written_axis_by_axis() -> None:
 # ------------------------------------------------------------------------------------------------------- several claims
 
 
-def test_holm_by_hand() -> None:
-    """0.01 × 4, then 0.02 × 3, then 0.03 × 2 which stays at the 0.06 before it, then 0.5 × 1."""
-    assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
-    assert holm([0.5, 0.6]) == [1.0, 1.0]
-    assert holm([0.04]) == [0.04]
-    assert holm([]) == []
+def test_hochberg_by_hand() -> None:
+    """0.5 × 1, then 0.03 × 2, then 0.02 × 3 which is the same, then 0.01 × 4."""
+    assert hochberg([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert hochberg([0.04, 0.045, 0.03]) == pytest.approx([0.045] * 3)  # Holm 1979 would make them 0.09
+    assert hochberg([0.5, 0.6]) == [0.6, 0.6]
+    assert hochberg([0.04]) == [0.04]
+    assert hochberg([]) == []
 
 
 def rejected(chances: list[float], level: float) -> list[bool]:
-    """Holm's procedure as he defines it: step down through the ordered chances until one is too large."""
-    answers = [False] * len(chances)
-    for rank, number in enumerate(np.argsort(chances, kind="stable")):
-        if chances[number] > level / (len(chances) - rank):
-            break
-        answers[number] = True
-    return answers
+    """Hochberg's procedure as he defines it: step up to the largest chance that is small enough for its rank."""
+    ascending = np.argsort(chances, kind="stable")
+    small = [rank for rank, number in enumerate(ascending) if chances[number] <= level / (len(chances) - rank)]
+    answers = np.zeros(len(chances), dtype=bool)
+    answers[ascending[: max(small, default=-1) + 1]] = True
+    return answers.tolist()
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_holm_agrees_with_its_definition_at_every_level(seed: int) -> None:
+def test_hochberg_agrees_with_its_definition_at_every_level(seed: int) -> None:
     rng = np.random.default_rng(seed)
     chances = (rng.random(int(rng.integers(1, 12))) ** 4).tolist()
     for level in (0.01, 0.05, 0.1, 0.3):
-        assert [chance <= level for chance in holm(chances)] == rejected(chances, level)
+        assert [chance <= level for chance in hochberg(chances)] == rejected(chances, level)
 
 
-def test_holm_keeps_the_chance_of_any_error() -> None:
+def test_hochberg_keeps_the_chance_of_any_error() -> None:
     """Twenty true hypotheses, ten false ones beside them: some error in five of a hundred families at most."""
     rng, families, errors = np.random.default_rng(1), 2000, 0
     for _ in range(families):
         chances = np.concatenate([rng.random(20), 1e-5 * rng.random(10)])
-        errors += min(holm(chances.tolist())[:20]) < 0.05
+        errors += min(hochberg(chances.tolist())[:20]) < 0.05
 
     assert errors / families < 0.05 + 3 * math.sqrt(0.05 * 0.95 / families)
 
 
 def test_a_claim_confirmed_alone_is_not_confirmed_beside_others() -> None:
     alone = one_term(n=reading(1.99, 0.05, 2.0, outside=0.03), d=D)
-    others = [one_term(n=replace(N, outside=0.02), d=D), one_term(n=replace(N, outside=0.04), d=D)]
+    others = [one_term(n=replace(N, outside=0.2), d=D), one_term(n=replace(N, outside=0.04), d=D)]
 
     assert judge(alone)[0] is Verdict.CONFIRMED
     verdicts = [judge(case) for case in together([alone, *others])]
