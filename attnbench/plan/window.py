@@ -1,9 +1,9 @@
 """Windows: boxes of sizes in which a clock can read a law.
 
 The counted formula says where the claimed term carries the work. A few short probes say how fast this machine does
-that work at the points of a lattice. The best window is the box in which the achieved rate is flattest: there the
-time has to follow the count, and if it does not, that is a finding. Probes only choose the window; the law is read
-from measurements made afterwards.
+that work at the points of a lattice. The best window is a box in which the achieved rate is flat, and which is cheap
+enough to be visited often. There the time has to follow the count, and if it does not, that is a finding. Probes only
+choose the window; the law is read from measurements made afterwards.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ class Window:
         drift = ", ".join(f"{slope:+.3f} in {axis}" for axis, slope in self.slopes.items())
         low, high = (flops_per_second(rate) for rate in self.rates)
         return (
-            f"{span}: the flattest of {self.candidates} windows within the budget. The probes ran at {low} to {high} "
+            f"{span}: the best of {self.candidates} windows within the budget, for its flat rate and its price. "
+            f"The probes ran at {low} to {high} "
             f"there, and the rate drifts with exponents {drift}.{carried}{where if carried else ''}"
         )
 
@@ -194,7 +195,7 @@ def candidates(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
 def choose_window(
     subject: Subject, probes: Sequence[Probe], batch: tuple[int, ...], limits: Limits, round_seconds: float
 ) -> Window | None:
-    """The box with the flattest achieved rate among those that fit `round_seconds`; None when there is none.
+    """The box among those that fit `round_seconds` that promises the narrowest answer; None when there is none.
 
     A drift of the rate is weighed against the noise that would be left: a cheaper box can be visited in more rounds.
     Among flat boxes noise alone decides.

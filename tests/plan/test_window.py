@@ -127,7 +127,8 @@ def test_the_window_says_how_flat_it_is_and_what_it_was_chosen_from() -> None:
     window = Window({"b": (1,), "n": (64, 128)}, {"n": -0.0123}, 0.01, (9.5e9, 1.04e10), 0.912, 3.5, candidates=17)
 
     assert window.sentence == (
-        "b = 1, n 64–128: the flattest of 17 windows within the budget. The probes ran at 9.50 GFLOP/s to "
+        "b = 1, n 64–128: the best of 17 windows within the budget, for its flat rate and its price. "
+        "The probes ran at 9.50 GFLOP/s to "
         "10.4 GFLOP/s there, and the rate drifts with exponents -0.012 in n. The claimed work is 91.2 % of the "
         "counted work where it is least."
     )
