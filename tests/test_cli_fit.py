@@ -52,6 +52,7 @@ def test_a_person_reads_verdict_formula_exponents_and_window(file: str) -> None:
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("CONFIRMED ")
+    assert "time grows as n^" in result.stdout
     assert rows["claim"].strip() == "n*d**2"
     assert rows["window"].strip() == "n from 64 to 512, d from 32 to 256"
     assert {"formula", "exponent of n", "exponent of d"} <= set(rows)

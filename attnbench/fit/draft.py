@@ -123,7 +123,12 @@ def _draft_of_exponents(
         axis: _reading(models, along, exponents[axis], _band(term, axis, claimed[axis], observed, regime))
         for axis, along in zip(observed.axes, np.eye(len(observed.axes)), strict=True)
     }
-    return Draft(law, Case.of(law.metric, regime, readings))
+    return Draft(law, Case.of(_subject(law.metric), regime, readings))
+
+
+def _subject(metric: str) -> str:
+    """What grows, in a sentence."""
+    return "time" if metric == "seconds" else metric
 
 
 def _inferred(law: Law, observed: Observations, models: Models) -> Law:
@@ -269,7 +274,10 @@ def _draft_of_terms(
     return Draft(
         law,
         Case.of_terms(
-            law.metric, regime, dict(zip(observed.axes, readings, strict=True)), Terms(shares, unseen, degree, weight)
+            _subject(law.metric),
+            regime,
+            dict(zip(observed.axes, readings, strict=True)),
+            Terms(shares, unseen, degree, weight),
         ),
     )
 
