@@ -26,7 +26,15 @@ import pandas as pd
 from attnbench.count.laws import Reach, count_at, reach_of
 from attnbench.errors import RunError, RunInterruptedError, WorkerError
 from attnbench.execute.counting import count_all
-from attnbench.execute.here import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Progress, Rounds, answer_probes
+from attnbench.execute.here import (
+    LEAST_ROUNDS,
+    MOST_ROUNDS,
+    ROUNDS_PER_PROCESS,
+    Progress,
+    Rounds,
+    answer_probes,
+    floor_seconds,
+)
 from attnbench.execute.process import Process
 from attnbench.fit.spending import Means, worth_visiting
 from attnbench.fit.time_law import Question, time_laws
@@ -37,7 +45,7 @@ from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
 from attnbench.order import Order, Overrides, order
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, share_out
 from attnbench.plan.subject import Limits, Subject
-from attnbench.plan.window import PLANNED_ROUNDS
+from attnbench.plan.window import PLANNED_ROUNDS, tiny
 from attnbench.record import Counted, Status, Visit
 from attnbench.spec import Suite, from_mapping
 from attnbench.store import (
@@ -112,6 +120,7 @@ class Plan:
     subjects: tuple[SubjectPlan, ...]
     overhead_seconds: float = 0.0
     probing_seconds: float = 0.0
+    floors: dict[str, float] = field(default_factory=dict)
     counted: dict[str, Counted] = field(default_factory=dict)
     reach: dict[str, Reach] = field(default_factory=dict)
 
@@ -197,12 +206,13 @@ def make_plan(asked: Order, show: Show) -> Plan:
         return Plan(asked, flat, (), reach=reach)
     show.stage("calibrating: short probes to find where each law can be read")
     with Process(asked.setup) as process:
+        floors = dict(_floors(process, subjects))
         probed = _probe_all(process, subjects, suite.budget, show)
         overhead = process.overhead_seconds
     spent = sum(one.limits.probing_seconds - one.left_seconds for one in probed)
     plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
     counted = _counts(asked, laws, [trial.trial for plan in plans for trial in plan.trials])
-    return Plan(asked, flat, plans, overhead, spent, counted, reach)
+    return Plan(asked, flat, plans, overhead, spent, floors, counted, reach)
 
 
 def _count_all(asked: Order, show: Show) -> dict[tuple[str, str], list[Law]]:
@@ -238,6 +248,15 @@ def _subjects(asked: Order, laws: Mapping[tuple[str, str], Sequence[Law]]) -> It
                         formulas,
                         Formula(claim) if claim else None,
                     )
+
+
+def _floors(process: Process, subjects: Sequence[Subject]) -> Iterator[tuple[str, float]]:
+    """What a call of each layer costs where it does next to nothing."""
+    for subject in subjects:
+        sizes = tiny(subject)
+        seconds = floor_seconds(process, Trial(subject.layer.name, sizes, subject.choices)) if sizes else None
+        if seconds is not None:
+            yield f"{subject.layer.name}-{subject.choices.slug}", seconds
 
 
 def _probe_all(process: Process, subjects: Sequence[Subject], budget: float, show: Show) -> list[Probed]:
@@ -448,6 +467,7 @@ def _info(plan: Plan) -> RunInfo:
         calibration=tuple(calibration),
         calibration_seconds=plan.probing_seconds,
         timer_overhead_seconds=plan.overhead_seconds,
+        floors=plan.floors,
         visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
     )

@@ -60,6 +60,7 @@ class RunInfo:
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
         calibration_seconds: clock that the pilot took.
         timer_overhead_seconds: cost of reading the clock twice.
+        floors: layer and its choices, as in ids → seconds of a call at tiny sizes: no constant cost is larger.
         visit_seconds: trial id → clock that one visit aims for.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
     """
@@ -83,6 +84,7 @@ class RunInfo:
     calibration: tuple[dict[str, Any], ...] = ()
     calibration_seconds: float = 0.0
     timer_overhead_seconds: float = 0.0
+    floors: dict[str, float] = field(default_factory=dict)
     visit_seconds: dict[str, float] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
 
@@ -232,6 +234,7 @@ class StoredRun:
             "hops",
             "lower_bound",
             "first_call_seconds",
+            "floor_seconds",
             "host",
         ]
         return [*before, *self._axes, *after, *counts]
@@ -262,6 +265,7 @@ class StoredRun:
             "hops": counted.hops if counted else None,
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
+            "floor_seconds": self.info.floors.get(f"{trial.layer}-{trial.choices.slug}"),
             "host": self.info.host.key,
         }
 

@@ -336,6 +336,15 @@ def rough(noise: float) -> Callable[[Trial], float]:
     return seconds
 
 
+def test_what_a_call_costs_at_tiny_sizes_is_kept_beside_every_trial(finished: Run) -> None:
+    layer = finished.info.trials[0].layer
+    (key, floor), *others = finished.info.floors.items()
+
+    assert (key, others) == (f"{layer}-cpu-float32-forward-t1", [])
+    assert 0 < floor < finished.records["seconds"].min() / 20
+    assert set(finished.records["floor_seconds"]) == {floor}
+
+
 def test_an_easy_suite_ends_before_its_budget(finished: Run) -> None:
     spent = sum(visit.iterations * sum(visit.block_seconds) for visit in finished.visits)
 
@@ -346,7 +355,7 @@ def test_an_easy_suite_ends_before_its_budget(finished: Run) -> None:
 @pytest.fixture
 def hard(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An order whose law three rounds do not settle: visits differ much, and take long enough to choose among them."""
-    machine.noise, machine.seconds = 0.0, rough(0.04)
+    machine.noise, machine.seconds = 0.0, rough(0.06)
     for room in ("execute.here", "session"):
         monkeypatch.setattr(f"attnbench.{room}.MOST_ROUNDS", 8)
     return {"sizes": ["n=512,1024,2048"], "budget": "1h", "seed": 1}
@@ -370,7 +379,7 @@ def test_a_run_that_is_stopped_within_such_a_round_makes_its_other_visits_when_i
     suite: str, machine: FakeMachine, hard: dict[str, Any], tmp_path: Path
 ) -> None:
     whole = attnbench.run(suite, results=tmp_path / "whole", **hard)
-    machine.seconds, machine.asked = rough(0.04), []
+    machine.seconds, machine.asked = rough(0.06), []
     machine.interrupt_at = 3 * len(IDS) + 2
 
     with pytest.raises(RunInterruptedError):

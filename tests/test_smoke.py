@@ -39,7 +39,7 @@ LAYER = Layer("telling", build)
 COMMAND = [sys.executable, "-m", "attnbench", "run"]
 SMOKE = ["--suite", "smoke", "--device", "cpu"]
 #: One axis is left to the planner; that finds a window on a machine under load, too.
-ORDER = [*SMOKE, "--plugin", "my_layer.py", "--set", "b=1", "--set", "n=512,1024", "--budget", "8s", "--json"]
+ORDER = [*SMOKE, "--plugin", "my_layer.py", "--set", "b=1", "--set", "n=512,1024", "--budget", "12s", "--json"]
 FEW_SIZES = [*SMOKE, "--plugin", "telling.py", "--set", "b=1", "--set", "n=64,128", "--set", "d=64,128"]
 FEW_SIZES += ["--budget", "2s", "--results", "stopped", "--json"]
 

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from attnbench.execute.process import Process, Setup
@@ -26,6 +27,8 @@ LEAST_ROUNDS = 3
 ROUNDS_PER_PROCESS = 2
 #: More rounds than this teach nothing that the intervals could show.
 MOST_ROUNDS = 24
+#: Blocks of a call that does next to nothing.
+_FLOOR_BLOCKS = 21
 #: A visit may take this many times what was planned, and then this many seconds, before it is given up.
 _PATIENCE, _PATIENCE_SECONDS = 20.0, 60.0
 
@@ -62,6 +65,13 @@ def answer_probes(process: Process, probing: Probing, layer: str, choices: Choic
     except StopIteration as stop:
         probed: Probed = stop.value
         return probed
+
+
+def floor_seconds(process: Process, trial: Trial) -> float | None:
+    """Seconds of a call that does next to nothing: no constant cost is larger. None where it cannot be made."""
+    pace = Pace(seconds=0.0, least_blocks=_FLOOR_BLOCKS)
+    answer = process.ask(trial, asdict(pace), timeout=_PATIENCE_SECONDS)
+    return median(answer["block_seconds"]) if answer["status"] == Status.OK else None
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,15 @@ class Component:
     def distribution(self, direction: Array) -> stats.distributions.rv_frozen:
         """What is known of a combination of bends."""
         of_bends = self.curve.covariance[self.curve.bend_slice, self.curve.bend_slice]
-        variance = direction @ of_bends @ direction + self.between_rounds(direction)
+        variance = direction @ of_bends @ direction + self.between_rounds(direction) + self.of_constant(direction)
         moved = max((abs(float(direction @ move)) for move in self.moves(direction)), default=0.0)
         error = max(math.sqrt(variance + moved**2), 1e-12)
         return stats.t(self.curve.freedom, float(direction @ self.curve.bends), error)
+
+    def of_constant(self, direction: Array) -> float:
+        """Variance of a combination of bends because a constant that was held is not known exactly."""
+        moved = float(direction @ self.curve.by_constant[self.curve.bend_slice])
+        return (moved * self.curve.constant_error) ** 2
 
     def moves(self, direction: Array) -> list[Array]:
         """How far leaving out a part of the window moves the bends beyond noise, as seen along `direction`."""

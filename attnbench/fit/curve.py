@@ -40,6 +40,7 @@ class Curve:
         theta: constant (in units of the smallest value), logarithms of the scaled coefficients, bends, log factors.
         residuals: logarithm of value over curve.
         jacobian: derivative of the logarithm of the curve by each parameter.
+        constant_error: standard error of a constant that was held, in units of value.
     """
 
     observed: Observations
@@ -50,6 +51,7 @@ class Curve:
     theta: Array
     residuals: Array
     jacobian: Array
+    constant_error: float = 0.0
 
     @property
     def terms(self) -> int:
@@ -69,8 +71,19 @@ class Curve:
 
     @property
     def freedom(self) -> int:
-        """Configurations beyond the number of fitted parameters; a curve without a constant has one fewer."""
-        return len(self.residuals) - len(self.theta) + (not self.jacobian[:, 0].any())
+        """Configurations beyond the number of fitted parameters; a constant that is held is none of them."""
+        return len(self.residuals) - len(self.theta) + self.holds_constant
+
+    @property
+    def holds_constant(self) -> bool:
+        """Whether the constant was held and not fitted."""
+        return not self.jacobian[:, 0].any()
+
+    @property
+    def by_constant(self) -> Array:
+        """How the parameters would move if a constant that is held were one unit of value larger."""
+        whole = self.observed.values / np.exp(self.residuals)
+        return np.asarray(-self.inverse @ self.jacobian.T @ (1 / whole))
 
     @property
     def squares(self) -> float:
@@ -95,7 +108,7 @@ class Curve:
     @property
     def growing(self) -> Array:
         """Share of each value that is not the constant."""
-        return np.asarray(1 - self.jacobian[:, 0] * self.theta[0])
+        return np.asarray(self.shares.sum(axis=1))
 
     @property
     def shares(self) -> Array:
@@ -105,7 +118,7 @@ class Curve:
     def squares_at(self, thetas: Array) -> Array:
         """Sum of squared residuals of other parameters, one row each; infinite where the curve has no logarithm."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            problem = _Problem(self.observed, self.columns, self.slopes, self.breaks, bool(self.jacobian[:, 0].any()))
+            problem = _Problem(self.observed, self.columns, self.slopes, self.breaks)
             return np.array([problem.cost(theta) for theta in thetas])
 
     def in_base_units(self, theta: Array) -> Array:
@@ -126,7 +139,7 @@ def fit_curve(
     breaks: Array | None = None,
     *,
     slopes: Array | None = None,
-    constant: bool = True,
+    held: tuple[float, float] | None = None,
 ) -> Curve:
     """Least squares of ``log value - log curve`` by damped Gauss-Newton steps.
 
@@ -135,15 +148,16 @@ def fit_curve(
         columns: value of each term at each configuration.
         breaks: a column of 0 and 1 for each break in the rate.
         slopes: logarithms with a bend of their own; those of each axis by default.
-        constant: whether there is one; without it the curve has no c₀.
+        held: the constant and its standard error, where they are known; fitted where they are not.
     """
     scales = np.exp(np.log(np.maximum(columns, np.finfo(float).tiny)).mean(axis=0))
     breaks = np.zeros((len(columns), 0)) if breaks is None else breaks
     slopes = observed.logs if slopes is None else slopes
-    problem = _Problem(observed, columns / scales, slopes, breaks, constant)
-    starts = [problem.start(share) for share in (_STARTS if constant else _STARTS[:1])]
+    problem = _Problem(observed, columns / scales, slopes, breaks, held is not None)
+    starts = [problem.start(share) for share in (_STARTS if held is None else (held[0] / problem.unit,))]
     theta = problem.solve(min(starts, key=problem.cost))
-    return Curve(observed, columns / scales, scales, slopes, breaks, theta, *problem.linearised(theta))
+    linearised, error = problem.linearised(theta), held[1] if held else 0.0
+    return Curve(observed, columns / scales, scales, slopes, breaks, theta, *linearised, error)
 
 
 @dataclass(frozen=True)
@@ -152,11 +166,11 @@ class _Problem:
     columns: Array
     slopes: Array
     breaks: Array
-    constant: bool
+    holds_constant: bool = False
 
     @cached_property
     def unit(self) -> float:
-        return float(self.observed.values.min()) if self.constant else 0.0
+        return float(self.observed.values.min())
 
     @cached_property
     def targets(self) -> Array:
@@ -181,7 +195,8 @@ class _Problem:
         grown = parts.sum(axis=1)
         whole = theta[0] * self.unit + grown
         slopes = np.column_stack([self.slopes, self.breaks]) * (grown / whole)[:, None]
-        jacobian = np.column_stack([self.unit / whole, parts / whole[:, None], slopes])
+        constant = np.zeros_like(whole) if self.holds_constant else self.unit / whole
+        jacobian = np.column_stack([constant, parts / whole[:, None], slopes])
         return self.targets - np.log(whole), jacobian
 
     def start(self, share: float) -> Array:

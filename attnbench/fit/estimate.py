@@ -8,7 +8,7 @@ a process), and intervals are built on that, never on the number of samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,11 +34,13 @@ class Observations:
         sizes: one row a configuration, one column a swept axis.
         by_round: what each visit (column) of each configuration (row) read; NaN where there was no visit.
         processes: the process of each round (column); each round is one of its own where nothing is said.
+        floor: a value at sizes next to nothing, which no constant cost can exceed; None where nobody looked.
     """
 
     sizes: pd.DataFrame
     by_round: Array
     processes: tuple[int, ...] = ()
+    floor: float | None = None
 
     @cached_property
     def values(self) -> Array:
@@ -111,7 +113,7 @@ class Observations:
 
     def only(self, kept: Mask) -> Observations:
         """The configurations where `kept` is true."""
-        return Observations(self.sizes[kept].reset_index(drop=True), self.by_round[kept], self.processes)
+        return replace(self, sizes=self.sizes[kept].reset_index(drop=True), by_round=self.by_round[kept])
 
     def windows(self) -> list[tuple[str, Mask]]:
         """The smallest and the largest size of each axis left out in turn, where the rest still shows each growth."""
@@ -135,4 +137,5 @@ def observe(records: pd.DataFrame, samples: pd.DataFrame, axes: tuple[str, ...])
     by_round = visits.reindex(records["trial"]).to_numpy(dtype=float)
     processes = mine.groupby("round")["process"].first().reindex(visits.columns)
     sizes = records[list(axes)].astype("int64").reset_index(drop=True)
-    return Observations(sizes, by_round, tuple(map(int, processes)))
+    floors = records["floor_seconds"].dropna() if "floor_seconds" in records else ()
+    return Observations(sizes, by_round, tuple(map(int, processes)), float(max(floors)) if len(floors) else None)

@@ -35,9 +35,11 @@ class Models:
         self.observed = observed
         self._slopes = observed.logs if slopes is None else slopes
         self._columns = np.ones((len(observed.sizes), 1)) if columns is None else columns
-        self._constant = float(np.ptp(np.log(observed.values))) > np.log(_FLAT)
+        self._grows = float(np.ptp(np.log(observed.values))) > np.log(_FLAT)
+        self._held: tuple[float, float] | None = None
+        self._held = self._known_constant()
         self.plain = self._fit()
-        self.breaks: list[tuple[Break, float]] = likely_breaks(self.plain) if self._constant else []
+        self.breaks: list[tuple[Break, float]] = likely_breaks(self.plain) if self._grows else []
         self.windows = [(name, self._fit(kept)) for name, kept in observed.windows()]
         self.mixture = self._mixture()
 
@@ -46,7 +48,25 @@ class Models:
         columns = self._columns if kept is None else self._columns[kept]
         slopes = self._slopes if kept is None else self._slopes[kept]
         breaks = None if beyond is None else beyond[:, None].astype(float)
-        return fit_curve(observed, columns, breaks, slopes=slopes, constant=self._constant)
+        return fit_curve(observed, columns, breaks, slopes=slopes, held=self._held)
+
+    def _known_constant(self) -> tuple[float, float] | None:
+        """The constant and its error, where it need not be fitted: there is no growth, or a floor bounds it.
+
+        What the fit says of the constant and what the floor says (anything from nothing to the floor) are put together,
+        each by its precision.
+        """
+        if not self._grows:
+            return 0.0, 0.0
+        floor, least = self.observed.floor, float(self.observed.values.min())
+        if floor is None or floor >= least:
+            return None
+        free = self._fit()
+        fitted, variance = free.theta[0] * least, max(float(free.covariance[0, 0]), 1e-12) * least**2
+        of_floor = floor**2 / 12
+        both = 1 / (1 / variance + 1 / of_floor)
+        constant = both * (fitted / variance + floor / 2 / of_floor)
+        return min(max(constant, 0.0), floor), math.sqrt(both)
 
     def _mixture(self) -> Mixture:
         unbroken = 1 - sum(weight for _, weight in self.breaks)
@@ -88,7 +108,7 @@ class Models:
     @property
     def concave(self) -> str:
         """Why the values are no sum of costs; empty when they may be one."""
-        falls = concave_axes(self.mixture.best.curve) if self._constant else []
+        falls = concave_axes(self.mixture.best.curve) if self._grows else []
         if not falls:
             return ""
         said = ", ".join(f"{axis} (by {fall:.2f} over the window)" for axis, fall in falls)

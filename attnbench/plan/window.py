@@ -153,6 +153,13 @@ class Window:
         return all(at_end) or axial
 
 
+def tiny(subject: Subject) -> Sizes | None:
+    """Sizes at which a call does next to nothing but be called; None where the layer does not allow them."""
+    pools = {axis: LATTICE.get(axis) or subject.given.get(axis) or _OTHER for axis in subject.layer.axes}
+    sizes = ordered({axis: pool[0] for axis, pool in pools.items()})
+    return None if subject.layer.broken_constraint(sizes) else sizes
+
+
 @cache
 def _spread(sizes: tuple[int, ...]) -> float:
     """Standard deviation of the logarithms."""

@@ -30,7 +30,7 @@ ALONG_N = np.ones(1)
 def line(by_round: Array, sizes: tuple[int, ...] = SIZES, **fields: Any) -> Curve:
     """A power law without a constant."""
     observed = Observations(pd.DataFrame({"n": sizes}), by_round, **fields)
-    return fit_curve(observed, np.ones((len(sizes), 1)), constant=False)
+    return fit_curve(observed, np.ones((len(sizes), 1)), held=(0.0, 0.0))
 
 
 def scattered(seed: int, noise: float = 0.05, power: float = 1.5) -> Array:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from attnbench.formula import Formula
+from attnbench.layers.base import Layer
 from attnbench.plan.subject import Limits, Subject
-from attnbench.plan.window import Window
+from attnbench.plan.window import Window, tiny
 from attnbench.trial import Sizes
 from tests.plan.machine import LIMITS, RATE, Efficiency, Machine, planned_sizes, subject
 
@@ -298,6 +299,13 @@ def test_four_swept_axes_are_corners_centre_and_face_centres() -> None:
     faces = {tuple(end if i == axis else 4 for i in range(4)) for axis in range(4) for end in (2, 8)}
     assert points == corners | faces | {(4, 4, 4, 4)}
     assert len(window.design) == len(points)
+
+
+def test_a_call_at_tiny_sizes_is_one_that_the_layer_allows() -> None:
+    assert tiny(subject("attention-core", n="auto", d=(512,))) == {"b": 1, "n": 8, "d": 64, "h": 1}
+    assert tiny(subject("conv1d", n=(4096,), d=(512,), k=(9, 17))) == {"b": 1, "n": 8, "d": 64, "k": 3}
+    odd = Layer("odd", lambda d: None, constraints="d % 3 == 0")  # type: ignore[arg-type,return-value]
+    assert tiny(replace(CORE, layer=odd)) is None
 
 
 def test_sizes_as_given_say_so() -> None:
