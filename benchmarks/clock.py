@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
     from attnbench.store import StoredRun
 
-#: Rounds of the busy loop: from some 5 µs to 4 ms, so that most calls are not interrupted; and those of the call that calibrates a round.
+#: Rounds of the busy loop, from some 5 µs to 4 ms, so that most calls are not interrupted.
 ROUNDS = (10, 30, 100, 300, 1_000, 10_000)
+#: Rounds of the call that says what one takes.
 CALIBRATION = 3_000
 SHORTEST_OPERATION = 5e-6
 
