@@ -109,7 +109,26 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Facts about the machine that a reader of a timing needs."""
+    """Facts about the machine that a reader of a timing needs; what a system does not tell is None or empty.
+
+    Attributes:
+        cpu: model of the processor.
+        cores: logical cores that the run may use.
+        memory_bytes: main memory.
+        system, python, torch, blas: names and versions.
+        devices: where trials can run.
+        load: load averages over 1, 5 and 15 minutes when the facts were read.
+        caches: bytes of the data caches of one core, by level.
+        logical_cores, physical_cores: of the whole machine; they differ where two logical cores share one.
+        frequency_mhz: when the facts were read.
+        governor: how the frequency is chosen, such as ``performance``.
+        turbo: whether cores may run above their base frequency.
+        steal: share of processor time since the system's start that other virtual machines took.
+        cpu_limit: cores' worth of time that the container may use.
+        memory_limit_bytes: memory that the container may use.
+        thread_settings: environment variables on threads, and torch's own number.
+        accelerators: model, memory and driver of each GPU.
+    """
 
     cpu: str
     cores: int
@@ -121,6 +140,16 @@ class Host:
     devices: tuple[str, ...] = ()
     load: tuple[float, ...] = ()
     caches: dict[str, int] = field(default_factory=dict)
+    logical_cores: int | None = None
+    physical_cores: int | None = None
+    frequency_mhz: float | None = None
+    governor: str | None = None
+    turbo: bool | None = None
+    steal: float | None = None
+    cpu_limit: float | None = None
+    memory_limit_bytes: int | None = None
+    thread_settings: dict[str, str] = field(default_factory=dict)
+    accelerators: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -105,7 +105,7 @@ class RunInfo:
     def from_json(cls, content: dict[str, Any]) -> RunInfo:
         """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
         values = {key: value for key, value in content.items() if key != "schema"}
-        values["host"] = Host(**_with_tuples(content["host"], "devices", "load"))
+        values["host"] = Host(**_with_tuples(content["host"], "devices", "load", "accelerators"))
         values["trials"] = tuple(
             Trial(t["layer"], t["sizes"], Choices(t["device"], t["dtype"], t["mode"], t["threads"]))
             for t in content["trials"]

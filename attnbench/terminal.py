@@ -18,6 +18,7 @@ from attnbench.law import Law, Verdict
 
 if TYPE_CHECKING:
     from attnbench.execute.here import Progress
+    from attnbench.measure.doctor import Finding
     from attnbench.plan.decide import SubjectPlan
     from attnbench.trial import Trial
 
@@ -31,6 +32,8 @@ _STYLES = {
     Verdict.OUT_OF_REGIME: "yellow",
     Verdict.INFERRED: "cyan",
 }
+
+_GRADES = {"good": "green", "fair": "yellow", "bad": "bold red", "unknown": "dim"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -74,6 +77,18 @@ def plan_table(subjects: Sequence[SubjectPlan]) -> Table:
             reason = subject.skipped.get(planned.trial.id)
             status = f"skipped: {reason}" if reason else "planned"
             table.add_row(Text(planned.trial.id), units.seconds(planned.visit_seconds), Text(status))
+    return table
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """Findings about a machine, one a row, with what to do about each below what was found."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("finding", "grade", "what was found, and what to do"):
+        table.add_column(heading, overflow="fold")
+    for finding in findings:
+        grade = Text(finding.grade, style=_GRADES[finding.grade])
+        told = f"{finding.found}\n→ {finding.advice}" if finding.advice else finding.found
+        table.add_row(Text(finding.name), grade, Text(told))
     return table
 
 

@@ -96,6 +96,17 @@ def test_a_run_is_read_back_as_it_was_written(folder: Path) -> None:
     assert run == StoredRun(folder, INFO, VISITS, (COUNTED_LAW,))
 
 
+def test_a_run_whose_host_told_less_is_read_with_nothing_in_those_places(folder: Path) -> None:
+    """Runs made before these facts were recorded do not have their keys."""
+    content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    newer = ("logical_cores", "physical_cores", "frequency_mhz", "governor", "turbo", "steal", "cpu_limit")
+    for key in (*newer, "memory_limit_bytes", "thread_settings", "accelerators"):
+        del content["host"][key]
+    (folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
+
+    assert load_stored(folder).info == INFO
+
+
 def test_a_run_without_a_first_visit_can_be_read(tmp_path: Path) -> None:
     create(tmp_path / "mine", INFO)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from attnbench.cli import asking, comparing, counting, fitting, runs
+from attnbench.cli import asking, comparing, counting, doctor, fitting, runs
 from attnbench.errors import AttnbenchError, RunInterruptedError
 from attnbench.version import __version__
 
@@ -32,5 +32,6 @@ def main() -> None:
     """Count, time and judge the scaling laws of attention, recurrent and convolutional layers."""
 
 
-for _command in (*runs.COMMANDS, *counting.COMMANDS, *fitting.COMMANDS, *asking.COMMANDS, *comparing.COMMANDS):
-    main.add_command(_command)
+for _room in (runs, counting, fitting, asking, comparing, doctor):
+    for _command in _room.COMMANDS:
+        main.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from statistics import median
 from typing import Protocol
@@ -49,3 +50,13 @@ def clock_for(device: str) -> Clock:
 def overhead(clock: Clock, readings: int = 201) -> float:
     """Seconds that it costs to read the clock: the median difference of two readings in a row."""
     return median(-(clock.now() - clock.now()) for _ in range(readings))
+
+
+def resolution(clock: Clock, steps: int = 21) -> float:
+    """Seconds of the clock's smallest step: the least difference of readings that differ."""
+    least, before = math.inf, clock.now()
+    for _ in range(steps):
+        while (after := clock.now()) == before:
+            pass
+        least, before = min(least, after - before), after
+    return least

@@ -6,14 +6,28 @@ import math
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import torch
 
 from attnbench.errors import DeviceError
+from attnbench.measure import system
+from attnbench.measure.system import lines
 from attnbench.record import Host
 from attnbench.spec import AUTO
+
+#: What the libraries behind torch read before they choose their number of threads and where these run.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OMP_PROC_BIND",
+    "OMP_PLACES",
+    "GOMP_CPU_AFFINITY",
+    "KMP_AFFINITY",
+)
 
 
 def read_host() -> Host:
@@ -29,6 +43,16 @@ def read_host() -> Host:
         devices=devices(),
         load=tuple(round(value, 2) for value in os.getloadavg()),
         caches=_caches(),
+        logical_cores=psutil.cpu_count(),
+        physical_cores=psutil.cpu_count(logical=False),
+        frequency_mhz=_frequency(),
+        governor=system.governor(),
+        turbo=system.turbo(),
+        steal=_steal(),
+        cpu_limit=system.cpu_limit(),
+        memory_limit_bytes=min((group.limit_bytes for group in system.memory_limits()), default=None),
+        thread_settings=_thread_settings(),
+        accelerators=_accelerators(),
     )
 
 
@@ -62,19 +86,8 @@ def available_bytes(device: str = "cpu") -> int:
     """Memory of a device that can be taken now; on the CPU without swapping, within the container's limit."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    available = int(psutil.virtual_memory().available)
-    limit = Path("/sys/fs/cgroup/memory.max")
-    current = Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and current.exists() and (text := limit.read_text().strip()).isdecimal():
-        used = int(current.read_text()) - _reclaimable_bytes()
-        return max(0, min(available, int(text) - used))
-    return available
-
-
-def _reclaimable_bytes() -> int:
-    """File cache that the container's count of used memory holds, and that the kernel gives back when asked."""
-    lines = _lines("/sys/fs/cgroup/memory.stat")
-    return next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    free = [group.limit_bytes - group.used_bytes for group in system.memory_limits()]
+    return max(0, min([int(psutil.virtual_memory().available), *free]))
 
 
 def last_cache_bytes() -> float:
@@ -91,7 +104,7 @@ def _blas() -> str:
 
 
 def _cpu_model() -> str:
-    for line in _lines("/proc/cpuinfo"):
+    for line in lines("/proc/cpuinfo"):
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     import cpuinfo  # asks the system's own tools, which takes a second
@@ -104,14 +117,58 @@ def _caches() -> dict[str, int]:
     units = {"K": 1024, "M": 1024**2}
     found = {}
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = ("".join(_lines(folder / name)[:1]) for name in ("level", "type", "size"))
+        level, kind, size = ("".join(lines(folder / name)[:1]) for name in ("level", "type", "size"))
         if kind != "Instruction" and size[-1:] in units:
             found[f"L{level}"] = int(size[:-1]) * units[size[-1]]
     return found
 
 
-def _lines(path: str | Path) -> list[str]:
+def _frequency() -> float | None:
+    """Mean of the cores' frequencies now, in MHz; some systems have none to tell."""
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
+        found = psutil.cpu_freq()
+    except (OSError, NotImplementedError, RuntimeError):
+        return None
+    return round(found.current, 1) if found and found.current else None
+
+
+def _steal() -> float | None:
+    """Share of all processor time since the start of the system that other virtual machines took."""
+    times = system.processor_times()
+    return round(times.stolen / times.total, 6) if times and times.total else None
+
+
+def _thread_settings() -> dict[str, str]:
+    """Environment variables on threads, which measuring processes inherit, and torch's own choice without a suite's."""
+    named = {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ}
+    return {"torch": str(torch.get_num_threads()), **named}
+
+
+def _accelerators() -> tuple[str, ...]:
+    """Model, memory and driver of each GPU."""
+    try:
+        return tuple(_from_nvml())
+    except Exception:  # without NVIDIA's library or driver, in whatever way they are missing, torch is asked
+        if not torch.cuda.is_available():
+            return ()
+        found = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+        return tuple(f"{one.name}, {one.total_memory / 2**30:.0f} GiB" for one in found)
+
+
+def _from_nvml() -> Iterator[str]:
+    import pynvml  # there is no need for it on machines without such a GPU
+
+    pynvml.nvmlInit()
+    try:
+        driver = _text(pynvml.nvmlSystemGetDriverVersion())
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total / 2**30
+            yield f"{_text(pynvml.nvmlDeviceGetName(handle))}, {memory:.0f} GiB, driver {driver}"
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _text(value: str | bytes) -> str:
+    """NVML's words, which older versions hand over as bytes."""
+    return value.decode() if isinstance(value, bytes) else value

@@ -24,6 +24,7 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
+from attnbench.report.environment import environment
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.sections import section
@@ -67,7 +68,7 @@ def build_context(run: StoredRun) -> PageContext:
         trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
         notices=notices(run),
         steadiness=_steadiness(references) if len(references) > 1 else Gallery(),
-        environment=_environment(run),
+        environment=environment(run),
         command=run.info.command,
         suite=as_toml(run.info.suite),
         version=run.info.version,
@@ -299,29 +300,3 @@ def _steadiness(references: pd.DataFrame) -> Gallery:
         f"{words.exponent(DRIFT_LIMIT)} times the median."
     )
     return Gallery((drawn,), caption)
-
-
-# --------------------------------------------------------------------------------------------- the environment
-
-
-def _environment(run: StoredRun) -> tuple[Fact, ...]:
-    info, host = run.info, run.info.host
-    facts = [
-        ("Processor", f"{host.cpu}, {words.plural(host.cores, 'core')}"),
-        ("Caches", ", ".join(f"{name} {words.shorter(units.nbytes(size))}" for name, size in host.caches.items())),
-        ("Memory", words.shorter(units.nbytes(host.memory_bytes))),
-        ("Devices", ", ".join(host.devices)),
-        ("System", host.system),
-        ("Python", host.python),
-        ("PyTorch", host.torch),
-        ("Linear algebra", host.blas),
-        ("Threads", words.threads(dict.fromkeys(trial.choices.threads for trial in info.trials))),
-        ("Load at the start", ", ".join(words.shorter(units.significant(value)) for value in host.load)),
-        ("Pilot before the plan", units.seconds(info.calibration_seconds) if info.calibration_seconds else ""),
-        ("Reading the clock", units.seconds(info.timer_overhead_seconds) if info.timer_overhead_seconds else ""),
-        ("attnbench", info.version),
-        ("Plugins", ", ".join(info.plugins)),
-        ("Seed", str(info.seed)),
-        ("Run", info.name),
-    ]
-    return tuple(Fact(name, value) for name, value in facts if value)

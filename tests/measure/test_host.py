@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -11,9 +12,9 @@ import pytest
 import torch
 
 from attnbench.errors import DeviceError
-from attnbench.measure import host
 from attnbench.measure.host import available_bytes, devices, read_host, resolve_device
 from attnbench.record import Host
+from tests.measure.fake_system import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,23 +25,6 @@ def with_accelerator(monkeypatch: pytest.MonkeyPatch, kind: str | None, count: i
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: kind is not None)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(str(kind)))
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
-
-
-@pytest.fixture
-def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A file system that the facts are read from, empty at first."""
-
-    def inside(path: str | Path) -> Path:
-        return tmp_path / str(path).removeprefix(str(tmp_path)).lstrip("/")
-
-    monkeypatch.setattr(host, "Path", inside)
-    return tmp_path
-
-
-def write(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text + "\n", encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------- devices
@@ -140,6 +124,84 @@ def test_the_processor_and_its_caches_are_read_from_the_system(root: Path) -> No
     assert facts.caches == {"L1": 48 * 1024, "L3": 9 * 1024**2}
 
 
+def test_limits_and_frequencies_are_among_the_facts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_freq", lambda: SimpleNamespace(current=2400.04))
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8 if logical else 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    write(
+        root,
+        {
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "powersave",
+            "sys/devices/system/cpu/cpufreq/boost": "1",
+            "sys/fs/cgroup/cpu.max": "150000 100000",
+            "sys/fs/cgroup/memory.max": "700",
+            "sys/fs/cgroup/memory.current": "0",
+        },
+    )
+
+    facts = read_host()
+
+    assert (facts.governor, facts.turbo, facts.frequency_mhz) == ("powersave", True, 2400.0)
+    assert (facts.logical_cores, facts.physical_cores) == (8, 4)
+    assert (facts.cpu_limit, facts.memory_limit_bytes) == (1.5, 700)
+    assert facts.thread_settings["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in facts.thread_settings
+    assert facts.thread_settings["torch"] == str(torch.get_num_threads())
+
+
+def test_what_a_system_does_not_tell_is_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_freq", lambda: None)
+    monkeypatch.setattr(psutil, "cpu_times", lambda: SimpleNamespace(_asdict=lambda: {"user": 3.0, "idle": 4.0}))
+    write(root, {"proc/cpuinfo": "model name\t: A fine CPU"})
+
+    facts = read_host()
+
+    told = (facts.governor, facts.turbo, facts.frequency_mhz, facts.steal, facts.cpu_limit, facts.memory_limit_bytes)
+    assert told == (None,) * 6
+
+
+def fake_nvml(count: int, as_bytes: bool) -> SimpleNamespace:
+    """NVIDIA's library on a machine with `count` GPUs; its older versions answer in bytes."""
+    said: list[str] = []
+
+    def text(value: str) -> str | bytes:
+        return value.encode() if as_bytes else value
+
+    return SimpleNamespace(
+        said=said,
+        nvmlInit=lambda: said.append("init"),
+        nvmlShutdown=lambda: said.append("shutdown"),
+        nvmlSystemGetDriverVersion=lambda: text("550.54.15"),
+        nvmlDeviceGetCount=lambda: count,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetName=lambda handle: text(f"NVIDIA T{handle}"),
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(total=16 * 2**30),
+    )
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_gpus_are_told_with_memory_and_driver(as_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = fake_nvml(2, as_bytes)
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+
+    assert read_host().accelerators == (
+        "NVIDIA T0, 16 GiB, driver 550.54.15",
+        "NVIDIA T1, 16 GiB, driver 550.54.15",
+    )
+    assert library.said == ["init", "shutdown"]
+
+
+def test_without_nvidias_library_torch_is_asked_about_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    properties = SimpleNamespace(name="Some GPU", total_memory=24 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: properties)
+
+    assert read_host().accelerators == ("Some GPU, 24 GiB",)
+
+
 # -------------------------------------------------------------------------------------------------------------- memory
 
 
@@ -153,6 +215,7 @@ def test_the_processor_and_its_caches_are_read_from_the_system(root: Path) -> No
         ({"memory.max": "700"}, 1000),
         ({"memory.max": "700", "memory.current": "690", "memory.stat": "anon 90\ninactive_file 600\n"}, 610),
         ({"memory.max": "700", "memory.current": "800"}, 0),
+        ({"memory/memory.limit_in_bytes": "700", "memory/memory.usage_in_bytes": "300"}, 400),
     ],
     ids=[
         "no container",
@@ -162,6 +225,7 @@ def test_the_processor_and_its_caches_are_read_from_the_system(root: Path) -> No
         "half a limit",
         "file cache is not in use",
         "over the limit",
+        "the first version of control groups",
     ],
 )
 def test_memory_is_what_is_free_within_the_limit_of_the_container(
