@@ -3,10 +3,11 @@
     python benchmarks/clock.py [--pairs 15] [--seconds 0.1] [--run RUN] [--json]
 
 1. Ten operations from about 5 µs to 500 ms, one thread, the same callable for `attnbench.measure.loop.time_call` and
-   for `torch.utils.benchmark.Timer`. A pair is one visit by each in random order; the pairs of all operations are
-   interleaved. Both read the median of their blocks. Wanted: the median of all ratios within 1 %, each within 3 %.
+   for `torch.utils.benchmark.Timer`. A pair is one visit by each in random order, with as many blocks of as many calls,
+   of which each reads the fastest; the pairs of all operations are interleaved. Wanted: the median of all ratios
+   within 1 %, each within 3 %.
 2. A busy loop of known length: PBKDF2 of one block is, by its definition (RFC 8018), a chain in which each round hashes
-   the result of the one before, so its work is a constant plus the rounds. A call of 3 000 rounds between two bare
+   the result of the one before, so its work is a constant plus the rounds. A call of 7 000 rounds between two bare
    readings of the system's clock, interleaved with ours, says what a round takes. What a call takes by our clock
    beyond one of a single round must be its further rounds, from 10 to 10 000 of them: wanted is a bias of at most 1 %.
    What the loop adds to a call by itself is read with a call that does nothing.
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 #: Rounds of the busy loop, from some 5 µs to 4 ms, so that most calls are not interrupted.
 ROUNDS = (10, 30, 100, 300, 1_000, 10_000)
 #: Rounds of the call that says what one takes.
-CALIBRATION = 3_000
+CALIBRATION = 7_000
 SHORTEST_OPERATION = 5e-6
 
 
@@ -85,24 +86,23 @@ def operations() -> dict[str, Callable[[], Any]]:
     }
 
 
-def ours(call: Callable[[], Any], seconds: float) -> float:
-    """Median block of one visit."""
-    return median(time_call(call, WallClock(), Pace(seconds)).block_seconds)
-
-
-def theirs(call: Callable[[], Any], seconds: float) -> float:
-    """Median block of torch's Timer, given the same seconds."""
-    return Timer("call()", globals={"call": call}).blocked_autorange(min_run_time=seconds).median
-
-
 def compare(pairs: int, seconds: float, rng: random.Random) -> dict[str, list[Pair]]:
-    """Visit every operation `pairs` times by both clocks."""
-    calls = operations()
+    """Visit every operation `pairs` times by both clocks, with as many blocks of as many calls."""
+    calls, clock = operations(), WallClock()
+    shapes = {name: time_call(call, clock, Pace(seconds)) for name, call in calls.items()}
     found: dict[str, list[Pair]] = {name: [] for name in calls}
+
+    def ours(name: str) -> float:
+        shapes[name] = time_call(calls[name], clock, Pace(seconds))
+        return min(shapes[name].block_seconds)
+
+    def theirs(name: str) -> float:
+        timer, shape = Timer("call()", globals={"call": calls[name]}), shapes[name]
+        return min(timer.timeit(shape.iterations).mean for _ in shape.block_seconds)
+
     for _ in range(pairs):
         for name in rng.sample(list(calls), len(calls)):
-            order = [ours, theirs] if rng.random() < 0.5 else [theirs, ours]
-            read = {reader: reader(calls[name], seconds) for reader in order}
+            read = {reader: reader(name) for reader in rng.sample([ours, theirs], 2)}
             found[name].append(Pair(read[ours], read[theirs]))
     return found
 
@@ -159,7 +159,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with torch.inference_mode():
         pairs = compare(arguments.pairs, arguments.seconds, rng)
         biases = busy_loop(2 * arguments.pairs, arguments.seconds, rng)
-        step = ours(lambda: None, arguments.seconds)
+        step = min(time_call(lambda: None, WallClock(), Pace(arguments.seconds)).block_seconds)
     ratios = {name: median(pair.ratio for pair in found) for name, found in pairs.items()}
     suite, share = run_for_share(arguments.run)
     return {
