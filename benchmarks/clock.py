@@ -62,16 +62,16 @@ class Pair(NamedTuple):
         return self.ours / self.theirs
 
 
-def operations() -> dict[str, Callable[[], Any]]:
+def operations(device: str = "cpu") -> dict[str, Callable[[], Any]]:
     """Operations of many lengths and kinds."""
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape)
+        return torch.randn(*shape, device=device)
 
     row, weight, scores, numbers = normal(1, 256), normal(256, 256), normal(128, 128), normal(128, 512)
     middle, signal, kernel = normal(400_000), normal(1, 128, 2048), normal(128, 128, 3)
     edge_192, edge_1024, edge_2800 = normal(192, 192), normal(1024, 1024), normal(2800, 2800)
-    heads, recurrent, sequence = normal(1, 1, 512, 64), torch.nn.RNN(512, 512), normal(2000, 1, 512)
+    heads, recurrent, sequence = normal(1, 1, 512, 64), torch.nn.RNN(512, 512, device=device), normal(2000, 1, 512)
     return {
         "linear 1×256×256": lambda: functional.linear(row, weight),
         "softmax 128×128": lambda: scores.softmax(-1),
