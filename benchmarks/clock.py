@@ -3,12 +3,13 @@
     python benchmarks/clock.py [--pairs 15] [--seconds 0.1] [--run RUN] [--json]
 
 1. Ten operations from about 5 µs to 500 ms, one thread, the same callable for `attnbench.measure.loop.time_call` and
-   for `torch.utils.benchmark.Timer`. A pair is one visit by each in random order; the pairs of all operations are
-   interleaved. Both read the median of their blocks. Wanted: the median of all ratios within 1 %, each within 3 %.
-2. A busy loop of known length: PBKDF2 of one block is, by its definition (RFC 8018), a chain in which each round hashes
-   the result of the one before, so its work is a constant plus the rounds. A call of 3 000 rounds between two bare
-   readings of the system's clock, interleaved with ours, says what a round takes. What a call takes by our clock
-   beyond one of a single round must be its further rounds, from 10 to 10 000 of them: wanted is a bias of at most 1 %.
+   for `torch.utils.benchmark.Timer`. A pair is one visit by each in random order, with as many blocks of as many calls,
+   of which each reads the fastest; the pairs of all operations are interleaved. Wanted: the median of all ratios
+   within 1 %, each within 3 %.
+2. A busy loop of known length: two machine instructions, "take one away" and "go back unless zero", so that a call has
+   twice as many instructions as turns, and a constant. A call of 7 million turns between two bare readings of the
+   system's clock, interleaved with ours, says what a turn takes. What a call takes by our clock beyond one of a single
+   turn must be its further turns, from 10 thousand to 10 million of them: wanted is a bias of at most 1 %.
    What the loop adds to a call by itself is read with a call that does nothing.
 3. The share of the measuring stage's wall time that lies inside timed regions, from the journal of ``--run``, or of a
    short run that is made for it. Wanted, for the suite `scaling`: at least 70 %.
@@ -17,13 +18,16 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
-import hashlib
 import json
 import math
+import mmap
+import platform
 import random
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,10 +46,15 @@ if TYPE_CHECKING:
 
     from attnbench.store import StoredRun
 
-#: Rounds of the busy loop, from some 5 µs to 4 ms, so that most calls are not interrupted.
-ROUNDS = (10, 30, 100, 300, 1_000, 10_000)
-#: Rounds of the call that says what one takes.
-CALIBRATION = 3_000
+#: Turns of the busy loop, from some 5 µs to 4 ms, so that most calls are not interrupted.
+TURNS = (15_000, 50_000, 150_000, 500_000, 1_500_000, 10_000_000)
+#: Turns of the call that says what one takes.
+CALIBRATION = 7_000_000
+#: "Subtract one; jump back unless zero; return", the turns being the first argument.
+BUSY = {
+    "x86_64": bytes.fromhex("48ffcf 75fb c3"),
+    "aarch64": bytes.fromhex("000400d1 e0ffffb5 c0035fd6"),
+}
 SHORTEST_OPERATION = 5e-6
 
 
@@ -61,16 +70,16 @@ class Pair(NamedTuple):
         return self.ours / self.theirs
 
 
-def operations() -> dict[str, Callable[[], Any]]:
+def operations(device: str = "cpu") -> dict[str, Callable[[], Any]]:
     """Operations of many lengths and kinds."""
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape)
+        return torch.randn(*shape, device=device)
 
     row, weight, scores, numbers = normal(1, 256), normal(256, 256), normal(128, 128), normal(128, 512)
     middle, signal, kernel = normal(400_000), normal(1, 128, 2048), normal(128, 128, 3)
     edge_192, edge_1024, edge_2800 = normal(192, 192), normal(1024, 1024), normal(2800, 2800)
-    heads, recurrent, sequence = normal(1, 1, 512, 64), torch.nn.RNN(512, 512), normal(2000, 1, 512)
+    heads, recurrent, sequence = normal(1, 1, 512, 64), torch.nn.RNN(512, 512, device=device), normal(2000, 1, 512)
     return {
         "linear 1×256×256": lambda: functional.linear(row, weight),
         "softmax 128×128": lambda: scores.softmax(-1),
@@ -85,54 +94,59 @@ def operations() -> dict[str, Callable[[], Any]]:
     }
 
 
-def ours(call: Callable[[], Any], seconds: float) -> float:
-    """Median block of one visit."""
-    return median(time_call(call, WallClock(), Pace(seconds)).block_seconds)
-
-
-def theirs(call: Callable[[], Any], seconds: float) -> float:
-    """Median block of torch's Timer, given the same seconds."""
-    return Timer("call()", globals={"call": call}).blocked_autorange(min_run_time=seconds).median
-
-
 def compare(pairs: int, seconds: float, rng: random.Random) -> dict[str, list[Pair]]:
-    """Visit every operation `pairs` times by both clocks."""
-    calls = operations()
+    """Visit every operation `pairs` times by both clocks, with as many blocks of as many calls."""
+    calls, clock = operations(), WallClock()
+    shapes = {name: time_call(call, clock, Pace(seconds)) for name, call in calls.items()}
     found: dict[str, list[Pair]] = {name: [] for name in calls}
+
+    def ours(name: str) -> float:
+        shapes[name] = time_call(calls[name], clock, Pace(seconds))
+        return min(shapes[name].block_seconds)
+
+    def theirs(name: str) -> float:
+        timer, shape = Timer("call()", globals={"call": calls[name]}), shapes[name]
+        return min(timer.timeit(shape.iterations).mean for _ in shape.block_seconds)
+
     for _ in range(pairs):
         for name in rng.sample(list(calls), len(calls)):
-            order = [ours, theirs] if rng.random() < 0.5 else [theirs, ours]
-            read = {reader: reader(calls[name], seconds) for reader in order}
+            read = {reader: reader(name) for reader in rng.sample([ours, theirs], 2)}
             found[name].append(Pair(read[ours], read[theirs]))
     return found
 
 
-def busy(rounds: int) -> Callable[[], bytes]:
-    """A call whose work is a constant plus `rounds`, one after the other, in registers."""
-    return lambda: hashlib.pbkdf2_hmac("sha256", b"password", b"salt", rounds)
+def busy_call() -> Callable[[int], None]:
+    """A function that takes a number of turns and does nothing else."""
+    if (code := BUSY.get(platform.machine())) is None:
+        raise SystemExit(f"there is no busy loop for {platform.machine()} here")
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    function = ctypes.CFUNCTYPE(None, ctypes.c_uint64)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+    function.page = page  # which lives as long as what jumps into it
+    return function
 
 
-def busy_loop(turns: int, seconds: float, rng: random.Random) -> dict[int, float]:
-    """Rounds → by how much the seconds of the rounds beyond the first differ from what they take, as a share.
+def busy_loop(visits: int, seconds: float, rng: random.Random) -> dict[int, float]:
+    """Turns → by how much the seconds of the turns beyond the first differ from what they take, as a share.
 
-    Delays only add, so each is read by its fastest block of all turns.
+    Delays only add, so each is read by its fastest block of all visits.
     """
-    clock = WallClock()
-    fastest = dict.fromkeys((1, *ROUNDS), math.inf)
+    clock, spin = WallClock(), busy_call()
+    fastest = dict.fromkeys((1, *TURNS), math.inf)
     calibrated = math.inf
-    for _ in range(turns):
-        for rounds in rng.sample(list(fastest), len(fastest)):
-            calibrated = min(calibrated, *(time_bare(CALIBRATION) for _ in range(5)))
-            blocks = time_call(busy(rounds), clock, Pace(seconds)).block_seconds
-            fastest[rounds] = min(fastest[rounds], *blocks)
-    one_round = (calibrated - fastest[1]) / (CALIBRATION - 1)
-    return {rounds: (fastest[rounds] - fastest[1]) / ((rounds - 1) * one_round) - 1 for rounds in ROUNDS}
+    for _ in range(visits):
+        for turns in rng.sample(list(fastest), len(fastest)):
+            calibrated = min(calibrated, *(time_bare(spin, CALIBRATION) for _ in range(5)))
+            blocks = time_call(partial(spin, turns), clock, Pace(seconds)).block_seconds
+            fastest[turns] = min(fastest[turns], *blocks)
+    one_turn = (calibrated - fastest[1]) / (CALIBRATION - 1)
+    return {turns: (fastest[turns] - fastest[1]) / ((turns - 1) * one_turn) - 1 for turns in TURNS}
 
 
-def time_bare(rounds: int) -> float:
-    """Seconds of one call between two readings of the system's clock, without any loop."""
+def time_bare(spin: Callable[[int], None], turns: int) -> float:
+    """Seconds of one call between two readings of the system's clock, without any loop around it."""
     start = time.perf_counter()
-    hashlib.pbkdf2_hmac("sha256", b"password", b"salt", rounds)
+    spin(turns)
     return time.perf_counter() - start
 
 
@@ -159,7 +173,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with torch.inference_mode():
         pairs = compare(arguments.pairs, arguments.seconds, rng)
         biases = busy_loop(2 * arguments.pairs, arguments.seconds, rng)
-        step = ours(lambda: None, arguments.seconds)
+        step = min(time_call(lambda: None, WallClock(), Pace(arguments.seconds)).block_seconds)
     ratios = {name: median(pair.ratio for pair in found) for name, found in pairs.items()}
     suite, share = run_for_share(arguments.run)
     return {
@@ -173,7 +187,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         },
         "median_ratio": median(ratios.values()),
         "worst_ratio": max(ratios.values(), key=lambda ratio: abs(ratio - 1)),
-        "busy_loop": {str(rounds): bias for rounds, bias in biases.items()},
+        "busy_loop": {str(turns): bias for turns, bias in biases.items()},
         "worst_bias": max(biases.values(), key=abs),
         "empty_call_seconds": step,
         "suite": suite,
@@ -188,9 +202,9 @@ def show(found: dict[str, Any]) -> None:
     for name, row in found["operations"].items():
         print(f"{name:<26} {units.seconds(row['ours']):>9} {units.seconds(row['timer']):>9} {row['ratio']:>7.4f}")
     print(f"median ratio {found['median_ratio']:.4f} (within 1 %), worst {found['worst_ratio']:.4f} (within 3 %)\n")
-    print(f"{'rounds of a busy loop':<26} {'bias':>8}")
-    for rounds, bias in found["busy_loop"].items():
-        print(f"{rounds:<26} {bias:>8.2%}")
+    print(f"{'turns of a busy loop':<26} {'bias':>8}")
+    for turns, bias in found["busy_loop"].items():
+        print(f"{turns:<26} {bias:>8.2%}")
     print(f"worst bias {found['worst_bias']:.2%} (within 1 %)")
     step = found["empty_call_seconds"]
     print(f"a call that does nothing: {units.seconds(step)}, {step / SHORTEST_OPERATION:.2%} of a call of 5 µs\n")

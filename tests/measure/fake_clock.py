@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from attnbench.measure.clock import WallClock
 
-class FakeClock:
+
+class FakeClock(WallClock):
     """A reading costs `reading` seconds; what was handed to the device costs its time when it is drained."""
 
     def __init__(self, reading: float = 0.0) -> None:
