@@ -140,12 +140,11 @@ class Rounds:
                         if not asked or (left and not order):
                             return
                     for position, planned in enumerate(order):
-                        start, trial = time.monotonic(), planned.trial
+                        trial, start = planned.trial, time.monotonic()
                         if trial.id not in ran and (reason := not_tried(trial, failures)):
                             broken.add(trial.id)
-                            yield Visit(
-                                trial.id, index, round_, Status.SKIPPED, reason, started=round(start - began, 3)
-                            )
+                            started = round(start - began, 3)
+                            yield Visit(trial.id, index, round_, Status.SKIPPED, reason, started=started)
                             continue
                         process = process or stack.enter_context(Process(self.setup))
                         show(Progress(round_, position, len(order), trial, spent))

@@ -33,6 +33,8 @@ _HELLO_SECONDS = 120.0
 _COUNTING_SECONDS = 600.0
 #: A process whose pipe has ended is gone after this time, or will not go by itself.
 _LAST_SECONDS = 10.0
+#: A process that hangs and whose parent is gone, too, ends itself this long after it should have been ended.
+_ORPHAN_SECONDS = 60.0
 #: Where the system cannot wake the parent at the end of a process, it looks as often as this.
 _LOOK_SECONDS = 0.5
 
@@ -120,7 +122,7 @@ class Process:
         if self._errors is not None:
             self._heard = os.fstat(self._errors.fileno()).st_size  # what earlier trials said is not about this one
         try:
-            answer = self._exchange(request, timeout)
+            answer = self._exchange({**request, "seconds": timeout + _ORPHAN_SECONDS}, timeout)
         except TimeoutError:
             self._stop()
             return {"status": Status.TIMEOUT, "reason": f"no answer within {timeout:g} s"}

@@ -155,6 +155,16 @@ def test_a_layer_that_hangs_is_given_up_and_costs_its_own_trial_only(process: Pr
     assert works(process)
 
 
+def test_a_layer_that_hangs_ends_by_itself_when_nobody_is_left_to_end_it(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_ORPHAN_SECONDS", 0.5 - 60.0)
+
+    answer = ask(process, "hangs", timeout=60.0)
+
+    assert answer == {"status": "error", "reason": f"the measuring process ended with signal {signal.SIGALRM.value}"}
+
+
 @pytest.mark.parametrize("layer", ["prints", "closes_stderr"])
 def test_a_layer_that_meddles_with_the_streams_is_measured_all_the_same(layer: str, process: Process) -> None:
     answer = ask(process, layer)
