@@ -23,9 +23,9 @@ from typing import Any, Protocol, Unpack
 
 import pandas as pd
 
-from attnbench.count.laws import Reach, count_at, reach_of
-from attnbench.errors import RunError, RunInterruptedError, WorkerError
-from attnbench.execute.counting import count_all
+from attnbench.count.laws import Reach
+from attnbench.errors import LayerError, RunError, RunInterruptedError, WorkerError
+from attnbench.execute.counting import Wanted, count_all, count_trials, reach_all
 from attnbench.execute.here import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -40,6 +40,7 @@ from attnbench.fit.spending import Means, worth_visiting
 from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, Law, Verdict
+from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
 from attnbench.order import Order, Overrides, order
@@ -194,14 +195,15 @@ def make_plan(asked: Order, show: Show) -> Plan:
     """Count, probe and decide; writes nothing.
 
     Raises:
-        AttnbenchError: a layer cannot be counted, or no measuring process can be started.
+        AttnbenchError: no layer can be counted, or no measuring process can be started.
     """
     show.stage("counting on fake tensors")
     suite = asked.suite
-    laws = _count_all(asked, show)
-    subjects = list(_subjects(asked, laws))
+    laws, refusals = _count_all(asked, show)
+    subjects = list(_subjects(asked, laws, refusals))
     flat = tuple(law for name in asked.layers for law in laws[name, suite.dtypes[0]])
-    reach = {name: reach_of(layer) for name, layer in asked.layers.items() if "hops" in suite.metrics}
+    counted_layers = [name for name in asked.layers if (name, suite.dtypes[0]) not in refusals]
+    reach = reach_all(asked.registry, counted_layers) if "hops" in suite.metrics else {}
     if "time" not in suite.metrics:
         return Plan(asked, flat, (), reach=reach)
     show.stage("calibrating: short probes to find where each law can be read")
@@ -211,15 +213,36 @@ def make_plan(asked: Order, show: Show) -> Plan:
         overhead = process.overhead_seconds
     spent = sum(one.limits.probing_seconds - one.left_seconds for one in probed)
     plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
-    counted = _counts(asked, laws, [trial.trial for plan in plans for trial in plan.trials])
+    counted = _counts(asked, laws, refusals, [trial.trial for plan in plans for trial in plan.trials])
     return Plan(asked, flat, plans, overhead, spent, floors, counted, reach)
 
 
-def _count_all(asked: Order, show: Show) -> dict[tuple[str, str], list[Law]]:
-    """Counted laws of every layer in every dtype: those asked for, and those needed to plan."""
+def _count_all(asked: Order, show: Show) -> tuple[dict[Wanted, list[Law]], dict[Wanted, str]]:
+    """Counted laws of every layer in every dtype, and why some cannot be counted: these have laws that say so.
+
+    Raises:
+        LayerError: none can be counted.
+    """
     metrics = [metric for metric in COUNTED_METRICS if metric in {*asked.suite.metrics, *_NEEDED_TO_PLAN}]
     wanted = [(name, dtype) for name in asked.layers for dtype in asked.suite.dtypes]
-    return count_all(asked.registry, wanted, metrics, show.counting)
+    found = count_all(asked.registry, wanted, metrics, show.counting)
+    errors = {one: laws for one, laws in found.items() if isinstance(laws, LayerError)}
+    if len(errors) == len(wanted):
+        raise errors[wanted[0]]
+    laws = {
+        one: _unlawful(asked.layers[one[0]], one[1], metrics, str(laws)) if isinstance(laws, LayerError) else laws
+        for one, laws in found.items()
+    }
+    return laws, {one: str(error) for one, error in errors.items()}
+
+
+def _unlawful(layer: Layer, dtype: str, metrics: Sequence[str], reason: str) -> list[Law]:
+    """The rows of a layer that cannot be counted."""
+    claims = layer.claims.given
+    return [
+        Law(layer.name, metric, Verdict.INCONCLUSIVE, reason, claim=claims.get(metric), dtype=dtype, scope=layer.scope)
+        for metric in metrics
+    ]
 
 
 def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
@@ -233,7 +256,7 @@ def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
         yield replace(plan, trials=kept, skipped=skipped)
 
 
-def _subjects(asked: Order, laws: Mapping[tuple[str, str], Sequence[Law]]) -> Iterator[Subject]:
+def _subjects(asked: Order, laws: Mapping[Wanted, Sequence[Law]], refusals: Mapping[Wanted, str]) -> Iterator[Subject]:
     for device in asked.suite.devices:
         for dtype in asked.suite.dtypes:
             for sweep in asked.suite.sweeps:
@@ -247,13 +270,14 @@ def _subjects(asked: Order, laws: Mapping[tuple[str, str], Sequence[Law]]) -> It
                         {axis: values for axis, values in sweep.axes.items() if axis in layer.axes},
                         formulas,
                         Formula(claim) if claim else None,
+                        refusals.get((name, dtype), ""),
                     )
 
 
 def _floors(process: Process, subjects: Sequence[Subject]) -> Iterator[tuple[str, float]]:
     """What a call of each layer costs where it does next to nothing."""
     for subject in subjects:
-        sizes = tiny(subject)
+        sizes = None if subject.uncounted else tiny(subject)
         seconds = floor_seconds(process, Trial(subject.layer.name, sizes, subject.choices)) if sizes else None
         if seconds is not None:
             yield f"{subject.layer.name}-{subject.choices.slug}", seconds
@@ -286,10 +310,16 @@ def _probe_one(process: Process, subject: Subject, limits: Limits, show: Show) -
             return probed
 
 
-def _counts(asked: Order, laws: Mapping[tuple[str, str], Sequence[Law]], trials: Sequence[Trial]) -> dict[str, Counted]:
+def _counts(
+    asked: Order, laws: Mapping[Wanted, Sequence[Law]], refusals: Mapping[Wanted, str], trials: Sequence[Trial]
+) -> dict[str, Counted]:
     layers = asked.layers
-    possible = (t for t in trials if not layers[t.layer].broken_constraint(t.sizes))
-    return {t.id: count_at(layers[t.layer], t.sizes, t.choices.dtype, laws[t.layer, t.choices.dtype]) for t in possible}
+    possible = [
+        trial
+        for trial in trials
+        if (trial.layer, trial.choices.dtype) not in refusals and not layers[trial.layer].broken_constraint(trial.sizes)
+    ]
+    return count_trials(asked.registry, possible, laws)
 
 
 def start(plan: Plan, results: Path, show: Show) -> Run:
@@ -355,12 +385,14 @@ def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
     info, seen = stored.info, list(stored.visits)
     left_out = set(info.skipped) | {visit.trial for visit in seen if visit.status is not Status.OK}
     planned = [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in left_out]
+    trials = {trial.id: trial for trial in info.trials}
     rounds = Rounds(
         setup=asked.setup,
         trials=planned,
         budget_seconds=asked.suite.budget - info.calibration_seconds,
         seed=info.seed,
         done={(visit.trial, visit.round) for visit in seen},
+        failures=[(trials[visit.trial], visit.status) for visit in seen if visit.trial in trials],
         spent_seconds=sum(visit.clock_seconds for visit in seen),
         first_process=max((visit.process + 1 for visit in seen), default=0),
     )

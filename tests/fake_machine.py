@@ -53,6 +53,7 @@ class FakeMachine:
         for room in ("execute.here", "session"):
             monkeypatch.setattr(f"attnbench.{room}.Process", self)
             monkeypatch.setattr(f"attnbench.{room}.time", clock)
+        monkeypatch.setattr("attnbench.execute.counting._is_ours", lambda *_: True)  # no process to count in either
         return self
 
     def __call__(self, _: Setup) -> FakeProcess:

@@ -396,12 +396,12 @@ def test_a_run_that_is_stopped_within_such_a_round_makes_its_other_visits_when_i
 def test_a_trial_that_failed_before_the_interrupt_is_not_tried_again(
     suite: str, machine: FakeMachine, tmp_path: Path
 ) -> None:
-    machine.failures = lambda trial: (Status.TIMEOUT, "no answer within 60 s") if trial.id == IDS[4] else None
+    machine.failures = lambda trial: (Status.ERROR, "why") if trial.id == IDS[4] else None
     folder, _ = interrupted(suite, machine, tmp_path, 11)
 
     run = session.resume(folder, Silent())
 
-    assert [visit.status for visit in run.visits if visit.trial == IDS[4]] == [Status.TIMEOUT]
+    assert [visit.status for visit in run.visits if visit.trial == IDS[4]] == [Status.ERROR]
     assert len(run.visits) == 3 * (len(IDS) - 1) + 1
 
 

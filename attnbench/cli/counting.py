@@ -105,6 +105,7 @@ def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], a
 
     Claims of time and memory are for a clock and an allocator: `attnbench run` judges them.
     """
+    from attnbench.errors import LayerError
     from attnbench.execute.counting import count_all
     from attnbench.law import COUNTED_METRICS
     from attnbench.layers.registry import Registry
@@ -117,7 +118,11 @@ def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], a
     counted = count_all(
         registry, [(name, "float32") for name in names], [m for m in COUNTED_METRICS if m in claimed], lambda _: None
     )
-    found = [law for laws in counted.values() for law in laws if law.claim is not None]
+    found = []
+    for laws in counted.values():
+        if isinstance(laws, LayerError):
+            raise laws
+        found += [law for law in laws if law.claim is not None]
     if not as_json:
         for name in names:
             _print_claims(name, [law for law in found if law.layer == name])

@@ -34,8 +34,8 @@ from attnbench.count.flops import Operation, flops_of, fused_recurrence_output, 
 from attnbench.count.oplogs import log_depth_of
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs
-from attnbench.trial import Sizes, describe
+from attnbench.layers.building import build_module, check_output, make_inputs
+from attnbench.trial import Sizes
 
 #: Operations that take the shape of a tensor and read none of its numbers.
 _ALLOCATIONS = frozenset(
@@ -234,24 +234,6 @@ class _Saved:
     def unpack(self, tensor: Tensor) -> Tensor:
         """Inverse of `pack`."""
         return tensor
-
-
-def check_output(layer: Layer, sizes: Sizes, output: Any) -> None:
-    """Refuse an output that is no ``(b, n, d)`` tensor; layers with inputs of their own may return what they like.
-
-    Raises:
-        LayerError: the output breaks the contract.
-    """
-    expected = (sizes["b"], sizes["n"], sizes["d"])
-    if layer.inputs is not None:
-        return
-    if not isinstance(output, Tensor):
-        raise LayerError(f"layer {layer.name!r} must return one tensor, not {type(output).__name__}")
-    if tuple(output.shape) != expected:
-        raise LayerError(
-            f"layer {layer.name!r} must return shape (b, n, d) = {expected}, not {tuple(output.shape)}, "
-            f"at {describe(sizes)}"
-        )
 
 
 class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it

@@ -1,19 +1,23 @@
-"""Counting many layers side by side: each takes seconds, and they know nothing of each other."""
+"""Counting: many layers side by side, as each takes seconds, and layers from elsewhere never in this process."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
 
-from attnbench.count.laws import count_laws
+from attnbench.count.laws import Reach, count_at, count_laws, reach_of
+from attnbench.errors import LayerError
 from attnbench.execute.process import Process, Setup
 from attnbench.law import Law
 from attnbench.layers.registry import Registry
+from attnbench.record import Counted
+from attnbench.trial import Sizes, Trial
 
-#: Fewer layers than this are counted here: a process takes seconds to start.
+#: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
 _MOST_PROCESSES = 8
 
@@ -23,28 +27,99 @@ Wanted = tuple[str, str]
 
 def count_all(
     registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Wanted, list[Law]]:
-    """Counted laws of each layer in each dtype; `show` is told of every layer that is about to be counted.
+) -> dict[Wanted, list[Law] | LayerError]:
+    """Counted laws of each layer in each dtype, or why it cannot be counted.
+
+    `show` is told of every layer that is about to be counted. A layer from elsewhere may hang or end the process that
+    calls it, so it is never called in this one.
 
     Raises:
-        LayerError: a layer cannot be counted; the first in the order of `wanted` is named.
         WorkerError: no process could be started.
     """
     processes = min(os.cpu_count() or 1, _MOST_PROCESSES, len(wanted) // 2)
-    if len(wanted) < _WORTH_A_PROCESS or processes < 2:
-        laws = {}
+    ours = all(_is_ours(registry, name) for name, _ in wanted)
+    if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
+        laws: dict[Wanted, list[Law] | LayerError] = {}
         for name, dtype in wanted:
             show(name)
-            laws[name, dtype] = count_laws(registry.get(name), metrics, dtype)
+            try:
+                laws[name, dtype] = count_laws(registry.get(name), metrics, dtype)
+            except LayerError as error:
+                laws[name, dtype] = error
         return laws
-    return _side_by_side(processes, registry, wanted, metrics, show)
+    return _side_by_side(max(processes, 1), registry, wanted, metrics, show)
+
+
+def count_trials(
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Wanted, Sequence[Law]]
+) -> dict[str, Counted]:
+    """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
+
+    Raises:
+        WorkerError: no process could be started.
+    """
+    groups: dict[Wanted, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.layer, trial.choices.dtype), []).append(trial)
+    found: dict[str, Counted] = {}
+    with _process_for(registry, {trial.layer for trial in trials}) as process:
+        for (name, dtype), group in groups.items():
+            known, points = laws[name, dtype], [trial.sizes for trial in group]
+            if process is None or _is_ours(registry, name):
+                counts = [_count_here(registry, name, dtype, known, sizes) for sizes in points]
+            else:
+                counts = process.count_at(name, dtype, known, points)
+            found |= {trial.id: counted for trial, counted in zip(group, counts, strict=True) if counted is not None}
+    return found
+
+
+def reach_all(registry: Registry, names: Sequence[str]) -> dict[str, Reach]:
+    """Effective reach of each layer; one that has none to show is left out.
+
+    Raises:
+        WorkerError: no process could be started.
+    """
+    found = {}
+    with _process_for(registry, names) as process:
+        for name in names:
+            if process is None or _is_ours(registry, name):
+                with contextlib.suppress(LayerError):
+                    found[name] = reach_of(registry.get(name))
+            elif reach := process.reach(name):
+                found[name] = reach
+    return found
+
+
+@contextmanager
+def _process_for(registry: Registry, names: Collection[str]) -> Iterator[Process | None]:
+    """A process to count layers from elsewhere in; None where all are our own."""
+    if all(_is_ours(registry, name) for name in names):
+        yield None
+        return
+    with Process(_setup(registry)) as process:
+        yield process
+
+
+def _is_ours(registry: Registry, name: str) -> bool:
+    return registry.origin(name) == "built in"
+
+
+def _setup(registry: Registry) -> Setup:
+    return Setup(threads=1, plugins=registry.plugins, seed=0)
+
+
+def _count_here(registry: Registry, name: str, dtype: str, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
+    try:
+        return count_at(registry.get(name), sizes, dtype, laws)
+    except LayerError:
+        return None
 
 
 def _side_by_side(
     number: int, registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Wanted, list[Law]]:
+) -> dict[Wanted, list[Law] | LayerError]:
     """Threads that sleep while their processes count."""
-    setup = Setup(threads=1, plugins=registry.plugins, seed=0)
+    setup = _setup(registry)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:  # threads end before their processes do
         processes = [Process(setup) for _ in range(number)]
         list(pool.map(stack.enter_context, processes))
@@ -52,20 +127,22 @@ def _side_by_side(
         for process in processes:
             free.put(process)
 
-        def count(one: Wanted) -> list[Law]:
+        def count(one: Wanted) -> list[Law] | LayerError:
             process = free.get()
             try:
                 return process.count(one[0], metrics, one[1])
+            except LayerError as error:
+                return error
             finally:
                 free.put(process)
 
         futures = {one: pool.submit(count, one) for one in wanted}
-        laws = {}
+        laws: dict[Wanted, list[Law] | LayerError] = {}
         try:
             for one, future in futures.items():
                 show(one[0])
                 laws[one] = future.result()
-        except BaseException:  # an interrupt, or a layer that cannot be counted: nobody waits for the others
+        except BaseException:  # an interrupt, or a process that cannot be started: nobody waits for the others
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.stop()

@@ -20,7 +20,7 @@ from attnbench.execute.process import Process, Setup
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
 from attnbench.record import Status, Visit
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Sizes, Trial, describe
 
 #: Every trial is visited in at least this many rounds, spread over at least two processes.
 LEAST_ROUNDS = 3
@@ -29,8 +29,27 @@ ROUNDS_PER_PROCESS = 2
 MOST_ROUNDS = 24
 #: Blocks of a call that does next to nothing.
 _FLOOR_BLOCKS = 21
+#: What a larger trial of the same layer would meet again, in words.
+_WORSE_WHEN_LARGER = {Status.OOM: "ran out of memory", Status.TIMEOUT: "took too long"}
 #: A visit may take this many times what was planned, and then this many seconds, before it is given up.
 _PATIENCE, _PATIENCE_SECONDS = 20.0, 60.0
+
+
+#: A trial and how it ended.
+Failure = tuple[Trial, Status]
+
+
+def not_tried(trial: Trial, failures: Collection[Failure]) -> str:
+    """Why a trial is not worth trying: a smaller one ran out of memory or time; empty where none did."""
+    for smaller, status in failures:
+        same = (smaller.layer, smaller.choices) == (trial.layer, trial.choices)
+        if status in _WORSE_WHEN_LARGER and same and _no_smaller(trial.sizes, smaller.sizes):
+            return f"not tried: the smaller {describe(smaller.sizes)} {_WORSE_WHEN_LARGER[status]}"
+    return ""
+
+
+def _no_smaller(sizes: Sizes, others: Sizes) -> bool:
+    return all(sizes[axis] >= size for axis, size in others.items())
 
 
 @dataclass(frozen=True)
@@ -54,14 +73,21 @@ class Progress:
 def answer_probes(process: Process, probing: Probing, layer: str, choices: Choices) -> Generator[Trial, None, Probed]:
     """Answer a planner's questions with short visits until it has seen enough; yields each trial before its probe."""
     pace = asdict(Pace(seconds=0.0, least_blocks=1))
+    failures: list[Failure] = []
     try:
         sizes = next(probing)
         while True:
             trial = Trial(layer, sizes, choices)
+            if not_tried(trial, failures):
+                sizes = probing.send(None)
+                continue
             yield trial
             answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
-            failed = answer["status"] != Status.OK
-            sizes = probing.send(None if failed else min(answer["first_call_seconds"], *answer["block_seconds"]))
+            if answer["status"] == Status.OK:
+                sizes = probing.send(min(answer["first_call_seconds"], *answer["block_seconds"]))
+            else:
+                failures.append((trial, Status(answer["status"])))
+                sizes = probing.send(None)
     except StopIteration as stop:
         probed: Probed = stop.value
         return probed
@@ -84,6 +110,7 @@ class Rounds:
         budget_seconds: clock for all visits: what is timed, and what is lost on trials that fail.
         seed: of the random orders.
         done: (trial id, round) pairs that a resumed run already has.
+        failures: trials that were visited in it, each with how it ended.
         spent_seconds: clock that they took.
         first_process: number of the first new process.
     """
@@ -93,6 +120,7 @@ class Rounds:
     budget_seconds: float
     seed: int
     done: Collection[tuple[str, int]] = ()
+    failures: Collection[Failure] = ()
     spent_seconds: float = 0.0
     first_process: int = 0
 
@@ -107,7 +135,8 @@ class Rounds:
             show: told of each visit before it is made.
             began: reading of the clock that times of visits are counted from.
         """
-        spent, broken = self.spent_seconds, set[str]()
+        spent, broken, failures = self.spent_seconds, set[str](), list(self.failures)
+        ran = {trial for trial, _ in self.done}
         begun = max((round_ for _, round_ in self.done), default=0)  # rounds follow one another: those before are whole
         firsts = range(begun - begun % ROUNDS_PER_PROCESS, MOST_ROUNDS, ROUNDS_PER_PROCESS)
         for index, first in enumerate(firsts, start=self.first_process):
@@ -121,15 +150,24 @@ class Rounds:
                         if not asked or (left and not order):
                             return
                     for position, planned in enumerate(order):
+                        trial, start = planned.trial, time.monotonic()
+                        if trial.id not in ran and (reason := not_tried(trial, failures)):
+                            broken.add(trial.id)
+                            started = round(start - began, 3)
+                            yield Visit(trial.id, index, round_, Status.SKIPPED, reason, started=started)
+                            continue
                         process = process or stack.enter_context(Process(self.setup))
-                        show(Progress(round_, position, len(order), planned.trial, spent))
+                        show(Progress(round_, position, len(order), trial, spent))
                         start = time.monotonic()
                         answer = self._ask(process, planned)
-                        visit = Visit(planned.trial.id, index, round_, started=round(start - began, 3), **answer)
+                        visit = Visit(trial.id, index, round_, started=round(start - began, 3), **answer)
                         spent += visit.clock_seconds
                         if visit.status is not Status.OK:
                             spent += time.monotonic() - start
                             broken.add(visit.trial)  # it would fail again; its one row says why
+                            failures.append((trial, visit.status))
+                        else:
+                            ran.add(visit.trial)
                         yield visit
 
     def _order(self, round_: int, asked: Collection[str], broken: Collection[str]) -> list[PlannedTrial]:

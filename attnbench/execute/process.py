@@ -1,15 +1,17 @@
 """One fresh measuring process, and the parent's side of the conversation.
 
 The parent sleeps in the kernel while the process measures: a parent that spins would be a second load on the machine
-under test.
+under test. The process leads a session of its own, so that whatever a layer starts there ends together with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,10 +20,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Self
 
+import psutil
+
 from attnbench.errors import LayerError, WorkerError
 from attnbench.law import Law
-from attnbench.record import Status
-from attnbench.trial import Trial
+from attnbench.record import Counted, Status
+from attnbench.trial import Sizes, Trial
 
 #: A process that cannot say hello in this time will not say anything.
 _HELLO_SECONDS = 120.0
@@ -29,6 +33,10 @@ _HELLO_SECONDS = 120.0
 _COUNTING_SECONDS = 600.0
 #: A process whose pipe has ended is gone after this time, or will not go by itself.
 _LAST_SECONDS = 10.0
+#: A process that hangs and whose parent is gone, too, ends itself this long after it should have been ended.
+_ORPHAN_SECONDS = 60.0
+#: Where the system cannot wake the parent at the end of a process, it looks as often as this.
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Process:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._child: subprocess.Popen[bytes] | None = None
+        self._end: int | None = None
         self._errors: IO[bytes] | None = None
         self._pending = b""
         self._heard = 0
@@ -90,11 +99,22 @@ class Process:
             raise LayerError(answer.get("error") or f"layer {layer!r} cannot be counted: {answer['reason']}")
         return [Law.from_json(row) for row in answer["laws"]]
 
+    def count_at(self, layer: str, dtype: str, laws: Sequence[Law], points: Sequence[Sizes]) -> list[Counted | None]:
+        """Counts of a layer at some sizes; None where it cannot be counted."""
+        request = {"layer": layer, "dtype": dtype, "laws": [law.as_json() for law in laws], "points": list(points)}
+        answer = self._ask({"count_at": request}, _COUNTING_SECONDS)
+        return [one and Counted.from_json(one) for one in answer.get("counts", [None] * len(points))]
+
+    def reach(self, layer: str) -> tuple[tuple[int, float], ...]:
+        """Effective reach of a layer; empty where there is none."""
+        answer = self._ask({"reach": {"layer": layer}}, _COUNTING_SECONDS)
+        return tuple((distance, norm) for distance, norm in answer.get("reach", ()))
+
     def stop(self) -> None:
         """End the process for good; whoever waits for its answer is told that there is none."""
         self._stopped = True
         if self._child is not None:
-            self._child.kill()
+            _kill_group(self._child)
 
     def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         if self._child is None:
@@ -102,12 +122,15 @@ class Process:
         if self._errors is not None:
             self._heard = os.fstat(self._errors.fileno()).st_size  # what earlier trials said is not about this one
         try:
-            return self._exchange(request, timeout)
+            answer = self._exchange({**request, "seconds": timeout + _ORPHAN_SECONDS}, timeout)
         except TimeoutError:
             self._stop()
             return {"status": Status.TIMEOUT, "reason": f"no answer within {timeout:g} s"}
         except (EOFError, BrokenPipeError, ValueError):
-            return {"status": Status.ERROR, "reason": self._last_words()}
+            return self._obituary()
+        if answer.pop("spent", False):  # a layer changed or left behind what the next one would meet
+            self._stop()
+        return answer
 
     def _start(self) -> None:
         self._pending, self._heard = b"", 0
@@ -118,14 +141,16 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=_environment(self._setup.threads),
+            start_new_session=True,
         )
+        self._end = _end_of(self._child)
         if self._stopped:  # while it was being started
             self._stop()
             raise WorkerError("the measuring process was stopped")
         try:
             hello = self._exchange(asdict(self._setup), _HELLO_SECONDS)
         except (TimeoutError, EOFError, BrokenPipeError, ValueError):
-            raise WorkerError(f"the measuring process did not start: {self._last_words()}") from None
+            raise WorkerError(f"the measuring process did not start: {self._obituary()['reason']}") from None
         except BaseException:  # an interrupt, before the context that would stop the child is entered
             self._stop()
             raise
@@ -136,18 +161,21 @@ class Process:
         assert self._child.stdin is not None  # noqa: S101
         self._child.stdin.write(json.dumps(message).encode() + b"\n")
         self._child.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._read_line(timeout))
+        answer = json.loads(self._read_line(timeout))
+        if not isinstance(answer, dict):
+            raise ValueError("no answer, but something that was written into its place")  # noqa: TRY004  as bad JSON is
         return answer
 
     def _read_line(self, timeout: float) -> bytes:
+        """The next line of the process; its end is seen even while something it started holds the pipe open."""
         assert self._child is not None  # noqa: S101
         assert self._child.stdout is not None  # noqa: S101
         descriptor = self._child.stdout.fileno()
         deadline = time.monotonic() + timeout
         while b"\n" not in self._pending:
-            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError
+            ready = self._wait([descriptor], deadline)
+            if descriptor not in ready:
+                raise EOFError if ready else TimeoutError
             chunk = os.read(descriptor, 65_536)
             if not chunk:
                 raise EOFError
@@ -155,31 +183,71 @@ class Process:
         line, _, self._pending = self._pending.partition(b"\n")
         return line
 
-    def _last_words(self) -> str:
+    def _wait(self, descriptors: list[int], deadline: float) -> list[int]:
+        """Sleep until one can be read, the process has ended or time is up; what became ready, -1 for its end."""
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            if self._end is not None:
+                ready, _, _ = select.select([*descriptors, self._end], [], [], left)
+                return [-1 if one == self._end else one for one in ready]
+            ready, _, _ = select.select(descriptors, [], [], min(left, _LOOK_SECONDS))
+            if not ready and self._child is not None and _is_zombie(self._child):
+                return [-1]
+            if ready or left <= _LOOK_SECONDS:
+                return ready
+
+    def _obituary(self) -> dict[str, Any]:
         """Why the process is gone: how it ended, and the last line it wrote since it was asked."""
-        child, errors = self._child, self._errors
-        how = _ending(child) if child else "is gone"
-        words = os.pread(errors.fileno(), 1_000_000, self._heard) if errors else b""
-        self._stop()
+        ended = bool(self._wait([], time.monotonic() + _LAST_SECONDS))
+        words = os.pread(self._errors.fileno(), 1_000_000, self._heard) if self._errors else b""
+        stopped, code = self._stopped, self._stop()
+        if not ended:
+            return _died("closed its pipes and was stopped")
+        if code == -signal.SIGKILL and not stopped:
+            return _died("was killed, most likely because memory ran out", Status.OOM)
+        how = f"ended with signal {-code}" if code < 0 else f"ended with exit status {code}"
         last = words.decode(errors="replace").strip().rpartition("\n")[2][:200]
-        return f"the measuring process {how}" + (f": {last}" if last else "")
+        return _died(how + (f": {last}" if last else ""))
 
-    def _stop(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            for stream in (self._child.stdin, self._child.stdout, self._errors):
-                _close(stream)
-        self._child = self._errors = None
+    def _stop(self) -> int:
+        """End the process and all that it started; its exit status."""
+        child, errors, end = self._child, self._errors, self._end
+        self._child = self._errors = self._end = None
+        if child is None:
+            return 0
+        _kill_group(child)
+        code = child.wait()
+        for stream in (child.stdin, child.stdout, errors):
+            _close(stream)
+        if end is not None:
+            os.close(end)
+        return code
 
 
-def _ending(child: subprocess.Popen[bytes]) -> str:
-    """How the process ended; one that lives on but cannot be talked to any more is ended here."""
-    try:
-        code = child.wait(timeout=_LAST_SECONDS)
-    except subprocess.TimeoutExpired:
-        return "closed its pipes and was stopped"
-    return f"ended with signal {-code}" if code < 0 else f"ended with exit status {code}"
+def _died(how: str, status: Status = Status.ERROR) -> dict[str, Any]:
+    return {"status": status, "reason": f"the measuring process {how}"}
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> int | None:
+    """A descriptor that becomes readable when the process ends; only Linux has it, and not every sandbox."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(child.pid)
+    return None
+
+
+def _is_zombie(child: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has ended, without collecting its exit status: until then its number stays its own."""
+    return bool(psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill a process and what it started, unless that went into a session of its own."""
+    if child.returncode is not None:
+        return  # its number may be another's by now
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
 
 
 def _close(stream: IO[bytes] | None) -> None:

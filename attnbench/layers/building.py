@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer, named_sizes
@@ -46,6 +46,24 @@ def make_inputs(layer: Layer, sizes: Sizes, device: str = "cpu", dtype: str = "f
                 f"layer {layer.name!r}: inputs() failed at {describe(sizes)}: {_one_line(error)}"
             ) from error
     return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def check_output(layer: Layer, sizes: Sizes, output: Any) -> None:
+    """Refuse an output that is no ``(b, n, d)`` tensor; layers with inputs of their own may return what they like.
+
+    Raises:
+        LayerError: the output breaks the contract.
+    """
+    expected = (sizes["b"], sizes["n"], sizes["d"])
+    if layer.inputs is not None:
+        return
+    if not isinstance(output, Tensor):
+        raise LayerError(f"layer {layer.name!r} must return one tensor, not {type(output).__name__}")
+    if tuple(output.shape) != expected:
+        raise LayerError(
+            f"layer {layer.name!r} must return shape (b, n, d) = {expected}, not {tuple(output.shape)}, "
+            f"at {describe(sizes)}"
+        )
 
 
 def seed_for(trial_id: str, seed: int) -> int:

@@ -1,8 +1,8 @@
 """The measuring process: ``python -m attnbench.measure.worker``.
 
-It reads one request a line (JSON) from standard input and answers one line each on its private copy of standard
-output; whatever a layer prints goes to standard error. It knows nothing of plans or budgets. It can also count, so
-that many layers are counted side by side.
+It reads one request a line (JSON) from its private copy of standard input and answers one line each on its private
+copy of standard output; whatever a layer prints goes to standard error. It knows nothing of plans or budgets. It can
+also count, so that many layers are counted side by side, and nobody's layer is called in the parent.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import IO, Any
 
 import torch
@@ -19,46 +20,74 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from attnbench.errors import AttnbenchError, LayerError
-from attnbench.layers.building import build_module, make_inputs, seed_for
+from attnbench.law import Law
+from attnbench.layers.base import Layer
+from attnbench.layers.building import build_module, check_output, make_inputs, seed_for
 from attnbench.layers.registry import Registry
+from attnbench.measure import guard
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.record import Status
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Sizes, Trial
+from attnbench.units import nbytes
 
 #: Edge of the square matrices of the drift reference: small enough for a cache, long enough for a clock.
 _REFERENCE_EDGE = 384
 _REFERENCE_BLOCKS = 3
-#: How torch's CPU allocators put it.
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+#: How torch's CPU allocators put it, and the C++ library.
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc")
 
 
-def serve(requests: IO[str], answers: IO[str]) -> None:
-    """Answer requests until the input ends. The first one configures the process."""
+def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
+    """Answer requests until the input ends. The first one configures the process; `room` is the memory it may take."""
     setup = json.loads(requests.readline())
     torch.set_num_threads(setup["threads"])
     gc.freeze()  # what is loaded by now stays: collecting before each visit need not walk through all of torch
+    belongings = guard.Belongings()
     registry = Registry(setup["plugins"])
     _answer(answers, {"overhead": overhead(clock_for("cpu"))})
     for line in requests:
         request = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, request.pop("seconds", 0.0))  # the kernel's, so that it ends a hang in C
         if "reference" in request:
-            _answer(answers, _rate(request["reference"]))
-            continue
-        if "count" in request:
-            _answer(answers, _counted(registry, **request["count"]))
-            continue
-        trial = Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
-        _answer(answers, visit(registry, trial, Pace(**request["pace"]), setup["seed"]))
+            answer = _rate(request["reference"])
+        else:
+            answer = _watched(belongings, room, *_asked(registry, request, setup["seed"]))
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        _answer(answers, answer)
+
+
+def _asked(registry: Registry, request: dict[str, Any], seed: int) -> tuple[str, Callable[[], dict[str, Any]]]:
+    """The device that a request needs, and the work it asks for."""
+    for name, work in _COUNTING.items():
+        if name in request:
+            return "cpu", partial(work, registry, **request[name])
+    trial = Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
+    return trial.choices.device, partial(visit, registry, trial, Pace(**request["pace"]), seed)
+
+
+def _watched(
+    belongings: guard.Belongings, room: int | None, device: str, work: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """The answer to a request; one after which the process should serve no other says so with ``spent``."""
+    belongings.settle(device)
+    before = guard.state()
+    answer = work()
+    changed = guard.changes(before, guard.state())
+    if changed and answer.get("status") == Status.OK:
+        answer = {"status": Status.ERROR, "reason": changed}
+    if room is not None and device == "cpu" and answer.get("status") == Status.OOM:
+        answer["reason"] += f" (a measuring process may take {nbytes(room)} here)"
+    return {**answer, "spent": True} if changed or belongings.left_behind(device) else answer
 
 
 def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, Any]:
     """Build, call and time one trial; a failure is an answer with a status and a reason."""
     clock = clock_for(trial.choices.device)
-    torch.manual_seed(seed_for(trial.id, seed))
+    guard.seed_everything(seed_for(trial.id, seed))
     try:
         return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
-    except Exception as error:
+    except BaseException as error:  # sys.exit and an interrupt are the layer's too: nobody else sends them here
         status = Status.OOM if _out_of_memory(error) else Status.ERROR
         return _failed(status, error, name=not isinstance(error, LayerError))
 
@@ -82,8 +111,46 @@ def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str)
 
     try:
         return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype)]}
-    except AttnbenchError as error:
+    except BaseException as error:
+        return _refused(layer, error)
+
+
+def _counted_at(
+    registry: Registry, layer: str, dtype: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes]
+) -> dict[str, Any]:
+    """Counts of one layer at some sizes; None where it cannot be counted."""
+    from attnbench.count.laws import count_at
+
+    known = [Law.from_json(law) for law in laws]
+
+    def at(sizes: Sizes) -> dict[str, Any] | None:
+        try:
+            return count_at(registry.get(layer), sizes, dtype, known).as_json()
+        except AttnbenchError:
+            return None
+
+    return {"counts": [at(sizes) for sizes in points]}
+
+
+def _reach(registry: Registry, layer: str) -> dict[str, Any]:
+    """Effective reach of one layer, or one line that says why it has none."""
+    from attnbench.count.laws import reach_of
+
+    try:
+        return {"reach": reach_of(registry.get(layer))}
+    except BaseException as error:
+        return _refused(layer, error)
+
+
+_COUNTING: dict[str, Callable[..., dict[str, Any]]] = {"count": _counted, "count_at": _counted_at, "reach": _reach}
+
+
+def _refused(layer: str, error: BaseException) -> dict[str, Any]:
+    """Why a layer was not counted, as one line about it."""
+    if isinstance(error, AttnbenchError):
         return {"error": str(error)}
+    reason = _failed(Status.ERROR, error)["reason"]
+    return {"error": f"layer {layer!r} cannot be counted: {reason}"}
 
 
 def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[str, Any]:
@@ -91,7 +158,8 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
     with torch.inference_mode():
-        timing = time_call(lambda: module(*inputs), clock, pace, examine=_examine)
+        examine = partial(_examine, layer, trial.sizes)
+        timing = time_call(lambda: module(*inputs), clock, pace, examine)
     return {
         "status": Status.OK,
         "reason": "",
@@ -101,12 +169,13 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     }
 
 
-def _examine(output: Any) -> None:
+def _examine(layer: Layer, sizes: Sizes, output: Any) -> None:
+    check_output(layer, sizes, output)
     if not all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)):
         raise LayerError("the output is not finite on normal random input")
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, in a call or (then it is the cause) while building; the CPU says so in words only."""
     cause = error.__cause__ or error
     words = str(cause).lower()
@@ -124,10 +193,12 @@ def _answer(answers: IO[str], answer: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Keep standard output for answers and let everything else go to standard error."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+    """Keep the standard streams for requests and answers; layers find an empty input, and print on standard error."""
+    requests, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with requests, answers, open(os.devnull, encoding="utf-8") as nothing:
+        os.dup2(nothing.fileno(), 0)
         os.dup2(2, 1)
-        serve(sys.stdin, answers)
+        serve(requests, answers, guard.limit_memory())
 
 
 if __name__ == "__main__":

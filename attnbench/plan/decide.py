@@ -91,6 +91,8 @@ class SubjectPlan:
         if self.window is not None:
             return self.window.sentence
         probes = self.probed.probes
+        if self.subject.uncounted:
+            return f"No window: {self.subject.uncounted}."
         if not probes:
             return (
                 "No window: no size keeps the layer's constraints, fits the budget and the memory, "
@@ -105,9 +107,9 @@ class SubjectPlan:
 
 
 def probe(subject: Subject, limits: Limits) -> Probing:
-    """Ask for the probes that a subject needs; sizes that are all given need none."""
-    if not subject.auto and "b" in subject.given:
-        return Probed(subject, limits, subject.given["b"], (), limits.probing_seconds)
+    """Ask for the probes that a subject needs: none where all sizes are given, or where no count guides the choice."""
+    if (not subject.auto and "b" in subject.given) or subject.uncounted:
+        return Probed(subject, limits, subject.given.get("b", (1,)), (), limits.probing_seconds)
     ladder: list[Probe] = []
     batch = subject.given.get("b") or (yield from _batch(subject, limits, ladder))
     spent = CALLS_PER_PROBE * sum(probe.seconds or 0.0 for probe in ladder)
@@ -148,6 +150,8 @@ def level(needs: Sequence[float], total: float) -> float:
 
 def _window(probed: Probed, round_seconds: float) -> Window | None:
     subject = probed.subject
+    if subject.auto and subject.uncounted:
+        return None
     if subject.auto:
         return choose_window(subject, probed.probes, probed.batch, probed.limits, round_seconds)
     sizes = {**subject.given, "b": probed.batch}

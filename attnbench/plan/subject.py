@@ -49,6 +49,7 @@ class Subject:
         axes: what the suite says of some axes; the others keep the layer's defaults.
         formulas: metric → counted formula, for the metrics that have one.
         claim: the claimed formula for time, or None.
+        uncounted: why the layer cannot be counted; empty when it can.
     """
 
     layer: Layer
@@ -56,6 +57,7 @@ class Subject:
     axes: Mapping[str, AxisValues] = field(default_factory=dict)
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     claim: Formula | None = None
+    uncounted: str = ""
 
     @cached_property
     def answers(self) -> dict[tuple[Any, ...], Any]:

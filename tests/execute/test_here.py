@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attnbench.execute.here import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Progress, Rounds, answer_probes
+from attnbench.execute.here import (
+    LEAST_ROUNDS,
+    MOST_ROUNDS,
+    ROUNDS_PER_PROCESS,
+    Progress,
+    Rounds,
+    answer_probes,
+    not_tried,
+)
 from attnbench.execute.process import Setup
 from attnbench.plan.decide import PlannedTrial, Probed
 from attnbench.plan.subject import Limits, Probe, Subject
@@ -160,15 +168,71 @@ def test_without_trials_no_process_is_started(machine: FakeMachine) -> None:
 
 @pytest.mark.parametrize("status", [Status.OOM, Status.ERROR, Status.TIMEOUT])
 def test_a_trial_that_failed_is_not_visited_again(status: Status, machine: FakeMachine) -> None:
-    machine.failures = lambda trial: (status, "why") if trial == BROKEN else None
+    largest = TRIALS[3]
+    machine.failures = lambda trial: (status, "why") if trial == largest else None
 
     found = visits(wanted=IDS)
 
-    assert [(v.round, v.status, v.reason, v.block_seconds) for v in found if v.trial == BROKEN.id] == [
+    assert [(v.round, v.status, v.reason, v.block_seconds) for v in found if v.trial == largest.id] == [
         (0, status, "why", ())
     ]
-    assert all(visit.status is Status.OK for visit in found if visit.trial != BROKEN.id)
+    assert all(visit.status is Status.OK for visit in found if visit.trial != largest.id)
     assert len(found) == 1 + MOST_ROUNDS * (len(TRIALS) - 1)
+
+
+@pytest.mark.parametrize(("status", "words"), [(Status.OOM, "ran out of memory"), (Status.TIMEOUT, "took too long")])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_smaller_trial_could_not_have_is_not_tried(
+    seed: int, status: Status, words: str, machine: FakeMachine
+) -> None:
+    machine.failures = lambda trial: (status, "why") if trial.layer == "rnn" and trial.sizes["n"] >= 4 else None
+
+    found = visits(wanted=IDS, seed=seed)
+
+    order = [trial.sizes["n"] for _, trial in machine.visits if trial.layer == "rnn" and trial.sizes["n"] >= 4]
+    assert order == sorted(order, reverse=True)  # no larger one is tried after a smaller one has failed
+    skipped = {visit.trial: visit.reason for visit in found if visit.status is Status.SKIPPED}
+    failed = {visit.trial for visit in found if visit.status is status}
+    assert {*skipped, *failed} == {trial.id for trial in TRIALS[1:4]}
+    assert len(order) == len(failed) == 3 - len(skipped)
+    assert all(reason.startswith("not tried: the smaller b=1, n=") for reason in skipped.values())
+    assert all(reason.endswith(f", d=8 {words}") for reason in skipped.values())
+    assert sum(visit.status is Status.OK for visit in found) == MOST_ROUNDS * (len(TRIALS) - 3)
+
+
+def test_what_differs_in_more_than_its_size_or_has_run_before_is_tried_all_the_same(machine: FakeMachine) -> None:
+    trials = [
+        smaller := Trial("rnn", {"b": 1, "n": 4, "d": 8}),
+        Trial("rnn", {"b": 1, "n": 8, "d": 4}),
+        Trial("gru", {"b": 1, "n": 8, "d": 8}),
+        Trial("rnn", {"b": 1, "n": 8, "d": 8}, Choices(dtype="float64")),
+        ran := Trial("rnn", {"b": 1, "n": 16, "d": 8}),
+    ]
+    failures = [(smaller, Status.OOM), (ran, Status.OK)]
+    planned = [PlannedTrial(trial, 1.0) for trial in trials[1:]]
+
+    found = list(Rounds(SETUP, planned, 1e9, 0, {(ran.id, 0)}, failures).visits(lambda _: (), lambda _: None, 0.0))
+
+    assert {visit.status for visit in found} == {Status.OK}
+    assert not_tried(Trial("rnn", {"b": 1, "n": 8, "d": 8}), failures) != ""
+
+
+@pytest.mark.parametrize("kept", range(9))
+def test_a_resumed_run_leaves_out_what_the_whole_run_leaves_out(kept: int, machine: FakeMachine) -> None:
+    machine.failures = lambda trial: (Status.OOM, "why") if trial.layer == "rnn" and trial.sizes["n"] >= 4 else None
+    whole = visits(seed=1)
+    before = whole[:kept]
+    by_id = {trial.id: trial for trial in TRIALS}
+    failed = {visit.trial for visit in before if visit.status is not Status.OK}
+    planned = [PlannedTrial(trial, 1.0) for trial in TRIALS if trial.id not in failed]
+    ended = [(by_id[visit.trial], visit.status) for visit in before]
+
+    rounds = Rounds(SETUP, planned, 1e9, 1, {(visit.trial, visit.round) for visit in before}, ended)
+    after = rounds.visits(lambda _: (), lambda _: None, 0.0)
+
+    said = [(v.trial, v.status, v.reason) for v in (*before, *after)]
+    assert sorted(said) == sorted((v.trial, v.status, v.reason) for v in whole)
+    assert any(status is Status.SKIPPED for _, status, _ in said)
 
 
 def test_an_interrupt_passes_through(machine: FakeMachine) -> None:
@@ -284,8 +348,18 @@ def test_each_visit_is_announced_with_where_the_run_stands() -> None:
 # -------------------------------------------------------------------------------------------------------------- probes
 
 
-def test_probes_are_answered_with_the_smallest_time_seen_or_none(machine: FakeMachine) -> None:
-    machine.failures = lambda trial: (Status.OOM, "too much") if trial.sizes["n"] == 4 else None
+@pytest.mark.parametrize(
+    ("status", "seconds", "asked"),
+    [
+        (Status.ERROR, [1.0, None, 4.0], (2, 4, 8)),
+        (Status.OOM, [1.0, None, None], (2, 4)),
+        (Status.TIMEOUT, [1.0, None, None], (2, 4)),
+    ],
+)
+def test_probes_are_answered_with_the_smallest_time_seen_or_none(
+    status: Status, seconds: list[float | None], asked: tuple[int, ...], machine: FakeMachine
+) -> None:
+    machine.failures = lambda trial: (status, "too much") if trial.sizes["n"] == 4 else None
     machine.seconds = lambda trial: 0.5 * trial.sizes["n"]
     limits = Limits(1.0, 1.0, 1.0, 1.0)
 
@@ -304,8 +378,8 @@ def test_probes_are_answered_with_the_smallest_time_seen_or_none(machine: FakeMa
     except StopIteration as stop:
         probed = stop.value
 
-    assert [probe.seconds for probe in probed.probes] == [1.0, None, 4.0]
-    assert announced == [f"rnn-cpu-float32-forward-t1-b1-n{n}-d8" for n in (2, 4, 8)]
+    assert [probe.seconds for probe in probed.probes] == seconds
+    assert announced == [f"rnn-cpu-float32-forward-t1-b1-n{n}-d8" for n in asked]
     assert {(pace["least_blocks"], timeout) for _, _, pace, timeout in machine.asked} == {(1, 60.0)}
 
 

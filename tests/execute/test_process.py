@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from attnbench.errors import WorkerError
@@ -69,6 +72,17 @@ def closes_stderr(x):
     return x
 
 
+def threads(x):
+    torch.set_num_threads(1)
+    return x
+
+
+def forks(x):
+    if os.fork() == 0:
+        hangs(x)
+    return x
+
+
 def tells(x):
     raise RuntimeError(f"{os.environ['OMP_NUM_THREADS']} {os.environ['MKL_NUM_THREADS']} {torch.get_num_threads()}")
 
@@ -78,6 +92,7 @@ def layer(what):
 
 
 LAYERS = [layer(f) for f in (exits, exits_silently, segfaults, hangs, closes_everything, prints, closes_stderr, tells)]
+LAYERS += [layer(f) for f in (threads, forks)]
 '''
 
 
@@ -140,12 +155,56 @@ def test_a_layer_that_hangs_is_given_up_and_costs_its_own_trial_only(process: Pr
     assert works(process)
 
 
+def test_a_layer_that_hangs_ends_by_itself_when_nobody_is_left_to_end_it(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_ORPHAN_SECONDS", 0.5 - 60.0)
+
+    answer = ask(process, "hangs", timeout=60.0)
+
+    assert answer == {"status": "error", "reason": f"the measuring process ended with signal {signal.SIGALRM.value}"}
+
+
 @pytest.mark.parametrize("layer", ["prints", "closes_stderr"])
 def test_a_layer_that_meddles_with_the_streams_is_measured_all_the_same(layer: str, process: Process) -> None:
     answer = ask(process, layer)
 
     assert (answer["status"], answer["reason"]) == ("ok", "")
     assert works(process)
+
+
+def survivors(group: int) -> list[psutil.Process]:
+    """What lives on in a process group that was killed."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return psutil.wait_procs(found, timeout=20.0)[1]
+
+
+@pytest.mark.parametrize(("layer", "status"), [("threads", "error"), ("forks", "ok"), ("closes_stderr", "ok")])
+def test_a_process_that_is_not_as_it_was_serves_no_other_trial(layer: str, status: str, process: Process) -> None:
+    assert works(process)
+    assert process._child is not None
+    served = process._child.pid
+
+    answer = ask(process, layer)
+
+    assert answer["status"] == status
+    assert process._child is None
+    assert survivors(served) == []
+    assert works(process)
+    assert process._child.pid != served
+
+
+def test_a_process_keeps_serving_while_its_layers_leave_it_as_it_was(process: Process) -> None:
+    assert works(process)
+    served = process._child
+    ask(process, "tells")
+
+    assert works(process)
+    assert process._child is served
 
 
 def test_nothing_is_left_running_afterwards() -> None:

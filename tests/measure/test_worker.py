@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,11 @@ from tests.measure.fake_clock import FakeClock
 
 PLUGIN = '''
 """Layers that go wrong, each in its own way."""
+import os
+import random
+import sys
+
+import numpy as np
 import torch
 from attnbench import Layer
 
@@ -48,16 +54,45 @@ def too_large(d):
     return torch.nn.Linear(10**8, 10**8)
 
 
-def layer(name, what):
-    return Layer(name, lambda d: Does(what))
+def three_axes(b, n, d):
+    return torch.randn(b, n, d)
+
+
+def draws(x):
+    raise RuntimeError(f"drew {float(x.sum())} {random.random()} {np.random.rand()} {float(torch.rand(()))}")
+
+
+def seeds(x):
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(3)
+    return x * random.random()
+
+
+def for_ever(x):
+    return for_ever(x)
+
+
+def layer(name, what, **more):
+    return Layer(name, lambda d: Does(what), **more)
 
 
 LAYERS = [
     layer("fine", lambda x: 2 * x),
-    layer("several", lambda x: {"y": x, "rest": [x, 3, None]}),
+    layer("several", lambda x: {"y": x, "rest": [x, 3, None]}, inputs=three_axes),
     layer("raises", lambda x: fail(ValueError("a reason\\nof two lines"))),
     layer("not-finite", lambda x: x / 0),
-    layer("one-nan-inside", lambda x: (x, [x * float("nan")])),
+    layer("one-nan-inside", lambda x: (x, [x * float("nan")]), inputs=three_axes),
+    layer("wrong-shape", lambda x: x[:, :2] / 0),
+    layer("no-tensor", lambda x: [x]),
+    layer("leaves", lambda x: sys.exit(3)),
+    layer("interrupts", lambda x: fail(KeyboardInterrupt())),
+    layer("recurses", for_ever),
+    layer("draws", draws),
+    layer("seeds", seeds),
+    layer("other-dtype", lambda x: torch.set_default_dtype(torch.float64) or x),
+    layer("other-folder", lambda x: os.chdir("/") or x),
+    layer("other-folder-and-fails", lambda x: os.chdir("/") or fail(ValueError("a reason"))),
+    layer("kernel-variable", lambda x: os.environ.update(OMP_WAIT_POLICY="active") or x),
     layer("cpu-memory", lambda x: torch.empty(10**15)),
     layer("gpu-memory", lambda x: fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"))),
     layer("python-memory", lambda x: fail(MemoryError())),
@@ -118,6 +153,15 @@ def test_a_layer_that_works_is_timed(layer: str, plugin: str) -> None:
         ("raises", "error", "ValueError: a reason of two lines"),
         ("not-finite", "error", "the output is not finite on normal random input"),
         ("one-nan-inside", "error", "the output is not finite on normal random input"),
+        (
+            "wrong-shape",
+            "error",
+            "layer 'wrong-shape' must return shape (b, n, d) = (1, 4, 8), not (1, 2, 8), at b=1, n=4, d=8",
+        ),
+        ("no-tensor", "error", "layer 'no-tensor' must return one tensor, not list"),
+        ("leaves", "error", "SystemExit: 3"),
+        ("interrupts", "error", "KeyboardInterrupt: "),
+        ("recurses", "error", "RecursionError: maximum recursion depth exceeded"),
         ("gpu-memory", "oom", "OutOfMemoryError: CUDA out of memory. Tried to allocate 9 GiB"),
         ("python-memory", "oom", "MemoryError: "),
         ("not-a-module", "error", "layer 'not-a-module': build() must return a torch module, not str"),
@@ -207,3 +251,43 @@ def test_a_device_that_cannot_multiply_is_an_answer_too(plugin: str, monkeypatch
     monkeypatch.setattr(worker, "reference", fail)
 
     assert answers(plugin, {"reference": "cuda"}) == [{"status": "error", "reason": "RuntimeError: no kernel image"}]
+
+
+# ------------------------------------------------------------------------------------------- what must stay as it is
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        ("other-dtype", "changed the default dtype from float32 to float64"),
+        ("other-folder", "changed the working directory from {here} to /"),
+        ("other-folder-and-fails", "ValueError: a reason"),
+        ("kernel-variable", "changed the environment variable OMP_WAIT_POLICY from nothing to active"),
+    ],
+)
+def test_a_layer_that_changes_what_others_run_under_is_an_error_and_ends_the_process(
+    layer: str, reason: str, plugin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path.cwd())  # put back afterwards, as is the environment
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    here = Path.cwd()
+
+    try:
+        (answer,) = answers(plugin, request(layer))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    assert answer["status"] == "error"
+    assert answer["reason"] == reason.format(here=here)
+    assert answer["spent"] is True
+
+
+def test_no_trial_changes_the_numbers_that_another_draws(plugin: str) -> None:
+    after_itself, after_others = (
+        answers(plugin, *before, request("draws"))[-1]["reason"]
+        for before in ([], [request("seeds"), request("fine", n=64), request("seeds", n=8)])
+    )
+
+    assert after_itself == after_others
+    assert after_itself.startswith("RuntimeError: drew ")
