@@ -297,9 +297,14 @@ def read_laws(folder: Path) -> tuple[Law, ...] | None:
 
 
 def forget_laws(folder: Path) -> None:
-    """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off."""
-    with contextlib.suppress(OSError):
-        (folder / "laws.json").unlink()
+    """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off again.
+
+    Drafts of files that a crash left go with them.
+    """
+    drafts = (draft for name in (*_LAWS_FROM, *_TABLES, _SUMS) for draft in folder.glob(f".{name}.*"))
+    for path in (folder / "laws.json", *drafts):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def runs_in(folder: Path) -> list[Path]:
