@@ -82,13 +82,17 @@ class Journal:
         os.close(self._file)
 
 
-def read_journal(run: Path) -> tuple[Visit, ...]:
+def read_journal(run: Path, *, older: bool = True) -> tuple[Visit, ...]:
     """The visits of a run, in the order in which they were made; none where there is no journal yet.
+
+    Args:
+        run: the folder.
+        older: whether the lines may have no checksums.
 
     Raises:
         RunError: the file cannot be read, or a line of it is damaged.
     """
-    return _read(run / NAME).visits
+    return _read(run / NAME, older=older).visits
 
 
 def sync_folder(folder: Path) -> None:
@@ -114,7 +118,7 @@ class _Written(NamedTuple):
     checksum: int | None = 0
 
 
-def _read(path: Path) -> _Written:
+def _read(path: Path, *, older: bool = True) -> _Written:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -122,7 +126,7 @@ def _read(path: Path) -> _Written:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
     *lines, torn = content.split(b"\n")  # what follows the last newline is a write that was cut off
-    checksum = 0 if not lines or _CHECKSUM.search(lines[0]) else None
+    checksum = None if older and lines and not _CHECKSUM.search(lines[0]) else 0
     visits: dict[tuple[str, int], Visit] = {}
     for number, line in enumerate(lines, start=1):
         try:

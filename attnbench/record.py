@@ -83,6 +83,10 @@ class Visit:
             return "status is ok, and no block was timed"
         return ""
 
+    def failed(self, reason: str) -> Visit:
+        """The same visit as an error, without what it said."""
+        return Visit(self.trial, self.process, self.round, Status.ERROR, reason, started=self.started)
+
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back."""
         return asdict(self)

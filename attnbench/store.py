@@ -276,7 +276,7 @@ def load_stored(folder: Path) -> StoredRun:
         RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
     info = _read_info(folder / "run.json")
-    visits = read_journal(folder)
+    visits = read_journal(folder, older=not info.code)
     if foreign := {visit.trial for visit in visits} - {trial.id for trial in info.trials}:
         raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
     laws = read_laws(folder)

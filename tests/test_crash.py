@@ -292,6 +292,22 @@ def test_every_source_counts_and_nothing_else(tmp_path: Path) -> None:
     assert first == same != fingerprint.of_sources(tmp_path / "__init__.py")
 
 
+def test_times_that_no_clock_can_say_are_a_row_with_a_reason(machine: FakeMachine, here: Path) -> None:
+    exact = as_counted()
+    machine.seconds = lambda trial: 0.0 if trial.id == IDS[2] else exact(trial)
+
+    run = session.run("grid.toml")
+
+    rows = run.records.set_index("trial")
+    assert rows.loc[IDS[2], ["status", "reason", "visits"]].tolist() == [
+        "error",
+        "the measuring process said what cannot be: block_seconds cannot be 0.0",
+        1,
+    ]
+    assert set(rows["status"].drop(IDS[2])) == {"ok"}
+    assert load(run.path).visits == run.visits
+
+
 # ------------------------------------------------------------------------------------------------- a worker that dies
 
 MORTAL = '''"""A layer whose process is killed in some of its sizes, at a moment of its own for each."""

@@ -223,6 +223,14 @@ def test_each_line_ends_with_the_checksum_of_what_was_written_up_to_it(folder: P
     assert len(lines) == len(VISITS)
 
 
+def test_checksums_cannot_be_taken_from_a_run_that_had_them(tmp_path: Path) -> None:
+    create(tmp_path / "new", replace(INFO, code={"attnbench": "0.1.0 abc"}))
+    line = json.dumps(NEXT.as_json())
+    (tmp_path / "new" / "journal.jsonl").write_text(f"{line}\n", encoding="utf-8")
+
+    assert refusal(load_stored, tmp_path / "new").endswith(f"line 1, is damaged: {CHANGED}")
+
+
 def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(folder: Path) -> None:
     run = load_stored(folder)
     make_older(folder)
