@@ -53,7 +53,6 @@ from attnbench.store import (
     runs_in,
 )
 from attnbench.trial import Choices, Sizes, Trial
-from attnbench.units import parse_duration
 from attnbench.version import __version__
 
 #: Counted metrics without which no plan can be made and no time judged.
@@ -162,7 +161,7 @@ class Run(StoredRun):
     @property
     def budget_seconds(self) -> float:
         """Clock that the suite allows."""
-        return parse_duration(self.info.suite["budget"])
+        return from_mapping(self.info.suite, self.info.suite_name, str(self.path / "run.json")).budget
 
     def report(self, folder: str | Path = "reports") -> Path:
         """Write the HTML report into `folder`, bring the index beside it up to date, and return the report's path.

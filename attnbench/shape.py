@@ -20,7 +20,7 @@ class FlawError(ValueError):
 
 
 #: What content that is foreign to it makes a reader raise; Python itself refuses deep nesting and endless numbers.
-FOREIGN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+FOREIGN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def damage(where: object, error: BaseException) -> str:

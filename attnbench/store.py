@@ -23,6 +23,7 @@ from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law
 from attnbench.record import SCHEMA, Counted, Host, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
+from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
 from attnbench.trial import AXES, Choices, Trial, ordered
 
@@ -333,12 +334,19 @@ def _checked(content: dict[str, Any]) -> RunInfo:
     """Raises what `FOREIGN` lists where the file does not say what it said; an older attnbench kept no hash of it."""
     told = content.pop(_SHA256, None)
     if told is None and "code" not in content:
-        info = RunInfo.from_json(content)
-        check_type(info, RunInfo, "run.json")
-        return info
+        return _looked_over(RunInfo.from_json(content))
     if told != of_mapping(content):
         raise FlawError("it was changed since the run began, so nothing can be read from it; start a new run")
     return RunInfo.from_json(content)
+
+
+def _looked_over(info: RunInfo) -> RunInfo:
+    """A run without a hash, once it has the types it needs, a suite that can be read, and a scope for each layer."""
+    check_type(info, RunInfo, "run.json")
+    from_mapping(info.suite, info.suite_name, "run.json")
+    if missing := {trial.layer for trial in info.trials} - set(info.scopes):
+        raise FlawError(f"it does not say what scope {min(missing)} has")
+    return info
 
 
 def _sums(folder: Path, names: Sequence[str]) -> str:

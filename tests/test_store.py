@@ -65,13 +65,14 @@ INFO = RunInfo(
     plugins=("mine.py",),
     skipped={HEADS.id: "no such device"},
     claims={"rnn": {"time": "n*d**2"}},
-    scopes={"rnn": "layer"},
+    scopes={"rnn": "layer", "gru": "layer", "attention-core": "core"},
     windows={"rnn": "n from 64 to 128"},
     calibration=({"layer": "rnn", "device": "cpu", "sizes": {"n": 64}, "seconds": 0.5, "flops": 10},),
 )
 NEXT = Visit(SHORT.id, 1, 2, iterations=4, block_seconds=(0.4, 0.3))
 #: What an older attnbench wrote of it.
 INFO_JSON = {key: value for key, value in INFO.as_json().items() if key != "code"}
+LAW_JSON = COUNTED_LAW.as_json()
 VISITS = (
     Visit(SHORT.id, 0, 0, iterations=4, block_seconds=(0.3, 0.1, 0.2), first_call_seconds=2.0, started=0.5),
     Visit(BROKEN.id, 0, 0, Status.OOM, "out of memory", first_call_seconds=None),
@@ -376,6 +377,11 @@ def test_a_run_json_that_is_written_in_another_way_says_the_same(folder: Path) -
         ({**INFO_JSON, "seed": "three"}, "run.json: seed cannot be 'three'"),
         ({**INFO_JSON, "windows": {"rnn": 7}}, "run.json: windows: rnn cannot be 7"),
         ({**INFO_JSON, "visit_seconds": {"rnn": math.nan}}, "run.json: visit_seconds: rnn cannot be nan"),
+        ({**INFO_JSON, "scopes": {}}, "it does not say what scope attention-core has"),
+        (
+            {**INFO_JSON, "counted_laws": [{**COUNTED_LAW.as_json(), "window": {"n": []}}]},
+            "IndexError list index out of range",
+        ),
         ({**INFO_JSON, "reach": {"rnn": [[0, "far"]]}}, "run.json: reach: rnn cannot be 'far'"),
     ],
 )

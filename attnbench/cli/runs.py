@@ -127,12 +127,13 @@ def _refuse_changes(options: dict[str, Any]) -> None:
 
 def _resume(run: str, results: Path) -> Run:
     from attnbench import session
+    from attnbench.spec import from_mapping
     from attnbench.store import load_stored
     from attnbench.terminal import RunView
-    from attnbench.units import parse_duration
 
     folder = run_folder(run, results)
-    with RunView(parse_duration(load_stored(folder).info.suite["budget"])) as view:
+    info = load_stored(folder).info
+    with RunView(from_mapping(info.suite, info.suite_name, str(folder / "run.json")).budget) as view:
         return session.resume(folder, view)
 
 
