@@ -24,7 +24,7 @@ from typing import Any, Protocol, Unpack
 import pandas as pd
 
 from attnbench.count.laws import Reach, count_at, reach_of
-from attnbench.errors import RunError, WorkerError, stopped_by
+from attnbench.errors import InputError, RunError, WorkerError, stopped_by
 from attnbench.execute.counting import count_all
 from attnbench.execute.here import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Progress, Rounds, answer_probes
 from attnbench.execute.process import Process
@@ -525,7 +525,7 @@ def load(path: str | Path) -> Run:
 def _readable_runs(results: Path) -> Iterator[StoredRun]:
     """The runs beside one that was just read; one that is damaged costs its own line in the index only."""
     for folder in runs_in(results):
-        with contextlib.suppress(RunError):
+        with contextlib.suppress(InputError):
             yield load(folder)
 
 
@@ -535,7 +535,7 @@ def run_rows(results: Path) -> list[dict[str, Any]]:
     for folder in runs_in(results):
         try:
             run = load(folder)
-        except RunError as error:
+        except InputError as error:
             rows.append({"name": folder.name, "damaged": str(error)})
             continue
         tally = Counter(str(law.verdict) for law in run.found_laws if law.metric == "time")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from attnbench.errors import RunError
+from attnbench.errors import RunError, SuiteError
 from attnbench.fingerprint import of_file, of_mapping
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
@@ -343,7 +343,10 @@ def _checked(content: dict[str, Any]) -> RunInfo:
 def _looked_over(info: RunInfo) -> RunInfo:
     """A run without a hash, once it has the types it needs, a suite that can be read, and a scope for each layer."""
     check_type(info, RunInfo, "run.json")
-    from_mapping(info.suite, info.suite_name, "run.json")
+    try:
+        from_mapping(info.suite, info.suite_name, "run.json")
+    except SuiteError as error:
+        raise FlawError(str(error)) from None
     if missing := {trial.layer for trial in info.trials} - set(info.scopes):
         raise FlawError(f"it does not say what scope {min(missing)} has")
     return info
