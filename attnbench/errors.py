@@ -12,6 +12,7 @@
     │   └── DeviceError           a device that this machine does not have
     ├── WorkerError               a measuring process that could not be started
     └── RunInterruptedError       the user stopped a run; what was measured is kept   exit 130
+        └── RunTerminatedError    another program stopped it (SIGTERM)                exit 143
 
 A message says what was wrong, where, and what to do next, in one line.
 """
@@ -69,6 +70,21 @@ class RunInterruptedError(AttnbenchError):
     """The user stopped a run; what was measured is kept."""
 
     exit_code = 130
+
+
+class RunTerminatedError(RunInterruptedError):
+    """Another program stopped a run; what was measured is kept."""
+
+    exit_code = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM on its way through the program: whatever stops for Ctrl-C stops for it as well."""
+
+
+def stopped_by(stop: KeyboardInterrupt, message: str) -> RunInterruptedError:
+    """The error that says who stopped a run."""
+    return RunTerminatedError(message) if isinstance(stop, Terminated) else RunInterruptedError(message)
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

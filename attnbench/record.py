@@ -13,6 +13,11 @@ from typing import Any
 #: Version of the files in a run folder. History: 1 = first format (0.1.0).
 SCHEMA = 1
 
+#: No call takes longer (three years) or less (light goes 0.3 mm) than this; what says so was not measured.
+_LONGEST_SECONDS, _SHORTEST_SECONDS = 1e8, 1e-12
+#: No run has more rounds, processes or calls in a block than this.
+_MOST = 10**12
+
 
 class Status(StrEnum):
     """How a trial ended; anything but `OK` comes with a one-line reason."""
@@ -58,6 +63,30 @@ class Visit:
         """Seconds that were timed: the first call, and all blocks."""
         return (self.first_call_seconds or 0.0) + self.iterations * sum(self.block_seconds)
 
+    @property
+    def flaw(self) -> str:
+        """Why this cannot have happened, in words; empty for what a clock may have said."""
+        for name in ("process", "round", "iterations"):
+            if not _is_whole(number := getattr(self, name)):
+                return f"{name} cannot be {number!r:.40}"
+        words: list[Any] = [self.trial, self.reason]
+        if not all(isinstance(word, str) for word in words):
+            return "trial and reason must be words"
+        once = [("first_call_seconds", self.first_call_seconds), ("reference_seconds", self.reference_seconds)]
+        times = [("block_seconds", seconds) for seconds in self.block_seconds]
+        for name, seconds in times + [(name, seconds) for name, seconds in once if seconds is not None]:
+            if not _is_seconds(seconds):
+                return f"{name} cannot be {seconds!r:.40}"
+        if not (_is_number(self.started) and 0 <= self.started <= _LONGEST_SECONDS):
+            return f"started cannot be {self.started!r:.40}"
+        if self.status is Status.OK and not (self.block_seconds and self.iterations):
+            return "status is ok, and no block was timed"
+        return ""
+
+    def failed(self, reason: str) -> Visit:
+        """The same visit as an error, without what it said."""
+        return Visit(self.trial, self.process, self.round, Status.ERROR, reason, started=self.started)
+
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back."""
         return asdict(self)
@@ -67,8 +96,20 @@ class Visit:
         """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
         values = dict(line)
         values["status"] = Status(values["status"])
-        values["block_seconds"] = tuple(float(value) for value in values["block_seconds"])
+        values["block_seconds"] = tuple(values["block_seconds"])  # `flaw` says whether they are numbers
         return cls(**values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def _is_seconds(value: Any) -> bool:
+    return _is_number(value) and _SHORTEST_SECONDS <= value <= _LONGEST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

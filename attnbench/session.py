@@ -24,7 +24,7 @@ from typing import Any, Protocol, Unpack
 import pandas as pd
 
 from attnbench.count.laws import Reach
-from attnbench.errors import LayerError, RunError, RunInterruptedError, WorkerError
+from attnbench.errors import InputError, LayerError, RunError, WorkerError, stopped_by
 from attnbench.execute.counting import Wanted, count_all, count_trials, reach_all
 from attnbench.execute.here import (
     LEAST_ROUNDS,
@@ -36,9 +36,11 @@ from attnbench.execute.here import (
     floor_seconds,
 )
 from attnbench.execute.process import Process
+from attnbench.fingerprint import of_attnbench, of_sources
 from attnbench.fit.spending import Means, worth_visiting
 from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
+from attnbench.journal import Journal
 from attnbench.law import COUNTED_METRICS, Law, Verdict
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
@@ -50,7 +52,6 @@ from attnbench.plan.window import PLANNED_ROUNDS, tiny
 from attnbench.record import Counted, Status, Visit
 from attnbench.spec import Suite, from_mapping
 from attnbench.store import (
-    Journal,
     RunInfo,
     StoredRun,
     TakenError,
@@ -61,7 +62,6 @@ from attnbench.store import (
     runs_in,
 )
 from attnbench.trial import Choices, Sizes, Trial
-from attnbench.units import parse_duration
 from attnbench.version import __version__
 
 #: Counted metrics without which no plan can be made and no time judged.
@@ -171,7 +171,7 @@ class Run(StoredRun):
     @property
     def budget_seconds(self) -> float:
         """Clock that the suite allows."""
-        return parse_duration(self.info.suite["budget"])
+        return from_mapping(self.info.suite, self.info.suite_name, str(self.path / "run.json")).budget
 
     def report(self, folder: str | Path = "reports") -> Path:
         """Write the HTML report into `folder`, bring the index beside it up to date, and return the report's path.
@@ -342,15 +342,41 @@ def resume(folder: Path, show: Show) -> Run:
     """Continue an interrupted run with the visits it still lacks.
 
     Raises:
-        RunError: the folder is no run, or was made on another machine.
+        RunError: the folder is no run, or was made on another machine or with other code.
         RunInterruptedError: the user stopped again.
     """
-    stored = load_stored(folder)
-    if (here := read_host()).key != stored.info.host.key:
-        raise RunError(f"{folder} was measured on {stored.info.host.key}; this is {here.key}: start a new run here")
-    suite = from_mapping(stored.info.suite, stored.info.suite_name, str(folder / "run.json"))
-    asked = Order(suite, Registry(stored.info.plugins), stored.info.seed, stored.info.command)
+    info = load_stored(folder).info
+    if (here := read_host()).key != info.host.key:
+        raise RunError(f"{folder} was measured on {info.host.key}; this is {here.key}: start a new run here")
+    suite = from_mapping(info.suite, info.suite_name, str(folder / "run.json"))
+    asked = Order(suite, Registry(info.plugins), info.seed, info.command)
+    if changed := _changed(info.code, _code(asked)):
+        again = f": {info.command}" if info.command else ""
+        raise RunError(f"{folder} cannot be continued, as {changed}; start a new run{again}")
     return _measure(folder, asked, show)
+
+
+def _code(asked: Order) -> dict[str, str]:
+    """What measures → its fingerprint: attnbench, and whatever else the layers of the suite come from."""
+    registry = asked.registry
+    origins = dict.fromkeys((*registry.plugins, *map(registry.origin, asked.suite.layers)))
+    found = {_from_anywhere(origin): registry.sources[origin] for origin in origins if origin in registry.sources}
+    try:
+        return {"attnbench": of_attnbench(), **{origin: of_sources(path) for origin, path in found.items()}}
+    except OSError as error:
+        raise RunError(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What differs in the code, in words; empty when nothing does."""
+    if not before:
+        return "an older attnbench measured it and did not keep which code did"
+    changed = [
+        f"{name} ({before.get(name, 'none')[:24]}, now {now.get(name, 'none')[:24]})"
+        for name in dict.fromkeys((*before, *now))
+        if before.get(name) != now.get(name)
+    ]
+    return f"what it was measured with has changed: {', '.join(changed)}" if changed else ""
 
 
 def _measure(folder: Path, asked: Order, show: Show) -> Run:
@@ -363,8 +389,8 @@ def _measure(folder: Path, asked: Order, show: Show) -> Run:
             _visit_all(stored, journal, asked, show)
             show.stage("fitting")
             return _finish(folder)
-        except KeyboardInterrupt:
-            raise RunInterruptedError(f"interrupted; everything measured is kept. {way_on}") from None
+        except KeyboardInterrupt as stop:
+            raise stopped_by(stop, f"interrupted; everything measured is kept. {way_on}") from None
         except (WorkerError, RunError) as error:
             raise type(error)(f"{error}. {way_on}") from error
 
@@ -501,6 +527,7 @@ def _info(plan: Plan) -> RunInfo:
         timer_overhead_seconds=plan.overhead_seconds,
         floors=plan.floors,
         visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
+        code=_code(asked),
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
     )
 
@@ -550,7 +577,7 @@ def load(path: str | Path) -> Run:
 def _readable_runs(results: Path) -> Iterator[StoredRun]:
     """The runs beside one that was just read; one that is damaged costs its own line in the index only."""
     for folder in runs_in(results):
-        with contextlib.suppress(RunError):
+        with contextlib.suppress(InputError):
             yield load(folder)
 
 
@@ -560,7 +587,7 @@ def run_rows(results: Path) -> list[dict[str, Any]]:
     for folder in runs_in(results):
         try:
             run = load(folder)
-        except RunError as error:
+        except InputError as error:
             rows.append({"name": folder.name, "damaged": str(error)})
             continue
         tally = Counter(str(law.verdict) for law in run.found_laws if law.metric == "time")

@@ -140,7 +140,7 @@ def load_suite(name_or_file: str) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SuiteError(f"suite {name_or_file} cannot be read: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # endless numbers and nesting are no TOMLDecodeError
         raise SuiteError(f"suite {name_or_file} is not valid TOML: {error}") from None
     return from_mapping(content, name=path.stem, where=str(name_or_file))
 

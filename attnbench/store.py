@@ -1,35 +1,46 @@
-"""Records to disk and back: the journal (append-only, the truth), and the tables derived from it.
+"""The run folder to disk and back: what was known before the first round, and the tables derived from the journal.
 
 A run folder holds ``run.json`` (suite, trials, command, seed, host, counts, schema), ``journal.jsonl`` (one line for
-each visit of a trial), ``records.parquet`` and ``samples.parquet`` (derived), and ``laws.json``.
+each visit of a trial), ``records.parquet`` and ``samples.parquet`` (derived), ``laws.json``, and ``SHA256SUMS``, which
+says of what journal the derived files are.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from attnbench.errors import RunError
+from attnbench.errors import RunError, SuiteError
+from attnbench.fingerprint import of_file, of_mapping
+from attnbench.journal import NAME as JOURNAL
+from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law
 from attnbench.record import SCHEMA, Counted, Host, Status, Visit
+from attnbench.shape import FOREIGN, FlawError, check_type, damage
+from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
 from attnbench.trial import AXES, Choices, Trial, ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 
 #: Whole numbers that are counted for each trial.
 _COUNTS = ("flops", "parameters", "peak_bytes", "saved_bytes", "depth")
+
+#: Key of run.json: the hash of all its other keys.
+_SHA256 = "sha256"
+#: File that says of what journal the derived files are.
+_SUMS = "SHA256SUMS"
+_LAWS_FROM = ("run.json", JOURNAL, "laws.json")
+_TABLES = ("records.parquet", "samples.parquet")
 
 
 class TakenError(RunError):
@@ -62,6 +73,8 @@ class RunInfo:
         timer_overhead_seconds: cost of reading the clock twice.
         floors: layer and its choices, as in ids → seconds of a call at tiny sizes: no constant cost is larger.
         visit_seconds: trial id → clock that one visit aims for.
+        code: what measured → its fingerprint: attnbench, and each plugin by its file or module; empty where an older
+            attnbench kept none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
     """
 
@@ -86,6 +99,7 @@ class RunInfo:
     timer_overhead_seconds: float = 0.0
     floors: dict[str, float] = field(default_factory=dict)
     visit_seconds: dict[str, float] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
@@ -104,7 +118,7 @@ class RunInfo:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> RunInfo:
         """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
-        values = {key: value for key, value in content.items() if key != "schema"}
+        values = {key: value for key, value in content.items() if key not in ("schema", _SHA256)}
         values["host"] = Host(**_with_tuples(content["host"], "devices", "load", "accelerators"))
         values["trials"] = tuple(
             Trial(t["layer"], t["sizes"], Choices(t["device"], t["dtype"], t["mode"], t["threads"]))
@@ -113,52 +127,6 @@ class RunInfo:
         values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
         values["counted_laws"] = tuple(Law.from_json(row) for row in content["counted_laws"])
         return cls(**_with_tuples(values, "plugins", "calibration"))
-
-
-class Journal:
-    """The append-only file of visits; each line is on disk before `append` returns.
-
-    Only one process at a time holds the journal of a run.
-
-    Raises:
-        RunError: another process is writing to this run, or the file cannot be opened.
-    """
-
-    def __init__(self, run: Path) -> None:
-        self._path = run / "journal.jsonl"
-        try:
-            self._file = self._path.open("ab+")
-        except OSError as error:
-            raise RunError(f"{self._path} cannot be written: {error.strerror}") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise RunError(f"another process is writing to {run}; wait for it or choose another folder") from None
-        self._drop_torn_line()
-
-    def append(self, visit: Visit) -> None:
-        """Write one line and wait until it is on disk."""
-        try:
-            self._file.write(json.dumps(visit.as_json()).encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise RunError(f"{self._path} cannot be written: {error.strerror}; everything before is kept") from None
-
-    def _drop_torn_line(self) -> None:
-        """A write that was cut off leaves a line without its end; the next one must not be glued to it."""
-        self._file.seek(0)
-        written = self._file.read()
-        self._file.truncate(written.rfind(b"\n") + 1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -279,6 +247,7 @@ class StoredRun:
             _put(self.path / "records.parquet", lambda path: self.records.to_parquet(path, index=False))
             _put(self.path / "samples.parquet", lambda path: self.samples.to_parquet(path, index=False))
             _put_json(self.path / "laws.json", [law.as_json() for law in self.found_laws])
+            _put_text(self.path / _SUMS, _sums(self.path, (*_LAWS_FROM, *_TABLES)))
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from None
 
@@ -292,12 +261,16 @@ def create(folder: Path, info: RunInfo) -> None:
     """
     try:
         folder.mkdir(parents=True)  # of two processes that want this name, one gets it
-        _put_json(folder / "run.json", info.as_json())
+        sync_folder(folder.parent)
+        content = info.as_json()
+        _put_json(folder / "run.json", {**content, _SHA256: of_mapping(content)})
     except FileExistsError:
         raise TakenError(
             f"{folder} already holds a run; choose another folder, or continue it with --resume {folder}"
         ) from None
     except OSError as error:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # a folder without a run in it would only puzzle
         raise RunError(f"{folder} cannot be written: {error.strerror}; choose another place with --results") from None
 
 
@@ -308,23 +281,35 @@ def load_stored(folder: Path) -> StoredRun:
         RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
     info = _read_info(folder / "run.json")
-    visits = tuple(_read_journal(folder / "journal.jsonl"))
+    visits = read_journal(folder, older=not info.code)
+    if foreign := {visit.trial for visit in visits} - {trial.id for trial in info.trials}:
+        raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
     laws = read_laws(folder)
     return StoredRun(folder, info, visits, info.shown_laws if laws is None else laws)
 
 
 def read_laws(folder: Path) -> tuple[Law, ...] | None:
-    """The laws that were fitted when the run ended; None where there are none to read, and the journal must do."""
+    """The laws that were fitted when the run ended; None where there are none to read, and the journal must do.
+
+    They are read where ``SHA256SUMS`` says that they are whole, and of this journal.
+    """
     try:
+        if not (folder / _SUMS).read_text(encoding="utf-8").startswith(_sums(folder, _LAWS_FROM)):
+            return None
         return tuple(Law.from_json(row) for row in json.loads((folder / "laws.json").read_text(encoding="utf-8")))
-    except (OSError, *_FOREIGN):
+    except (OSError, *FOREIGN):
         return None
 
 
 def forget_laws(folder: Path) -> None:
-    """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off."""
-    with contextlib.suppress(OSError):
-        (folder / "laws.json").unlink()
+    """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off again.
+
+    Drafts of files that a crash left go with them.
+    """
+    drafts = (draft for name in (*_LAWS_FROM, *_TABLES, _SUMS) for draft in folder.glob(f".{name}.*"))
+    for path in (folder / "laws.json", *drafts):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -333,55 +318,76 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
 
 
-#: What a foreign mapping makes `from_json` raise.
-_FOREIGN = (ValueError, KeyError, TypeError, AttributeError)
-
-
 def _read_info(path: Path) -> RunInfo:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (schema := content["schema"]) == SCHEMA:
-            return RunInfo.from_json(content)
+            return _checked(content)
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"{path.parent} is not a run: it has no run.json; `attnbench list runs` shows the runs"
         ) from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
-    except _FOREIGN as error:
-        raise RunError(f"{path} is damaged: {type(error).__name__} {error}") from None
-    raise RunError(f"{path} has schema {schema}; this version reads schema {SCHEMA}")
+    except FOREIGN as error:
+        raise RunError(damage(path, error)) from None
+    raise RunError(f"{path} has schema {schema!r:.40}; this version reads schema {SCHEMA}")
+
+
+def _checked(content: dict[str, Any]) -> RunInfo:
+    """Raises what `FOREIGN` lists where the file does not say what it said; an older attnbench kept no hash of it."""
+    told = content.pop(_SHA256, None)
+    if told is None and "code" not in content:
+        return _looked_over(RunInfo.from_json(content))
+    if told != of_mapping(content):
+        raise FlawError("it was changed since the run began, so nothing can be read from it; start a new run")
+    return RunInfo.from_json(content)
+
+
+def _looked_over(info: RunInfo) -> RunInfo:
+    """A run without a hash, once it has the types it needs, a suite that can be read, and a scope for each layer."""
+    check_type(info, RunInfo, "run.json")
+    try:
+        from_mapping(info.suite, info.suite_name, "run.json")
+    except SuiteError as error:
+        raise FlawError(str(error)) from None
+    if missing := {trial.layer for trial in info.trials} - set(info.scopes):
+        raise FlawError(f"it does not say what scope {min(missing)} has")
+    return info
+
+
+def _sums(folder: Path, names: Sequence[str]) -> str:
+    """What ``sha256sum --check`` reads."""
+    return "".join(f"{of_file(folder / name)}  {name}\n" for name in names)
 
 
 def _put(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name and then give it its own: a reader never sees half of it."""
+    """Write a file under another name and then give it its own: a reader never sees half of it, nor does a crash."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(draft)
+        _sync(draft)
         os.replace(draft, path)
+        sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
 
 
-def _put_json(path: Path, content: Any) -> None:
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    _put(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def _read_journal(path: Path) -> Iterable[Visit]:
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from None
-    *lines, _torn = content.split(b"\n")  # what follows the last newline is a write that was cut off
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield Visit.from_json(json.loads(line))
-        except _FOREIGN as error:
-            raise RunError(f"{path}, line {number}, is damaged: {type(error).__name__} {error}") from None
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _put_json(path: Path, content: Any) -> None:
+    _put_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _put_text(path: Path, text: str) -> None:
+    _put(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def _whole(value: int | None) -> Any:

@@ -119,7 +119,7 @@ def test_every_size_is_measured_in_three_rounds_and_two_processes(finished: Run)
 def test_a_run_leaves_its_journal_its_tables_and_its_laws(finished: Run) -> None:
     names = {path.name for path in finished.path.iterdir()}
 
-    assert names == {"run.json", "journal.jsonl", "records.parquet", "samples.parquet", "laws.json"}
+    assert names == {"run.json", "journal.jsonl", "records.parquet", "samples.parquet", "laws.json", "SHA256SUMS"}
     assert len((finished.path / "journal.jsonl").read_text().splitlines()) == 3 * len(IDS)
     assert len(pd.read_parquet(finished.path / "samples.parquet")) == len(finished.samples)
     assert [law["verdict"] for law in json.loads((finished.path / "laws.json").read_text())] == [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
+import errno
+import hashlib
 import json
 import math
 import os
@@ -15,10 +18,12 @@ import pandas as pd
 import pytest
 
 from attnbench.errors import RunError
+from attnbench.journal import Journal
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
 from attnbench.record import SCHEMA, Counted, Host, Status, Visit
-from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored, read_laws, runs_in
+from attnbench.store import RunInfo, StoredRun, create, load_stored, read_laws, runs_in
 from attnbench.trial import Choices, Trial
+from tests.older_run import make_older
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +65,14 @@ INFO = RunInfo(
     plugins=("mine.py",),
     skipped={HEADS.id: "no such device"},
     claims={"rnn": {"time": "n*d**2"}},
-    scopes={"rnn": "layer"},
+    scopes={"rnn": "layer", "gru": "layer", "attention-core": "core"},
     windows={"rnn": "n from 64 to 128"},
     calibration=({"layer": "rnn", "device": "cpu", "sizes": {"n": 64}, "seconds": 0.5, "flops": 10},),
 )
+NEXT = Visit(SHORT.id, 1, 2, iterations=4, block_seconds=(0.4, 0.3))
+#: What an older attnbench wrote of it.
+INFO_JSON = {key: value for key, value in INFO.as_json().items() if key != "code"}
+LAW_JSON = COUNTED_LAW.as_json()
 VISITS = (
     Visit(SHORT.id, 0, 0, iterations=4, block_seconds=(0.3, 0.1, 0.2), first_call_seconds=2.0, started=0.5),
     Visit(BROKEN.id, 0, 0, Status.OOM, "out of memory", first_call_seconds=None),
@@ -121,15 +130,36 @@ def test_laws_are_read_back_as_they_were_written(folder: Path) -> None:
     assert load_stored(folder) == fitted
 
 
+def synced_files(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Name and size of whatever will be synced to disk."""
+    synced: list[tuple[str, int]] = []
+
+    def note(file: int) -> None:
+        synced.append((os.path.basename(os.readlink(f"/proc/self/fd/{file}")), os.fstat(file).st_size))
+
+    monkeypatch.setattr(os, "fsync", note)
+    return synced
+
+
 def test_a_line_is_on_disk_when_append_returns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
-
+    synced = synced_files(monkeypatch)
     with Journal(folder) as journal:
-        journal.append(VISITS[0])
+        journal.append(NEXT)
 
-        assert load_stored(folder).visits == (*VISITS, VISITS[0])
-        assert synced == [(folder / "journal.jsonl").stat().st_size]
+        assert load_stored(folder).visits == (*VISITS, NEXT)
+        assert synced[-1] == ("journal.jsonl", (folder / "journal.jsonl").stat().st_size)
+
+
+def test_the_names_of_a_new_run_and_of_its_files_are_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = synced_files(monkeypatch)
+
+    create(tmp_path / "mine", INFO)
+    with Journal(tmp_path / "mine"):
+        names = [name for name, _ in synced]
+
+    assert names[0] == tmp_path.name
+    assert names[1].startswith(".run.json.")
+    assert names[2:] == ["mine", "mine"]
 
 
 def test_a_torn_last_line_is_dropped(folder: Path) -> None:
@@ -144,9 +174,9 @@ def test_writing_goes_on_after_a_torn_last_line(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
     with Journal(folder) as journal:
-        journal.append(VISITS[0])
+        journal.append(NEXT)
 
-    assert load_stored(folder).visits == (*VISITS[:-1], VISITS[0])
+    assert load_stored(folder).visits == (*VISITS[:-1], NEXT)
 
 
 def test_runs_are_listed_with_the_newest_first(tmp_path: Path) -> None:
@@ -162,12 +192,65 @@ def test_runs_are_listed_with_the_newest_first(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------- refusals
 
 
-def test_a_damaged_line_in_the_middle_is_named_by_its_number(folder: Path) -> None:
-    path = folder / "journal.jsonl"
-    first, _, third = path.read_text(encoding="utf-8").splitlines()
-    path.write_text(f"{first}\n{{}}\n{third}\n", encoding="utf-8")
+def numbered(line: str, **changes: Any) -> str:
+    """A line of the journal with other values."""
+    return json.dumps({**json.loads(line), **changes})
 
-    assert refusal(load_stored, folder) == f"{path}, line 2, is damaged: KeyError 'status'"
+
+CHANGED = "its checksum does not fit: it was changed, or lines before it were removed, added or moved"
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (lambda lines: [lines[0].replace("0.3", "0.2"), *lines[1:]], 1),
+        (lambda lines: lines[1:], 1),
+        (lambda lines: [lines[0], *lines[2:]], 2),
+        (lambda lines: [lines[0], *lines], 2),
+        (lambda lines: [lines[0], lines[2], lines[1]], 2),
+        (lambda lines: [*lines, numbered(lines[2], round=2)], 4),
+        (lambda lines: [*lines[:2], lines[2].split(', "crc32"')[0] + "}"], 3),
+    ],
+    ids=["a digit", "first removed", "removed", "doubled", "swapped", "made up", "without checksum"],
+)
+def test_a_line_that_was_changed_removed_doubled_or_moved_is_named_by_its_number(
+    folder: Path, damage: Callable[[list[str]], list[str]], line: int
+) -> None:
+    path = folder / "journal.jsonl"
+    lines = damage(path.read_text(encoding="utf-8").splitlines())
+    path.write_text("".join(f"{one}\n" for one in lines), encoding="utf-8")
+
+    assert refusal(load_stored, folder) == f"{path}, line {line}, is damaged: {CHANGED}"
+    assert refusal(Journal, folder) == f"{path}, line {line}, is damaged: {CHANGED}"
+
+
+def test_each_line_ends_with_the_checksum_of_what_was_written_up_to_it(folder: Path) -> None:
+    lines = (folder / "journal.jsonl").read_bytes().splitlines()
+
+    written = b""
+    for line in lines:
+        content, _, checksum = line.rpartition(b', "crc32": ')
+        written += content + b"}"
+        assert checksum == f'"{binascii.crc32(written):08x}"}}'.encode()
+    assert len(lines) == len(VISITS)
+
+
+def test_checksums_cannot_be_taken_from_a_run_that_had_them(tmp_path: Path) -> None:
+    create(tmp_path / "new", replace(INFO, code={"attnbench": "0.1.0 abc"}))
+    line = json.dumps(NEXT.as_json())
+    (tmp_path / "new" / "journal.jsonl").write_text(f"{line}\n", encoding="utf-8")
+
+    assert refusal(load_stored, tmp_path / "new").endswith(f"line 1, is damaged: {CHANGED}")
+
+
+def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(folder: Path) -> None:
+    run = load_stored(folder)
+    make_older(folder)
+
+    assert load_stored(folder) == run
+    assert refusal(Journal, folder) == (
+        f"{folder / 'journal.jsonl'} is of an older attnbench, which wrote no checksums, so it cannot be continued"
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,14 +260,90 @@ def test_a_damaged_line_in_the_middle_is_named_by_its_number(folder: Path) -> No
         ("[]", "KeyError 'status'"),
         ("7", "TypeError 'int' object is not iterable"),
         ('{"status": "well", "block_seconds": []}', "ValueError 'well' is not a valid Status"),
+        (
+            "[" * 100_000,
+            "RecursionError maximum recursion depth exceeded while decoding a JSON array from a unicode string",
+        ),
+        ({"block_seconds": [0.1, -0.2]}, "block_seconds cannot be -0.2"),
+        ({"block_seconds": [0.0]}, "block_seconds cannot be 0.0"),
+        ({"block_seconds": [math.nan]}, "block_seconds cannot be nan"),
+        ({"block_seconds": [1e30]}, "block_seconds cannot be 1e+30"),
+        ({"block_seconds": ["0.1"]}, "block_seconds cannot be '0.1'"),
+        ({"block_seconds": [True]}, "block_seconds cannot be True"),
+        ({"block_seconds": []}, "status is ok, and no block was timed"),
+        ({"iterations": 0}, "status is ok, and no block was timed"),
+        ({"iterations": -4}, "iterations cannot be -4"),
+        ({"round": 0.5}, "round cannot be 0.5"),
+        ({"process": None}, "process cannot be None"),
+        ({"first_call_seconds": -1}, "first_call_seconds cannot be -1"),
+        ({"reference_seconds": "quick"}, "reference_seconds cannot be 'quick'"),
+        ({"started": -3.0}, "started cannot be -3.0"),
+        ({"reason": 3}, "trial and reason must be words"),
+        ({"round": 1}, "round 1 has this trial twice"),
     ],
 )
-def test_a_whole_last_line_that_is_no_visit_is_damage_and_not_a_torn_write(folder: Path, line: str, error: str) -> None:
+def test_a_line_without_checksum_that_no_clock_can_have_said_is_named_by_its_number(
+    folder: Path, line: str | dict[str, Any], error: str
+) -> None:
+    make_older(folder)
     path = folder / "journal.jsonl"
+    last = path.read_text(encoding="utf-8").splitlines()[-1]
     with path.open("a", encoding="utf-8") as journal:
-        journal.write(line + "\n")
+        journal.write((line if isinstance(line, str) else numbered(last, **{"round": 2, **line})) + "\n")
 
     assert refusal(load_stored, folder) == f"{path}, line 4, is damaged: {error}"
+
+
+def test_a_visit_of_a_trial_that_was_not_planned_is_of_another_run(folder: Path) -> None:
+    with Journal(folder) as journal:
+        journal.append(replace(NEXT, trial="elsewhere"))
+
+    assert refusal(load_stored, folder) == (
+        f"{folder / 'journal.jsonl'} is of another run: run.json plans no trial elsewhere"
+    )
+
+
+def test_a_visit_that_could_not_be_read_back_is_not_written(folder: Path) -> None:
+    with Journal(folder) as journal:
+        message = refusal(journal.append, replace(NEXT, block_seconds=(0.5, math.inf)))
+
+    assert message == f"a visit of {SHORT.id} cannot be kept: block_seconds cannot be inf"
+    assert load_stored(folder).visits == VISITS
+
+
+def test_a_full_disk_costs_the_line_that_found_no_room_and_nothing_before_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def fill(file: int, rest: memoryview) -> int:
+        if len(rest) < 100:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, rest[:-50])
+
+    with Journal(folder) as journal:
+        monkeypatch.setattr(os, "write", fill)
+        message = refusal(journal.append, NEXT)
+        assert (folder / "journal.jsonl").read_bytes().endswith(b"}\n")
+        monkeypatch.undo()
+        journal.append(NEXT)
+
+    assert (
+        message == f"{folder / 'journal.jsonl'} cannot be written: No space left on device; everything before is kept"
+    )
+    assert load_stored(folder).visits == (*VISITS, NEXT)
+
+
+def test_a_full_disk_leaves_no_run_folder_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_text", fill)
+
+    assert refusal(create, tmp_path / "mine", INFO) == (
+        f"{tmp_path / 'mine'} cannot be written: No space left on device; choose another place with --results"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_schema_is_refused(folder: Path) -> None:
@@ -195,21 +354,75 @@ def test_another_schema_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "change",
+    [{"seed": 4}, {"version": "0.1.1"}, {"windows": {}}, {"suite": {}}, {"code": {"attnbench": "another"}}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_run_json_that_was_edited_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    path = folder / "run.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**content, **change}), encoding="utf-8")
+
+    assert refusal(load_stored, folder) == (
+        f"{path} is damaged: it was changed since the run began, so nothing can be read from it; start a new run"
+    )
+
+
+def test_a_run_json_that_is_written_in_another_way_says_the_same(folder: Path) -> None:
+    run, path = load_stored(folder), folder / "run.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(dict(reversed(content.items()))), encoding="utf-8")
+
+    assert load_stored(folder) == run
+
+
+@pytest.mark.parametrize(
     ("content", "error"),
     [
         ("", "JSONDecodeError Expecting value: line 1 column 1 (char 0)"),
         ("{}", "KeyError 'schema'"),
         ("[]", "TypeError list indices must be integers or slices, not str"),
-        (json.dumps({"schema": SCHEMA}), "KeyError 'host'"),
-        (json.dumps({**INFO.as_json(), "trials": None}), "TypeError 'NoneType' object is not iterable"),
-        (json.dumps({**INFO.as_json(), "counted": []}), "AttributeError 'list' object has no attribute 'items'"),
+        ({}, "KeyError 'host'"),
+        ({**INFO_JSON, "trials": None}, "TypeError 'NoneType' object is not iterable"),
+        ({**INFO_JSON, "counted": []}, "AttributeError 'list' object has no attribute 'items'"),
+        ({**INFO_JSON, "seed": "three"}, "run.json: seed cannot be 'three'"),
+        ({**INFO_JSON, "windows": {"rnn": 7}}, "run.json: windows: rnn cannot be 7"),
+        ({**INFO_JSON, "visit_seconds": {"rnn": math.nan}}, "run.json: visit_seconds: rnn cannot be nan"),
+        ({**INFO_JSON, "suite": {"sweep": []}}, "suite run.json needs at least one [[sweep]] table with layers"),
+        ({**INFO_JSON, "scopes": {}}, "it does not say what scope attention-core has"),
+        (
+            {**INFO_JSON, "counted_laws": [{**COUNTED_LAW.as_json(), "window": {"n": []}}]},
+            "IndexError list index out of range",
+        ),
+        ({**INFO_JSON, "reach": {"rnn": [[0, "far"]]}}, "run.json: reach: rnn cannot be 'far'"),
     ],
 )
-def test_a_damaged_run_json_is_one_sentence(folder: Path, content: str, error: str) -> None:
+def test_a_damaged_run_json_is_one_sentence(folder: Path, content: str | dict[str, Any], error: str) -> None:
     path = folder / "run.json"
-    path.write_text(content, encoding="utf-8")
+    text = content if isinstance(content, str) else json.dumps({"schema": SCHEMA, **content})
+    path.write_text(text, encoding="utf-8")
 
     assert refusal(load_stored, folder) == f"{path} is damaged: {error}"
+
+
+@pytest.mark.parametrize("file", ["laws.json", "journal.jsonl"])
+def test_laws_are_read_only_where_they_are_whole_and_of_this_journal(folder: Path, file: str) -> None:
+    replace(load_stored(folder), found_laws=(COUNTED_LAW, TIME_LAW)).write_derived()
+    assert read_laws(folder) == (COUNTED_LAW, TIME_LAW)
+
+    content = (folder / file).read_text(encoding="utf-8")
+    (folder / file).write_text(content[: content[:-1].rfind("\n") + 1].replace("1.8", "1.7"), encoding="utf-8")
+
+    assert read_laws(folder) is None
+
+
+def test_the_sums_beside_a_run_are_those_of_its_files(folder: Path) -> None:
+    load_stored(folder).write_derived()
+
+    lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+
+    files = ["run.json", "journal.jsonl", "laws.json", "records.parquet", "samples.parquet"]
+    assert lines == [f"{hashlib.sha256((folder / file).read_bytes()).hexdigest()}  {file}" for file in files]
 
 
 def test_damaged_laws_block_nothing_as_they_can_be_derived_anew(folder: Path) -> None:

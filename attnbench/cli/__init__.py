@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from attnbench.cli import asking, comparing, counting, doctor, fitting, runs
-from attnbench.errors import AttnbenchError, RunInterruptedError
+from attnbench.errors import AttnbenchError, Terminated, stopped_by
 from attnbench.version import __version__
+
+
+@contextlib.contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C: processes are stopped, and tables are written."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Commands(click.Group):
@@ -17,11 +34,12 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _heeding_sigterm():
+                return super().invoke(ctx)
         except AttnbenchError as error:
             failure = error
-        except KeyboardInterrupt:
-            failure = RunInterruptedError("interrupted; what was measured before is on disk")
+        except KeyboardInterrupt as stop:
+            failure = stopped_by(stop, "interrupted; what was measured before is on disk")
         click.echo(f"Error: {' '.join(str(failure).split())}", err=True)
         return ctx.exit(failure.exit_code)
 

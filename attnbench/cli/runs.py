@@ -20,7 +20,7 @@ from attnbench.cli.options import (
     results_option,
     run_folder,
 )
-from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, near_miss
+from attnbench.errors import InputError, LayerError, RunError, near_miss, stopped_by
 
 if TYPE_CHECKING:
     from attnbench.law import Law
@@ -108,8 +108,8 @@ def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as
         view = RunView(asked.suite.budget)
         with view:
             planned = session.make_plan(asked, view)
-    except KeyboardInterrupt:
-        raise RunInterruptedError("interrupted before the first measurement; nothing was written") from None
+    except KeyboardInterrupt as stop:
+        raise stopped_by(stop, "interrupted before the first measurement; nothing was written") from None
     with view:
         finished = None if dry_run else session.start(planned, results, view)
     if finished is None:
@@ -127,12 +127,13 @@ def _refuse_changes(options: dict[str, Any]) -> None:
 
 def _resume(run: str, results: Path) -> Run:
     from attnbench import session
+    from attnbench.spec import from_mapping
     from attnbench.store import load_stored
     from attnbench.terminal import RunView
-    from attnbench.units import parse_duration
 
     folder = run_folder(run, results)
-    with RunView(parse_duration(load_stored(folder).info.suite["budget"])) as view:
+    info = load_stored(folder).info
+    with RunView(from_mapping(info.suite, info.suite_name, str(folder / "run.json")).budget) as view:
         return session.resume(folder, view)
 
 

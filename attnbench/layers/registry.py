@@ -68,6 +68,8 @@ class Registry:
         self._origin: dict[str, str] = dict.fromkeys(BUILT_IN, "built in")
         self._summary: dict[str, str] = {}
         self._modules: set[str] = set()
+        #: Where layers come from, as `origin` says it → the file of their module.
+        self.sources: dict[str, Path] = {}
         #: Installed distribution → what is wrong with its layers; they hide nobody else's.
         self.broken: dict[str, str] = {}
         for plugin in self.plugins:
@@ -136,6 +138,8 @@ class Registry:
             self._origin[layer.name] = origin
             self._summary[layer.name] = _first_line(module.__doc__)
         self._modules.add(module.__name__)
+        if module.__file__:
+            self.sources[origin] = Path(module.__file__).resolve()
 
 
 def _first_line(documentation: str | None) -> str:

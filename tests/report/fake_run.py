@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnbench.journal import Journal
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
 from attnbench.record import Counted, Host, Status, Visit
-from attnbench.store import Journal, RunInfo, StoredRun, create, load_stored
+from attnbench.store import RunInfo, StoredRun, create, load_stored
 from attnbench.trial import Choices, Trial
 
 if TYPE_CHECKING:
@@ -271,7 +272,8 @@ def write_fake_run(
     create(folder, info)
     with Journal(folder) as journal:
         for visit in _visits(layers, failed, skipped, np.random.default_rng(seed)):
-            journal.append(visit)
+            if visit.trial in {trial.id for trial in info.trials}:
+                journal.append(visit)
     run = load_stored(folder)
     laws = (*info.counted_laws, *(layer.law for layer in layers if layer.law))
     finished = StoredRun(run.path, run.info, run.visits, laws)
