@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from attnbench.errors import RunError, SuiteError
+from attnbench.errors import InputError, RunError
 from attnbench.fingerprint import of_file, of_mapping
+from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law
@@ -28,7 +29,7 @@ from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
 from attnbench.trial import AXES, Choices, Trial, ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -349,11 +350,22 @@ def _looked_over(info: RunInfo) -> RunInfo:
     check_type(info, RunInfo, "run.json")
     try:
         from_mapping(info.suite, info.suite_name, "run.json")
-    except SuiteError as error:
+        for layer, text in _formulas(info):
+            sizes = {axis for trial in info.trials if trial.layer == layer for axis in trial.sizes}
+            if sizes and (foreign := Formula(text).axes - sizes):
+                raise FlawError(f"{text} of {layer} has {min(foreign)}, which no trial has")
+    except InputError as error:
         raise FlawError(str(error)) from None
     if missing := {trial.layer for trial in info.trials} - set(info.scopes):
         raise FlawError(f"it does not say what scope {min(missing)} has")
     return info
+
+
+def _formulas(info: RunInfo) -> Iterator[tuple[str, str]]:
+    """Layer and text of whatever a fit may read as a formula."""
+    for layer, claims in info.claims.items():
+        yield from ((layer, text) for text in claims.values())
+    yield from ((law.layer, law.formula) for law in info.counted_laws if law.formula)
 
 
 def _sums(folder: Path, names: Sequence[str]) -> str:

@@ -389,6 +389,7 @@ def test_a_run_json_that_is_written_in_another_way_says_the_same(folder: Path) -
         ({**INFO_JSON, "windows": {"rnn": 7}}, "run.json: windows: rnn cannot be 7"),
         ({**INFO_JSON, "visit_seconds": {"rnn": math.nan}}, "run.json: visit_seconds: rnn cannot be nan"),
         ({**INFO_JSON, "suite": {"sweep": []}}, "suite run.json needs at least one [[sweep]] table with layers"),
+        ({**INFO_JSON, "claims": {"rnn": {"time": "n*f"}}}, "n*f of rnn has f, which no trial has"),
         ({**INFO_JSON, "scopes": {}}, "it does not say what scope attention-core has"),
         (
             {**INFO_JSON, "counted_laws": [{**COUNTED_LAW.as_json(), "window": {"n": []}}]},
