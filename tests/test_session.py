@@ -240,6 +240,29 @@ def test_trials_that_fail_are_rows_with_a_status_and_a_reason(suite: str, machin
     assert verdicts(run)["time"] == "CONFIRMED"
 
 
+def test_a_layer_that_cannot_be_counted_costs_its_own_rows_only(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "raises.py"
+    plugin.write_text(
+        FALSE_CLAIM.replace("return x @ x.transpose(1, 2) @ x", "raise ValueError('not today')"), encoding="utf-8"
+    )
+
+    run = attnbench.run(suite, results=tmp_path, plugins=[str(plugin)])
+
+    broken = [law for law in run.found_laws if law.layer == "claims-too-little"]
+    assert [(law.metric, str(law.verdict)) for law in broken] == [
+        ("flops", "INCONCLUSIVE"),
+        ("parameters", "INCONCLUSIVE"),
+        ("peak_bytes", "INCONCLUSIVE"),
+        ("time", "OUT-OF-REGIME"),
+    ]
+    assert all("layer 'claims-too-little' at " in law.reason for law in broken)
+    assert all("raised ValueError: not today" in law.reason for law in broken)
+    assert verdicts(run)["time"] == "CONFIRMED"
+    assert list(run.records["trial"]) == IDS
+
+
 def suite_with(folder: Path, head: str, sweeps: str = 'layers = ["{layer}"]\nn = [64, 128]\nd = [64, 128]') -> str:
     path = folder / "odd.toml"
     path.write_text(f"device = 'cpu'\n{head}\n[[sweep]]\n{sweeps.replace('{layer}', LAYER)}\n", encoding="utf-8")
