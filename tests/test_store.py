@@ -107,6 +107,7 @@ def test_a_run_is_read_back_as_it_was_written(folder: Path) -> None:
 
 def test_a_run_whose_host_told_less_is_read_with_nothing_in_those_places(folder: Path) -> None:
     """Runs made before these facts were recorded do not have their keys."""
+    make_older(folder)
     content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     newer = ("logical_cores", "physical_cores", "frequency_mhz", "governor", "turbo", "steal", "cpu_limit")
     for key in (*newer, "memory_limit_bytes", "thread_settings", "accelerators"):
