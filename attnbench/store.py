@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from attnbench.errors import RunError
-from attnbench.law import Law
+from attnbench.law import Law, told_once
 from attnbench.record import SCHEMA, Counted, Host, Status, Visit
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
-from attnbench.trial import AXES, Choices, Trial, ordered
+from attnbench.trial import AXES, Choices, Trial, ordered, subject_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,11 +52,12 @@ class RunInfo:
         plugins: files and modules of plugins.
         trials: the plan, in order.
         skipped: trial id → reason, for planned trials that were left out before measuring.
+        unsupported: trial id → reason, for one trial of each layer and choice that cannot be run at all.
         counted: trial id → exact counts.
         claims: layer → metric → claimed formula.
         scopes: layer → scope.
         counted_laws: laws of all counted metrics; judging needs them, `shown_laws` are those that were asked for.
-        windows: layer → one sentence on the window its time law is read from, and why.
+        windows: layer and choices (as in trial ids) → one sentence on the window its time law is read from, and why.
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
         calibration_seconds: clock that the pilot took.
         timer_overhead_seconds: cost of reading the clock twice.
@@ -77,6 +78,7 @@ class RunInfo:
     counted_laws: tuple[Law, ...]
     plugins: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
     scopes: dict[str, str] = field(default_factory=dict)
     windows: dict[str, str] = field(default_factory=dict)
@@ -89,7 +91,11 @@ class RunInfo:
     @property
     def shown_laws(self) -> tuple[Law, ...]:
         """Laws of the counted metrics that the suite asks for."""
-        return tuple(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
+        return told_once(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
+
+    def window(self, layer: str, choices: Choices) -> str:
+        """Why a law is read where it is; empty without a window. Early runs tell one for all choices of a layer."""
+        return self.windows.get(subject_id(layer, choices)) or self.windows.get(layer, "")
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``run.json``."""
@@ -246,7 +252,7 @@ class StoredRun:
     def _record(self, trial: Trial) -> dict[str, Any]:
         visits = self._visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
-        status, reason = _outcome(visits, self.info.skipped.get(trial.id))
+        status, reason = _outcome(trial.id, visits, self.info)
         summary = summarise([visit.block_seconds for visit in visits])
         first = [visit.first_call_seconds for visit in visits if visit.first_call_seconds is not None]
         return {
@@ -385,9 +391,11 @@ def _whole(value: int | None) -> Any:
     return pd.NA if value is None else value
 
 
-def _outcome(visits: list[Visit], skipped: str | None) -> tuple[Status, str]:
-    if skipped is not None:
-        return Status.SKIPPED, skipped
+def _outcome(trial: str, visits: list[Visit], info: RunInfo) -> tuple[Status, str]:
+    if trial in info.unsupported:
+        return Status.UNSUPPORTED, info.unsupported[trial]
+    if trial in info.skipped:
+        return Status.SKIPPED, info.skipped[trial]
     failed = next((visit for visit in visits if visit.status is not Status.OK), None)
     if failed is not None:
         return failed.status, failed.reason

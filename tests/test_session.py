@@ -142,7 +142,7 @@ def test_the_facts_of_a_run_are_kept(finished: Run) -> None:
 
     assert (info.suite_name, info.suite["title"], info.seed) == ("grid", "A grid", 3)
     assert re.fullmatch(r"grid-\d{8}-\d{6}", info.name)
-    assert info.windows == {LAYER: "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
+    assert info.windows == {f"{LAYER}-cpu-float32-forward-t1": "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
     assert info.claims[LAYER]["time"] == "n**2*d"
     assert info.counted[IDS[0]] == Counted(flops=4 * 64**3, parameters=0, peak_bytes=info.counted[IDS[0]].peak_bytes)
     assert finished.budget_seconds == 60.0
@@ -266,8 +266,13 @@ def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_pat
         s.subject.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects
     )
     assert half < single
-    assert plan.windows[LAYER].startswith("cpu, float32: b = 1")
-    assert " cpu, bfloat16: b = 1" in plan.windows[LAYER]
+    assert list(plan.windows) == [f"{LAYER}-cpu-{dtype}-forward-t1" for dtype in ("float32", "bfloat16")]
+    assert [(law.metric, law.dtype) for law in plan.shown_laws] == [
+        ("flops", "float32"),
+        ("parameters", "float32"),
+        ("peak_bytes", "float32"),
+        ("peak_bytes", "bfloat16"),
+    ]
 
 
 def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machine: FakeMachine, tmp_path: Path) -> None:
@@ -277,7 +282,8 @@ def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machin
 
     assert list(run.records["n"]) == [64, 128, 256]
     assert set(run.records["visits"]) == {3}
-    assert [run.info.windows[LAYER].count(span) for span in ("n 64–128", "n 128–256")] == [1, 1]
+    (window,) = run.info.windows.values()
+    assert [window.count(span) for span in ("n 64–128", "n 128–256")] == [1, 1]
 
 
 # ------------------------------------------------------------------------------------------------ stopped and continued

@@ -37,7 +37,8 @@ def test_a_suite_needs_no_more_than_a_layer() -> None:
         budget=60,
         devices=("auto",),
         dtypes=("float32",),
-        threads=1,
+        modes=("forward",),
+        threads=(1,),
         sweeps=(Sweep(("rnn",), {}),),
     )
 
@@ -50,7 +51,8 @@ def test_every_key_is_read() -> None:
         budget="2m",
         device=["cpu", "cuda:1"],
         dtype="float64",
-        threads=2,
+        mode=["train", "decode"],
+        threads=[2, 1],
         sweep=[{"layers": ["rnn", "gru"], "b": 4, "zz": [7]}, {"layers": "conv1d", "k": "auto"}],
     )
 
@@ -62,7 +64,8 @@ def test_every_key_is_read() -> None:
         budget=120,
         devices=("cpu", "cuda:1"),
         dtypes=("float64",),
-        threads=2,
+        modes=("train", "decode"),
+        threads=(2, 1),
         sweeps=(Sweep(("rnn", "gru"), {"b": (4,), "zz": (7,)}), Sweep(("conv1d",), {"k": "auto"})),
     )
     assert read.layers == ("rnn", "gru", "conv1d")
@@ -150,7 +153,7 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"budge": "60s"}, ": unknown key 'budge'. Did you mean 'budget'?"),
         (
             {"colour": 1},
-            ": unknown key 'colour'. Known: title, question, metrics, budget, device, dtype, threads, sweep.",
+            ": unknown key 'colour'. Known: title, question, metrics, budget, device, dtype, mode, threads, sweep.",
         ),
         ({"sweep": []}, " needs at least one [[sweep]] table with layers"),
         ({"sweep": {"layers": ["rnn"]}}, " needs at least one [[sweep]] table with layers"),

@@ -106,7 +106,7 @@ def test_names_that_look_like_markup_are_printed_as_they_are() -> None:
 def test_a_plan_shows_each_trial_with_its_clock_and_why_it_is_skipped() -> None:
     plan = Machine(subject("conv1d", n=(64,), d=(32,), k=(3, 4))).plan()
 
-    header, planned, skipped = cells(plan_table([plan]))
+    header, planned, skipped = cells(plan_table([plan], {}))
 
     assert header == ["trial", "visit", "status"]
     assert (planned[0], planned[-1]) == ("conv1d-cpu-float32-forward-t1-b1-n64-d32-k3", "planned")

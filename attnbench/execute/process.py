@@ -79,13 +79,14 @@ class Process:
             raise WorkerError(f"device {device}: {answer['reason']}")
         return float(answer["flops_per_second"])
 
-    def count(self, layer: str, metrics: Sequence[str], dtype: str) -> list[Law]:
+    def count(self, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> list[Law]:
         """Counted laws of a layer.
 
         Raises:
             LayerError: it cannot be counted.
         """
-        answer = self._ask({"count": {"layer": layer, "metrics": list(metrics), "dtype": dtype}}, _COUNTING_SECONDS)
+        asked = {"layer": layer, "metrics": list(metrics), "dtype": dtype, "mode": mode}
+        answer = self._ask({"count": asked}, _COUNTING_SECONDS)
         if "laws" not in answer:
             raise LayerError(answer.get("error") or f"layer {layer!r} cannot be counted: {answer['reason']}")
         return [Law.from_json(row) for row in answer["laws"]]

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 import torch
-from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
-from attnbench.errors import AttnbenchError, LayerError
+from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
+from attnbench.measure.call import ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.record import Status
@@ -31,6 +30,8 @@ _REFERENCE_EDGE = 384
 _REFERENCE_BLOCKS = 3
 #: How torch's CPU allocators put it.
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+#: How torch puts it that an operation has no kernel for a dtype or a device.
+_NO_KERNEL = ("\" not implemented for '", "Could not run 'aten::")
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
@@ -59,8 +60,7 @@ def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, 
     try:
         return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
     except Exception as error:
-        status = Status.OOM if _out_of_memory(error) else Status.ERROR
-        return _failed(status, error, name=not isinstance(error, LayerError))
+        return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
 
 
 def reference(clock: Clock, device: str) -> float:
@@ -76,12 +76,12 @@ def _rate(device: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
-def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str) -> dict[str, Any]:
+def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> dict[str, Any]:
     """Counted laws of one layer, or one line that says why there are none."""
     from attnbench.count.laws import count_laws  # half a second that a process which only measures need not spend
 
     try:
-        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype)]}
+        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype, mode)]}
     except AttnbenchError as error:
         return {"error": str(error)}
 
@@ -90,8 +90,8 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     layer, choices = registry.get(trial.layer), trial.choices
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
-    with torch.inference_mode():
-        timing = time_call(lambda: module(*inputs), clock, pace, examine=_examine)
+    with ready(layer, module, inputs, choices.mode) as (call, examine):
+        timing = time_call(call, clock, pace, examine)
     return {
         "status": Status.OK,
         "reason": "",
@@ -101,9 +101,12 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     }
 
 
-def _examine(output: Any) -> None:
-    if not all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)):
-        raise LayerError("the output is not finite on normal random input")
+def _status_of(error: Exception) -> Status:
+    if _out_of_memory(error):
+        return Status.OOM
+    words = str(error.__cause__ or error)
+    unsupported = isinstance(error, UnsupportedError) or any(text in words for text in _NO_KERNEL)
+    return Status.UNSUPPORTED if unsupported else Status.ERROR
 
 
 def _out_of_memory(error: Exception) -> bool:
