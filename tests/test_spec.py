@@ -71,6 +71,17 @@ def test_every_key_is_read() -> None:
     assert read.layers == ("rnn", "gru", "conv1d")
 
 
+def test_choices_are_every_combination_once() -> None:
+    read = suite(device="cpu", dtype=["float32", "float64"], mode=["train", "train", "decode"], threads=[2, 1, 2])
+
+    assert [choices.slug for choices in read.choices] == [
+        f"cpu-{dtype}-{mode}-t{threads}"
+        for dtype in ("float32", "float64")
+        for mode in ("train", "decode")
+        for threads in (2, 1)
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "sizes"),
     [
@@ -173,6 +184,15 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"budget": 60}, ': budget must be a duration such as "60s", not 60'),
         ({"budget": "60"}, ": budget: a duration such as 60s, 2m or 1h is needed, not '60'"),
         ({"threads": 0}, ": threads needs a positive whole number, not 0"),
+        ({"threads": [1, 0]}, ": threads needs a positive whole number, not 0"),
+        ({"threads": []}, ": threads needs a positive whole number, not []"),
+        ({"mode": "trian"}, ": unknown mode 'trian'. Did you mean 'train'? Known: forward, train, decode."),
+        ({"mode": []}, ": mode must be a list of words, not []"),
+        ({"modes": ["train"]}, ": unknown key 'modes'. Did you mean 'mode'?"),
+        (
+            {"dtype": "bfloat"},
+            ": unknown dtype 'bfloat'. Did you mean 'bfloat16'? Known: float32, float64, bfloat16, float16.",
+        ),
         ({"threads": True}, ": threads needs a positive whole number, not True"),
     ],
 )

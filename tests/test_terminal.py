@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,6 +90,12 @@ def test_each_law_is_a_row_with_its_verdict_and_its_reason() -> None:
         ["rnn", "time", "nd²", "n^1.00±0.03 d^1.96±0.05", "CONFIRMED", POWER.reason],
         ["mine", "flops", "–", "4bnd² (lower bound)", "INCONCLUSIVE", "no formula for fft"],
     ]
+
+
+def test_laws_of_one_layer_say_what_tells_them_apart() -> None:
+    _, *body = cells(laws_table([POWER, replace(POWER, mode="train"), COUNTED]))
+
+    assert [row[0] for row in body] == ["rnn · forward", "rnn · train", "mine"]
 
 
 def test_reasons_can_be_left_out() -> None:

@@ -31,7 +31,7 @@ _REFERENCE_BLOCKS = 3
 #: How torch's CPU allocators put it.
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
 #: How torch puts it that an operation has no kernel for a dtype or a device.
-_NO_KERNEL = ("\" not implemented for '", "Could not run 'aten::")
+_NO_KERNEL = ("\" not implemented for '", "Could not run 'aten::", "Unsupported dtype ", "dtypes not supported")
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:

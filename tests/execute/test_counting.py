@@ -55,8 +55,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry((str(file),))
 
 
-def wanted(*layers: str) -> list[tuple[str, str]]:
-    return [(layer, "float32") for layer in layers]
+def wanted(*layers: str) -> list[tuple[str, str, str]]:
+    return [(layer, "float32", "forward") for layer in layers]
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -66,7 +66,7 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [*wanted(*CHEAP), ("feed-forward", "bfloat16")]
+    asked = [*wanted(*CHEAP), ("feed-forward", "bfloat16", "forward"), ("linear", "float32", "train")]
     shown: dict[int, list[str]] = {1: [], 2: []}
     found = {}
     for number, names in shown.items():
@@ -75,9 +75,10 @@ def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
 
     assert found[1] == found[2]
     assert list(found[2]) == asked
-    assert shown[1] == shown[2] == [name for name, _ in asked]
-    assert [law.verdict for law in found[2]["linear", "float32"]] == [Verdict.CONFIRMED]
-    assert [law.dtype for law in found[2]["feed-forward", "bfloat16"]] == ["bfloat16"]
+    assert shown[1] == shown[2] == [name for name, *_ in asked]
+    assert [law.verdict for law in found[2]["linear", "float32", "forward"]] == [Verdict.CONFIRMED]
+    assert [law.dtype for law in found[2]["feed-forward", "bfloat16", "forward"]] == ["bfloat16"]
+    assert [(law.mode, law.formula) for law in found[2]["linear", "float32", "train"]] == [("train", "6*b*n*d**2")]
     assert psutil.Process().children() == []
 
 
@@ -93,6 +94,22 @@ def test_of_layers_that_cannot_be_counted_the_first_is_one_line(
     assert str(caught.value).startswith("layer 'raises' at b=")
     assert str(caught.value).endswith(" raised ValueError: not today")
     assert psutil.Process().children() == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_cannot_be_counted_may_be_left_out_and_is_told(
+    number: int, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores(monkeypatch, number)
+    told: list[tuple[tuple[str, str, str], str]] = []
+    asked = wanted("raises", *CHEAP, "raises_too")
+
+    found = count_all(
+        registry, asked, ("flops",), lambda name: None, lambda one, error: told.append((one, str(error)[:14]))
+    )
+
+    assert list(found) == wanted(*CHEAP)
+    assert told == [(asked[0], "layer 'raises'"), (asked[-1], "layer 'raises_")]
 
 
 def test_a_layer_that_ends_its_process_is_one_line_and_starts_no_other(
