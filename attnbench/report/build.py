@@ -122,7 +122,9 @@ def _where(run: StoredRun, laws: Sequence[Law]) -> str:
     places = [run.info.host.cpu if device in ("", "cpu") else device for device in devices]
     threads = dict.fromkeys(law.threads for law in laws)
     dtypes = dict.fromkeys(law.dtype for law in laws if law.dtype)
-    return ", ".join(part for part in (words.listing(places), words.threads(threads), words.listing(dtypes)) if part)
+    modes = dict.fromkeys(law.mode for law in laws)
+    said = (words.listing(places), words.threads(threads), words.listing(dtypes))
+    return ", ".join(filter(None, (*said, "" if list(modes) == ["forward"] else words.listing(modes))))
 
 
 def _counted_answer(run: StoredRun) -> str:
