@@ -7,7 +7,8 @@
     │   ├── FormulaError          a claim or formula that cannot be read
     │   ├── SuiteError            a suite file or an override that cannot be read
     │   ├── LayerError            an unknown layer, or sizes it cannot be built at
-    │   │   └── PluginError       a plugin that cannot be loaded or breaks the contract
+    │   │   ├── PluginError       a plugin that cannot be loaded or breaks the contract
+    │   │   └── UnsupportedError  a mode or dtype that a layer does not support here
     │   ├── RunError              a folder that is not a run, or cannot be written
     │   └── DeviceError           a device that this machine does not have
     ├── WorkerError               a measuring process that could not be started
@@ -52,6 +53,10 @@ class LayerError(InputError):
 
 class PluginError(LayerError):
     """A plugin that cannot be loaded or that breaks the layer contract."""
+
+
+class UnsupportedError(LayerError):
+    """A layer that does not support a mode or a dtype here."""
 
 
 class RunError(InputError):

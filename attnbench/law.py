@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -385,3 +385,15 @@ def _told(estimate: Estimate, form: str) -> str:
 
 def _interval(estimate: Estimate) -> dict[str, float]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def told_once(laws: Iterable[Law]) -> tuple[Law, ...]:
+    """Counted `laws` without those that say for one more dtype what was said: a byte count changes, work does not.
+
+    The number of parameters is the same in every mode too.
+    """
+    said: dict[tuple[str, ...], Law] = {}
+    for law in laws:
+        mode = "" if law.metric == "parameters" else law.mode
+        said.setdefault((law.layer, law.metric, mode, law.formula, str(law.uncounted)), law)
+    return tuple(said.values())

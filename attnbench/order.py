@@ -41,8 +41,8 @@ class Order:
 
     @property
     def setup(self) -> Setup:
-        """What the measuring processes have in common."""
-        return Setup(self.suite.threads, self.registry.plugins, self.seed)
+        """What the measuring processes have in common; the number of threads is that of the first ones."""
+        return Setup(self.suite.threads[0], self.registry.plugins, self.seed)
 
 
 class Overrides(TypedDict, total=False):

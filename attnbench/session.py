@@ -16,7 +16,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Unpack
@@ -24,8 +24,8 @@ from typing import Any, Protocol, Unpack
 import pandas as pd
 
 from attnbench.count.laws import Reach
-from attnbench.errors import InputError, LayerError, RunError, WorkerError, stopped_by
-from attnbench.execute.counting import Wanted, count_all, count_trials, reach_all
+from attnbench.errors import InputError, LayerError, RunError, SuiteError, UnsupportedError, WorkerError, stopped_by
+from attnbench.execute.counting import count_all, count_trials, reach_all
 from attnbench.execute.here import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -38,11 +38,11 @@ from attnbench.execute.here import (
 from attnbench.execute.process import Process
 from attnbench.fingerprint import of_attnbench, of_sources
 from attnbench.fit.spending import Means, worth_visiting
-from attnbench.fit.time_law import Question, time_laws
+from attnbench.fit.time_law import Asked, Question, time_laws
 from attnbench.formula import Formula
 from attnbench.journal import Journal
-from attnbench.law import COUNTED_METRICS, Law, Verdict
-from attnbench.layers.base import Layer
+from attnbench.law import COUNTED_METRICS, Law, Verdict, told_once
+from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import available_bytes, last_cache_bytes, read_host
 from attnbench.order import Order, Overrides, order
@@ -50,7 +50,7 @@ from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan, probe, shar
 from attnbench.plan.subject import Limits, Subject
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
 from attnbench.record import Counted, Status, Visit
-from attnbench.spec import Suite, from_mapping
+from attnbench.spec import AxisValues, Suite, from_mapping
 from attnbench.store import (
     RunInfo,
     StoredRun,
@@ -61,7 +61,7 @@ from attnbench.store import (
     read_laws,
     runs_in,
 )
-from attnbench.trial import Choices, Sizes, Trial
+from attnbench.trial import Choices, Sizes, Trial, subject_id
 from attnbench.version import __version__
 
 #: Counted metrics without which no plan can be made and no time judged.
@@ -124,6 +124,7 @@ class Plan:
     floors: dict[str, float] = field(default_factory=dict)
     counted: dict[str, Counted] = field(default_factory=dict)
     reach: dict[str, Reach] = field(default_factory=dict)
+    unsupported: dict[Trial, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
@@ -137,27 +138,26 @@ class Plan:
             for s in self.subjects
             for p in s.trials
         ]
+        refused = [{"trial": trial.id, **trial.sizes, "unsupported": why} for trial, why in self.unsupported.items()]
         return {
             "suite": self.order.suite.as_json(),
             "laws": [law.as_json() for law in self.shown_laws],
             "windows": self.windows,
-            "trials": trials,
+            "trials": trials + refused,
         }
 
     @property
     def shown_laws(self) -> tuple[Law, ...]:
         """Laws of the counted metrics that the suite asks for; planning and judging need the others too."""
-        return tuple(law for law in self.counted_laws if law.metric in self.order.suite.metrics)
+        return told_once(law for law in self.counted_laws if law.metric in self.order.suite.metrics)
 
     @property
     def windows(self) -> dict[str, str]:
-        """Layer → why its sizes; a layer in several sweeps, or measured in several ways, has several sentences."""
-        several = len({s.subject.choices for s in self.subjects}) > 1
+        """Layer and choices, as in trial ids → why these sizes; a layer in several sweeps has several sentences."""
         found: dict[str, list[str]] = {}
         for s in self.subjects:
-            where = f"{s.subject.choices.device}, {s.subject.choices.dtype}: " if several else ""
-            found.setdefault(s.subject.layer.name, []).append(where + s.why)
-        return {layer: " ".join(dict.fromkeys(sentences)) for layer, sentences in found.items()}
+            found.setdefault(subject_id(s.subject.layer.name, s.subject.choices), []).append(s.why)
+        return {subject: " ".join(dict.fromkeys(sentences)) for subject, sentences in found.items()}
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -199,41 +199,45 @@ def make_plan(asked: Order, show: Show) -> Plan:
     """
     show.stage("counting on fake tensors")
     suite = asked.suite
-    laws, refusals = _count_all(asked, show)
-    subjects = list(_subjects(asked, laws, refusals))
-    flat = tuple(law for name in asked.layers for law in laws[name, suite.dtypes[0]])
-    counted_layers = [name for name in asked.layers if (name, suite.dtypes[0]) not in refusals]
-    reach = reach_all(asked.registry, counted_layers) if "hops" in suite.metrics else {}
+    laws, refused = _count_all(asked, show)
+    subjects, unsupported = list(_subjects(asked, laws, refused)), dict(_unsupported(asked, refused))
+    _something_left(asked, laws, unsupported)
+    flat = tuple(law for found in laws.values() for law in found)
+    names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
+    reach = reach_all(asked.registry, names) if "hops" in suite.metrics else {}
     if "time" not in suite.metrics:
-        return Plan(asked, flat, (), reach=reach)
+        return Plan(asked, flat, (), reach=reach, unsupported=unsupported)
     show.stage("calibrating: short probes to find where each law can be read")
-    with Process(asked.setup) as process:
-        floors = dict(_floors(process, subjects))
-        probed = _probe_all(process, subjects, suite.budget, show)
-        overhead = process.overhead_seconds
-    spent = sum(one.limits.probing_seconds - one.left_seconds for one in probed)
-    plans = tuple(_each_once(share_out(probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
-    counted = _counts(asked, laws, refusals, [trial.trial for plan in plans for trial in plan.trials])
-    return Plan(asked, flat, plans, overhead, spent, floors, counted, reach)
+    pilot = _probe_all(asked, subjects, unsupported, show)
+    _something_left(asked, pilot.probed, unsupported)
+    spent = sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
+    plans = tuple(_each_once(share_out(pilot.probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
+    counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
+    return Plan(asked, flat, plans, pilot.overhead_seconds, spent, pilot.floors, counted, reach, unsupported)
 
 
-def _count_all(asked: Order, show: Show) -> tuple[dict[Wanted, list[Law]], dict[Wanted, str]]:
-    """Counted laws of every layer in every dtype, and why some cannot be counted: these have laws that say so.
+def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[Asked, str]]:
+    """Counted laws of every layer in every dtype and mode, those asked for and those needed to plan; and refusals.
+
+    A layer whose forward pass cannot be counted has laws that say so; another mode that cannot be has none.
 
     Raises:
-        LayerError: none can be counted.
+        LayerError: nothing can be counted.
     """
     metrics = [metric for metric in COUNTED_METRICS if metric in {*asked.suite.metrics, *_NEEDED_TO_PLAN}]
-    wanted = [(name, dtype) for name in asked.layers for dtype in asked.suite.dtypes]
-    found = count_all(asked.registry, wanted, metrics, show.counting)
-    errors = {one: laws for one, laws in found.items() if isinstance(laws, LayerError)}
-    if len(errors) == len(wanted):
-        raise errors[wanted[0]]
-    laws = {
-        one: _unlawful(asked.layers[one[0]], one[1], metrics, str(laws)) if isinstance(laws, LayerError) else laws
-        for one, laws in found.items()
-    }
-    return laws, {one: str(error) for one, error in errors.items()}
+    every = itertools.product(asked.layers.values(), asked.suite.dtypes, asked.suite.modes)
+    wanted = [(layer.name, dtype, mode) for layer, dtype, mode in every if mode in layer.modes]
+    laws, refused = dict[Asked, list[Law]](), dict[Asked, LayerError]()
+    for one, found in count_all(asked.registry, wanted, metrics, show.counting).items():
+        if not isinstance(found, LayerError):
+            laws[one] = found
+            continue
+        refused[one] = found
+        if one[-1] == "forward":
+            laws[one] = _unlawful(asked.layers[one[0]], one[1], metrics, str(found))
+    if laws and len(refused) == len(wanted):
+        raise next(iter(refused.values()))
+    return laws, {one: str(error) for one, error in refused.items()}
 
 
 def _unlawful(layer: Layer, dtype: str, metrics: Sequence[str], reason: str) -> list[Law]:
@@ -243,6 +247,32 @@ def _unlawful(layer: Layer, dtype: str, metrics: Sequence[str], reason: str) -> 
         Law(layer.name, metric, Verdict.INCONCLUSIVE, reason, claim=claims.get(metric), dtype=dtype, scope=layer.scope)
         for metric in metrics
     ]
+
+
+def _unsupported(asked: Order, refused: Mapping[Asked, str]) -> Iterator[tuple[Trial, str]]:
+    """One trial, and why it cannot be run, for each layer and choice that cannot."""
+    for sweep, choices in itertools.product(asked.suite.sweeps, asked.suite.choices):
+        for name in sweep.layers:
+            layer = asked.registry.get(name)
+            if choices.mode not in layer.modes:
+                why = f"layer {name!r} has no mode {choices.mode}, only {' and '.join(layer.modes)}"
+                yield _stand_in(layer, sweep.axes, choices), why
+            elif choices.mode != "forward" and (why := refused.get((name, choices.dtype, choices.mode), "")):
+                yield _stand_in(layer, sweep.axes, choices), why
+
+
+def _stand_in(layer: Layer, axes: Mapping[str, AxisValues], choices: Choices) -> Trial:
+    """The row of a layer that cannot be run at any size: the first sizes that were asked for, and usual ones."""
+    usual = {axis: default or DEFAULT_SIZES.get(axis, 1) for axis, default in layer.axes.items()}
+    given = {axis: values[0] for axis, values in axes.items() if axis in usual and not isinstance(values, str)}
+    return Trial(layer.name, usual | given, choices)
+
+
+def _something_left(asked: Order, left: Collection[Any], unsupported: Mapping[Trial, str]) -> None:
+    if not left and unsupported:
+        trial, why = next(iter(unsupported.items()))
+        more = f", and {len(unsupported) - 1} more" if len(unsupported) > 1 else ""
+        raise SuiteError(f"nothing of suite {asked.suite.name} can be run here: {trial.choices.slug}: {why}{more}")
 
 
 def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
@@ -256,48 +286,74 @@ def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
         yield replace(plan, trials=kept, skipped=skipped)
 
 
-def _subjects(asked: Order, laws: Mapping[Wanted, Sequence[Law]], refusals: Mapping[Wanted, str]) -> Iterator[Subject]:
-    for device in asked.suite.devices:
-        for dtype in asked.suite.dtypes:
-            for sweep in asked.suite.sweeps:
-                for name in sweep.layers:
-                    layer = asked.registry.get(name)
-                    formulas = {law.metric: Formula(law.formula) for law in laws[name, dtype] if law.formula}
-                    claim = layer.claims.time
-                    yield Subject(
-                        layer,
-                        Choices(device, dtype, "forward", asked.suite.threads),
-                        {axis: values for axis, values in sweep.axes.items() if axis in layer.axes},
-                        formulas,
-                        Formula(claim) if claim else None,
-                        refusals.get((name, dtype), ""),
-                    )
+def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mapping[Asked, str]) -> Iterator[Subject]:
+    """What can be timed, as far as the count can tell."""
+    for choices, sweep in itertools.product(asked.suite.choices, asked.suite.sweeps):
+        for name in sweep.layers:
+            key = (name, choices.dtype, choices.mode)
+            if (counted := laws.get(key)) is None:
+                continue
+            layer = asked.registry.get(name)
+            claim = claimed_time(layer.claims.given, choices.mode)
+            yield Subject(
+                layer,
+                choices,
+                {axis: values for axis, values in sweep.axes.items() if axis in layer.axes},
+                {law.metric: Formula(law.formula) for law in counted if law.formula},
+                Formula(claim) if claim else None,
+                refused.get(key, ""),
+            )
 
 
-def _floors(process: Process, subjects: Sequence[Subject]) -> Iterator[tuple[str, float]]:
-    """What a call of each layer costs where it does next to nothing."""
-    for subject in subjects:
-        sizes = None if subject.uncounted else tiny(subject)
-        seconds = floor_seconds(process, Trial(subject.layer.name, sizes, subject.choices)) if sizes else None
-        if seconds is not None:
-            yield f"{subject.layer.name}-{subject.choices.slug}", seconds
+def claimed_time(claims: Mapping[str, str], mode: str) -> str | None:
+    """The growth class that a layer claims of its time: of training too, but not of one step."""
+    return None if mode == "decode" else claims.get("time")
 
 
-def _probe_all(process: Process, subjects: Sequence[Subject], budget: float, show: Show) -> list[Probed]:
-    """Probe one subject after the other; what one leaves over goes to those after it."""
-    left, found = _PROBING_SHARE * budget, []
-    for number, subject in enumerate(subjects):
-        share = left / (len(subjects) - number)
-        limits = Limits(
-            probing_seconds=share,
-            round_seconds=2 * budget / len(subjects) / PLANNED_ROUNDS,  # a share of the clock, and what others leave
-            memory_bytes=_MEMORY_SHARE * available_bytes(subject.choices.device),
-            rate=process.rate(subject.choices.device),
-            cache_bytes=last_cache_bytes() if subject.choices.device == "cpu" else math.inf,
-        )
-        found.append(_probe_one(process, subject, limits, show))
-        left -= share - max(found[-1].left_seconds, 0.0)
-    return found
+@dataclass
+class _Pilot:
+    """What was seen before anything was decided: probes of each subject, floors by subject, and the clock's cost."""
+
+    probed: list[Probed] = field(default_factory=list)
+    floors: dict[str, float] = field(default_factory=dict)
+    overhead_seconds: float = 0.0
+
+
+def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Trial, str], show: Show) -> _Pilot:
+    """Probe one subject after the other; what one leaves over goes to those after it.
+
+    A subject that cannot be run here joins the `unsupported`.
+    """
+    budget = asked.suite.budget
+    left, pilot, processes = _PROBING_SHARE * budget, _Pilot(), dict[int, Process]()
+    with contextlib.ExitStack() as stack:
+        for threads in dict.fromkeys(subject.choices.threads for subject in subjects):
+            processes[threads] = stack.enter_context(Process(replace(asked.setup, threads=threads)))
+        for number, subject in enumerate(subjects):
+            share = left / (len(subjects) - number)
+            process, device = processes[subject.choices.threads], subject.choices.device
+            pilot.floors |= _floor(process, subject)
+            limits = Limits(
+                probing_seconds=share,
+                round_seconds=2 * budget / len(subjects) / PLANNED_ROUNDS,  # a share, and what others leave
+                memory_bytes=_MEMORY_SHARE * available_bytes(device),
+                rate=process.rate(device),
+                cache_bytes=last_cache_bytes() if device == "cpu" else math.inf,
+            )
+            try:
+                pilot.probed.append(_probe_one(process, subject, limits, show))
+                left -= share - max(pilot.probed[-1].left_seconds, 0.0)
+            except UnsupportedError as error:
+                unsupported[_stand_in(subject.layer, subject.axes, subject.choices)] = str(error)
+        pilot.overhead_seconds = max((process.overhead_seconds for process in processes.values()), default=0.0)
+    return pilot
+
+
+def _floor(process: Process, subject: Subject) -> dict[str, float]:
+    """What a call of a layer costs where it does next to nothing."""
+    sizes = None if subject.uncounted else tiny(subject)
+    seconds = floor_seconds(process, Trial(subject.layer.name, sizes, subject.choices)) if sizes else None
+    return {} if seconds is None else {subject_id(subject.layer.name, subject.choices): seconds}
 
 
 def _probe_one(process: Process, subject: Subject, limits: Limits, show: Show) -> Probed:
@@ -311,13 +367,14 @@ def _probe_one(process: Process, subject: Subject, limits: Limits, show: Show) -
 
 
 def _counts(
-    asked: Order, laws: Mapping[Wanted, Sequence[Law]], refusals: Mapping[Wanted, str], trials: Sequence[Trial]
+    asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mapping[Asked, str], trials: Sequence[Trial]
 ) -> dict[str, Counted]:
     layers = asked.layers
     possible = [
         trial
         for trial in trials
-        if (trial.layer, trial.choices.dtype) not in refusals and not layers[trial.layer].broken_constraint(trial.sizes)
+        if (trial.layer, trial.choices.dtype, trial.choices.mode) not in refused
+        and not layers[trial.layer].broken_constraint(trial.sizes)
     ]
     return count_trials(asked.registry, possible, laws)
 
@@ -409,7 +466,7 @@ def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) ->
 
 def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
     info, seen = stored.info, list(stored.visits)
-    left_out = set(info.skipped) | {visit.trial for visit in seen if visit.status is not Status.OK}
+    left_out = {*info.skipped, *info.unsupported} | {visit.trial for visit in seen if visit.status is not Status.OK}
     planned = [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in left_out]
     trials = {trial.id: trial for trial in info.trials}
     rounds = Rounds(
@@ -449,34 +506,42 @@ def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
     """Laws of time of a run, from its tables alone; `claims` (layer → formula) replaces what the layers claim."""
     info, questions = stored.info, questions_of(stored.info, claims)
-    laws = time_laws(stored.records, stored.samples, questions) if info.trials else []
-    return laws + [_unread(layer, info, questions[layer]) for layer in info.windows if layer not in _measured(info)]
+    records = stored.records[stored.records["status"] != Status.UNSUPPORTED]  # what cannot be run has no law to judge
+    laws = time_laws(records, stored.samples, questions) if len(records) else []
+    return laws + [_unread(layer, choices, info, questions) for layer, choices in _without_trials(info)]
 
 
-def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None) -> dict[str, Question]:
-    """Layer → what is asked of its times; `claims` (layer → formula) replaces what the layers claim."""
-    flops = {law.layer: law for law in info.counted_laws if law.metric == "flops"}
+def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None) -> dict[Asked, Question]:
+    """Layer, dtype and mode → what is asked of its times; `claims` (layer → formula) replaces what the layers claim."""
+    flops = {(law.layer, law.dtype, law.mode): law for law in info.counted_laws if law.metric == "flops"}
+    subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
     questions = {}
-    for layer, scope in info.scopes.items():
-        text = (claims or {}).get(layer, info.claims.get(layer, {}).get("time"))
-        counted = flops.get(layer)
-        questions[layer] = Question(
+    for layer, dtype, mode in dict.fromkeys((layer, choices.dtype, choices.mode) for layer, choices in subjects):
+        text = (claims or {}).get(layer, claimed_time(info.claims.get(layer, {}), mode))
+        counted = flops.get((layer, dtype, mode))
+        questions[layer, dtype, mode] = Question(
             claim=Formula(text) if text else None,
             flops=Formula(counted.formula) if counted and counted.formula else None,
-            scope=scope,
+            scope=info.scopes[layer],
             uncounted=counted.uncounted if counted else (),
         )
     return questions
 
 
-def _measured(info: RunInfo) -> set[str]:
-    return {trial.layer for trial in info.trials}
+def _without_trials(info: RunInfo) -> list[tuple[str, Choices]]:
+    """Layers and choices for which the plan found no window."""
+    measured = {(trial.layer, trial.choices) for trial in info.trials}
+    every = from_mapping(info.suite, info.suite_name, "run.json").choices if info.windows else ()
+    subjects = itertools.product(info.scopes, every)
+    return [one for one in subjects if one not in measured and info.window(*one)]
 
 
-def _unread(layer: str, info: RunInfo, question: Question) -> Law:
+def _unread(layer: str, choices: Choices, info: RunInfo, questions: Mapping[Asked, Question]) -> Law:
     """The row of a layer for which the plan found no window."""
+    question, reason = questions[layer, choices.dtype, choices.mode], info.window(layer, choices)
     claim = question.claim.text if question.claim else None
-    return Law(layer, "time", Verdict.OUT_OF_REGIME, info.windows[layer], claim=claim, scope=question.scope)
+    law = Law(layer, "time", Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
+    return replace(law, **asdict(choices))
 
 
 def _finish(folder: Path) -> Run:
@@ -498,7 +563,7 @@ def _info(plan: Plan) -> RunInfo:
     calibration = [
         {
             "layer": s.subject.layer.name,
-            "device": s.subject.choices.device,
+            **asdict(s.subject.choices),
             **asdict(row),
             "flops": _flops(s.subject, row.sizes),
         }
@@ -514,11 +579,12 @@ def _info(plan: Plan) -> RunInfo:
         started=now.isoformat(timespec="seconds"),
         version=__version__,
         host=read_host(),
-        trials=tuple(planned.trial for planned in trials),
+        trials=(*(planned.trial for planned in trials), *plan.unsupported),
         counted=plan.counted,
         counted_laws=plan.counted_laws,
         plugins=tuple(map(_from_anywhere, asked.registry.plugins)),
         skipped=plan.skipped,
+        unsupported={trial.id: why for trial, why in plan.unsupported.items()},
         claims={name: layer.claims.given for name, layer in layers.items()},
         scopes={name: layer.scope for name, layer in layers.items()},
         windows=plan.windows,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import InputError, SuiteError, near_miss
 from attnbench.law import COUNTED_METRICS
-from attnbench.trial import AXES, parse_size
+from attnbench.trial import AXES, MODES, Choices, parse_size
 from attnbench.units import parse_duration
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ AUTO = "auto"
 #: Sizes of one axis: chosen by the planner, or given.
 AxisValues = tuple[int, ...] | str
 
-_SUITE_KEYS = ("title", "question", "metrics", "budget", "device", "dtype", "threads", "sweep")
+_SUITE_KEYS = ("title", "question", "metrics", "budget", "device", "dtype", "mode", "threads", "sweep")
 _RANGE_KEYS = ("from", "to", "factor")
 
 
@@ -53,7 +54,8 @@ class Suite:
         budget: seconds of clock for timing.
         devices: device names as typed; ``auto`` is resolved when the run starts.
         dtypes: dtype names.
-        threads: CPU threads of the measuring process.
+        modes: modes, of `MODES`.
+        threads: numbers of CPU threads; each has measuring processes of its own.
         sweeps: layers and sizes.
     """
 
@@ -64,13 +66,19 @@ class Suite:
     budget: float
     devices: tuple[str, ...]
     dtypes: tuple[str, ...]
-    threads: int
+    modes: tuple[str, ...]
+    threads: tuple[int, ...]
     sweeps: tuple[Sweep, ...]
 
     @property
     def layers(self) -> tuple[str, ...]:
         """Every layer named, once, in order."""
         return tuple(dict.fromkeys(layer for sweep in self.sweeps for layer in sweep.layers))
+
+    @property
+    def choices(self) -> tuple[Choices, ...]:
+        """Every device with every dtype, mode and number of threads."""
+        return tuple(Choices(*one) for one in product(self.devices, self.dtypes, self.modes, self.threads))
 
     def only(self, layers: Iterable[str]) -> Suite:
         """The suite restricted to `layers`, all of which it names."""
@@ -97,7 +105,8 @@ class Suite:
             "budget": f"{Decimal(str(self.budget)):f}s",  # never 1e+06s, which could not be read back
             "device": list(self.devices),
             "dtype": list(self.dtypes),
-            "threads": self.threads,
+            "mode": list(self.modes),
+            "threads": list(self.threads),
             "sweep": [
                 {
                     "layers": list(s.layers),
@@ -164,7 +173,8 @@ def from_mapping(content: Mapping[str, Any], name: str, where: str) -> Suite:
         budget=_budget(content.get("budget", "60s"), where),
         devices=_words(content.get("device", [AUTO]), None, "device", where),
         dtypes=_words(content.get("dtype", ["float32"]), DTYPES, "dtype", where),
-        threads=parse_size(content.get("threads", 1), f"{where}: threads"),
+        modes=_words(content.get("mode", ["forward"]), MODES, "mode", where),
+        threads=_threads(content.get("threads", 1), f"{where}: threads"),
         sweeps=tuple(_sweep(sweep, f"{where}, sweep {number}") for number, sweep in enumerate(sweeps, start=1)),
     )
 
@@ -241,6 +251,11 @@ def _words(value: Any, known: Iterable[str] | None, key: str, where: str) -> tup
         if known is not None and word not in known:
             raise SuiteError(f"{where}: unknown {key} {word!r}.{near_miss(word, known)} Known: {', '.join(known)}.")
     return tuple(dict.fromkeys(words))
+
+
+def _threads(value: Any, where: str) -> tuple[int, ...]:
+    numbers = value if isinstance(value, list) and value else [value]
+    return tuple(dict.fromkeys(parse_size(number, where) for number in numbers))
 
 
 def _budget(value: Any, where: str) -> float:

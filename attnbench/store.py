@@ -21,12 +21,12 @@ from attnbench.fingerprint import of_file, of_mapping
 from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
-from attnbench.law import Law
+from attnbench.law import Law, told_once
 from attnbench.record import SCHEMA, Counted, Host, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
-from attnbench.trial import AXES, Choices, Trial, ordered
+from attnbench.trial import AXES, Choices, Trial, ordered, subject_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,11 +64,12 @@ class RunInfo:
         plugins: files and modules of plugins.
         trials: the plan, in order.
         skipped: trial id → reason, for planned trials that were left out before measuring.
+        unsupported: trial id → reason, for one trial of each layer and choice that cannot be run at all.
         counted: trial id → exact counts.
         claims: layer → metric → claimed formula.
         scopes: layer → scope.
         counted_laws: laws of all counted metrics; judging needs them, `shown_laws` are those that were asked for.
-        windows: layer → one sentence on the window its time law is read from, and why.
+        windows: layer and choices (as in trial ids) → one sentence on the window its time law is read from, and why.
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
         calibration_seconds: clock that the pilot took.
         timer_overhead_seconds: cost of reading the clock twice.
@@ -92,6 +93,7 @@ class RunInfo:
     counted_laws: tuple[Law, ...]
     plugins: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
+    unsupported: dict[str, str] = field(default_factory=dict)
     claims: dict[str, dict[str, str]] = field(default_factory=dict)
     scopes: dict[str, str] = field(default_factory=dict)
     windows: dict[str, str] = field(default_factory=dict)
@@ -106,7 +108,11 @@ class RunInfo:
     @property
     def shown_laws(self) -> tuple[Law, ...]:
         """Laws of the counted metrics that the suite asks for."""
-        return tuple(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
+        return told_once(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
+
+    def window(self, layer: str, choices: Choices) -> str:
+        """Why a law is read where it is; empty without a window. Early runs tell one for all choices of a layer."""
+        return self.windows.get(subject_id(layer, choices)) or self.windows.get(layer, "")
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``run.json``."""
@@ -218,7 +224,7 @@ class StoredRun:
     def _record(self, trial: Trial) -> dict[str, Any]:
         visits = self._visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
-        status, reason = _outcome(visits, self.info.skipped.get(trial.id))
+        status, reason = _outcome(trial.id, visits, self.info)
         summary = summarise([visit.block_seconds for visit in visits])
         first = [visit.first_call_seconds for visit in visits if visit.first_call_seconds is not None]
         return {
@@ -234,7 +240,7 @@ class StoredRun:
             "hops": counted.hops if counted else None,
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
-            "floor_seconds": self.info.floors.get(f"{trial.layer}-{trial.choices.slug}"),
+            "floor_seconds": self.info.floors.get(subject_id(trial.layer, trial.choices)),
             "host": self.info.host.key,
         }
 
@@ -407,9 +413,11 @@ def _whole(value: int | None) -> Any:
     return pd.NA if value is None else value
 
 
-def _outcome(visits: list[Visit], skipped: str | None) -> tuple[Status, str]:
-    if skipped is not None:
-        return Status.SKIPPED, skipped
+def _outcome(trial: str, visits: list[Visit], info: RunInfo) -> tuple[Status, str]:
+    if trial in info.unsupported:
+        return Status.UNSUPPORTED, info.unsupported[trial]
+    if trial in info.skipped:
+        return Status.SKIPPED, info.skipped[trial]
     failed = next((visit for visit in visits if visit.status is not Status.OK), None)
     if failed is not None:
         return failed.status, failed.reason

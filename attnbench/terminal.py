@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
@@ -15,6 +15,7 @@ from rich.text import Text
 from attnbench import units
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
+from attnbench.trial import Choices, telling_apart
 
 if TYPE_CHECKING:
     from attnbench.execute.here import Progress
@@ -60,14 +61,25 @@ def laws_table(laws: Sequence[Law], *, reasons: bool = True) -> Table:
         table.add_column(heading, overflow="fold")
     for law in laws:
         verdict = Text(str(law.verdict), style=_STYLES[law.verdict])
+        layer = " · ".join(filter(None, (law.layer, _told_apart(law, laws))))
         claim = Formula(law.claim).pretty if law.claim else "–"
         found = exponents_text(law) + (" (lower bound)" if law.lower_bound else "")
-        cells = [Text(law.layer), Text(law.metric), Text(claim), Text(found), verdict]
+        cells = [Text(layer), Text(law.metric), Text(claim), Text(found), verdict]
         table.add_row(*cells, *([Text(law.reason)] if reasons else []))
     return table
 
 
-def plan_table(subjects: Sequence[SubjectPlan]) -> Table:
+def _told_apart(law: Law, laws: Sequence[Law]) -> str:
+    """What tells a law from others of the same layer and metric."""
+    rivals = (other for other in laws if (other.layer, other.metric) == (law.layer, law.metric))
+    return telling_apart(map(_choices, rivals))[_choices(law)]
+
+
+def _choices(law: Law) -> Choices:
+    return Choices(law.device, law.dtype, law.mode, law.threads)
+
+
+def plan_table(subjects: Sequence[SubjectPlan], unsupported: Mapping[Trial, str]) -> Table:
     """The plan of a run: every trial with the clock that a visit may take."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("trial", "visit", "status"):
@@ -77,6 +89,8 @@ def plan_table(subjects: Sequence[SubjectPlan]) -> Table:
             reason = subject.skipped.get(planned.trial.id)
             status = f"skipped: {reason}" if reason else "planned"
             table.add_row(Text(planned.trial.id), units.seconds(planned.visit_seconds), Text(status))
+    for trial, reason in unsupported.items():
+        table.add_row(Text(trial.id), "–", Text(f"unsupported: {reason}"))
     return table
 
 

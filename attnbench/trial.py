@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
+from typing import TYPE_CHECKING
 
 from attnbench.errors import SuiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Named sizes. Their order here is their order in ids, tables and file names.
 AXES: dict[str, str] = {
@@ -19,6 +24,9 @@ AXES: dict[str, str] = {
     "m": "landmarks or rank",
     "c": "block length",
 }
+
+#: What is done with a layer, each a trial of its own.
+MODES = ("forward", "train", "decode")
 
 #: Axes that every input has; a layer's factory names the others.
 INPUT_AXES = ("b", "n")
@@ -52,6 +60,19 @@ class Choices:
         return f"{self.device.replace(':', '')}-{self.dtype}-{self.mode}-t{self.threads}"
 
 
+def subject_id(layer: str, choices: Choices) -> str:
+    """What the ids of all trials of a layer under one choice begin with: ``rnn-cpu-float32-forward-t1``."""
+    return f"{layer}-{choices.slug}"
+
+
+def telling_apart(several: Iterable[Choices]) -> dict[Choices, str]:
+    """For each of several choices, what tells it from the others: ``decode · threads: 2``; empty for a single one."""
+    choices = tuple(dict.fromkeys(several))
+    named = {each: (each.device, each.dtype, each.mode, f"threads: {each.threads}") for each in choices}
+    varying = [len(set(column)) > 1 for column in zip(*named.values(), strict=True)]
+    return {each: " · ".join(compress(names, varying)) for each, names in named.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One layer at one point of the axes.
@@ -72,7 +93,7 @@ class Trial:
     @property
     def id(self) -> str:
         """Stable and readable, for example ``rnn-cpu-float32-forward-t1-b32-n64-d512``."""
-        return f"{self.layer}-{self.choices.slug}-{slug(self.sizes)}"
+        return f"{subject_id(self.layer, self.choices)}-{slug(self.sizes)}"
 
 
 def ordered(sizes: Sizes) -> Sizes:

@@ -56,9 +56,9 @@ class FakeMachine:
         monkeypatch.setattr("attnbench.execute.counting._is_ours", lambda *_: True)  # no process to count in either
         return self
 
-    def __call__(self, _: Setup) -> FakeProcess:
+    def __call__(self, setup: Setup) -> FakeProcess:
         self.started += 1
-        return FakeProcess(self, self.started - 1)
+        return FakeProcess(self, self.started - 1, setup.threads)
 
     @property
     def visits(self) -> list[tuple[int, Trial]]:
@@ -72,6 +72,7 @@ class FakeProcess:
 
     machine: FakeMachine
     number: int
+    threads: int = 1
     overhead_seconds: float = 4e-8
 
     def __enter__(self) -> Self:
@@ -86,6 +87,7 @@ class FakeProcess:
 
     def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
         machine = self.machine
+        assert trial.choices.threads == self.threads
         machine.asked.append((self.number, trial, pace, timeout))
         if machine.interrupt_at is not None and len(machine.visits) == machine.interrupt_at:
             raise KeyboardInterrupt

@@ -142,7 +142,7 @@ def test_the_facts_of_a_run_are_kept(finished: Run) -> None:
 
     assert (info.suite_name, info.suite["title"], info.seed) == ("grid", "A grid", 3)
     assert re.fullmatch(r"grid-\d{8}-\d{6}", info.name)
-    assert info.windows == {LAYER: "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
+    assert info.windows == {f"{LAYER}-cpu-float32-forward-t1": "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
     assert info.claims[LAYER]["time"] == "n**2*d"
     assert info.counted[IDS[0]] == Counted(flops=4 * 64**3, parameters=0, peak_bytes=info.counted[IDS[0]].peak_bytes)
     assert finished.budget_seconds == 60.0
@@ -289,8 +289,13 @@ def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_pat
         s.subject.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects
     )
     assert half < single
-    assert plan.windows[LAYER].startswith("cpu, float32: b = 1")
-    assert " cpu, bfloat16: b = 1" in plan.windows[LAYER]
+    assert list(plan.windows) == [f"{LAYER}-cpu-{dtype}-forward-t1" for dtype in ("float32", "bfloat16")]
+    assert [(law.metric, law.dtype) for law in plan.shown_laws] == [
+        ("flops", "float32"),
+        ("parameters", "float32"),
+        ("peak_bytes", "float32"),
+        ("peak_bytes", "bfloat16"),
+    ]
 
 
 def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machine: FakeMachine, tmp_path: Path) -> None:
@@ -300,7 +305,114 @@ def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machin
 
     assert list(run.records["n"]) == [64, 128, 256]
     assert set(run.records["visits"]) == {3}
-    assert [run.info.windows[LAYER].count(span) for span in ("n 64–128", "n 128–256")] == [1, 1]
+    (window,) = run.info.windows.values()
+    assert [window.count(span) for span in ("n 64–128", "n 128–256")] == [1, 1]
+
+
+# ---------------------------------------------------------------------------------------------- modes and other choices
+
+
+def counted_in_its_mode(trial: Trial) -> float:
+    """Known by hand: the core does 4n²d forward, 12n²d with its gradients, and 4(n + 1)d for one more position."""
+    n, d = trial.sizes["n"], trial.sizes["d"]
+    return {"forward": 4 * n**2 * d, "train": 12 * n**2 * d, "decode": 4 * (n + 1) * d}[trial.choices.mode] / 1e9
+
+
+MODES = """layers = ["attention-core", "conv1d"]
+n = [64, 128, 256]
+d = [64, 128, 256]"""
+
+
+def test_each_mode_is_judged_by_its_own_law(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    FakeMachine(counted_in_its_mode, noise=0.02).install(monkeypatch)
+    path = suite_with(tmp_path, "mode = ['forward', 'train', 'decode']", MODES)
+
+    run = attnbench.run(path, layers=["attention-core"], results=tmp_path / "results")
+
+    times = {law.mode: law for law in run.found_laws if law.metric == "time"}
+    assert {mode: (law.claim, str(law.verdict)) for mode, law in times.items()} == {
+        "forward": ("n**2*d", "CONFIRMED"),
+        "train": ("n**2*d", "CONFIRMED"),
+        "decode": (None, "INFERRED"),
+    }
+    assert {axis: e.estimate.value for axis, e in times["decode"].exponents.items()} == pytest.approx(
+        {"n": 1, "d": 1}, abs=0.05
+    )
+    assert {law.mode: law.formula for law in run.found_laws if law.metric == "flops"} == {
+        "forward": "4*b*n**2*d",
+        "train": "12*b*n**2*d",
+        "decode": "4*b*n*d + 4*b*d",
+    }
+    row = run.records.set_index("trial").loc["attention-core-cpu-float32-decode-t1-b1-n64-d128-h1"]
+    assert (row["mode"], row["flops"], row["status"]) == ("decode", 4 * 65 * 128, "ok")
+    assert attnbench.load(run.path).found_laws == run.found_laws
+
+
+def test_a_layer_without_a_mode_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine = FakeMachine(counted_in_its_mode, noise=0.02).install(monkeypatch)
+    path = suite_with(tmp_path, "mode = 'decode'", MODES)
+
+    run = attnbench.run(path, results=tmp_path / "results")
+
+    rows = run.records.set_index("trial")
+    reason = "layer 'conv1d' has no mode decode, only forward and train"
+    assert dict(rows.loc["conv1d-cpu-float32-decode-t1-b1-n64-d64-k3", ["status", "reason"]]) == {
+        "status": "unsupported",
+        "reason": reason,
+    }
+    assert sum(rows["layer"] == "conv1d") == 1
+    assert {trial.layer for _, trial in machine.visits} == {"attention-core"}
+    assert {law.layer for law in run.found_laws} == {"attention-core"}
+    page = run.report(tmp_path / "reports").read_text(encoding="utf-8")
+    assert "Not supported" in page
+    assert reason.replace("'", "&#39;") in page
+
+
+@pytest.mark.parametrize("sizes", ["n = [64, 128]\nd = [64, 128]", "n = 'auto'\nd = 'auto'"])
+def test_a_dtype_without_kernels_is_unsupported_and_the_others_are_measured(
+    sizes: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def failure(trial: Trial) -> tuple[Status, str] | None:
+        lacks = trial.choices.dtype == "float16"
+        return (Status.UNSUPPORTED, "\"addmm\" not implemented for 'Half'") if lacks else None
+
+    FakeMachine(as_counted(), failures=failure).install(monkeypatch)
+    path = suite_with(tmp_path, "dtype = ['float16', 'float32']", f"layers = ['{{layer}}']\n{sizes}")
+
+    run = attnbench.run(path, results=tmp_path / "results")
+
+    by_dtype = run.records.groupby("dtype")["status"].unique()
+    assert {dtype: list(statuses) for dtype, statuses in by_dtype.items()} == {
+        "float16": ["unsupported"],
+        "float32": ["ok"],
+    }
+    assert {law.dtype for law in run.found_laws if law.metric == "time"} == {"float32"}
+
+
+def test_a_run_of_which_nothing_is_left_says_why(machine: FakeMachine, tmp_path: Path) -> None:
+    path = suite_with(tmp_path, "mode = 'decode'", MODES)
+
+    with pytest.raises(SuiteError) as caught:
+        attnbench.run(path, layers=["conv1d"], results=tmp_path / "results")
+
+    assert str(caught.value) == (
+        "nothing of suite odd can be run here: cpu-float32-decode-t1: "
+        "layer 'conv1d' has no mode decode, only forward and train"
+    )
+    assert not (tmp_path / "results").exists()
+
+
+def test_each_number_of_threads_has_processes_and_a_law_of_its_own(machine: FakeMachine, tmp_path: Path) -> None:
+    grid = 'layers = ["{layer}"]\nn = [64, 128, 256]\nd = [64, 128, 256]'
+
+    run = attnbench.run(suite_with(tmp_path, "threads = [1, 2]", grid), results=tmp_path / "results")
+
+    assert [(law.threads, str(law.verdict)) for law in run.found_laws if law.metric == "time"] == [
+        (1, "CONFIRMED"),
+        (2, "CONFIRMED"),
+    ]
+    used = {(visit.process, "-t2-" in visit.trial) for visit in run.visits}
+    assert len({process for process, _ in used}) == len(used) == 4  # the machine itself checks each one's threads
 
 
 # ------------------------------------------------------------------------------------------------ stopped and continued

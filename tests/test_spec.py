@@ -37,7 +37,8 @@ def test_a_suite_needs_no_more_than_a_layer() -> None:
         budget=60,
         devices=("auto",),
         dtypes=("float32",),
-        threads=1,
+        modes=("forward",),
+        threads=(1,),
         sweeps=(Sweep(("rnn",), {}),),
     )
 
@@ -50,7 +51,8 @@ def test_every_key_is_read() -> None:
         budget="2m",
         device=["cpu", "cuda:1"],
         dtype="float64",
-        threads=2,
+        mode=["train", "decode"],
+        threads=[2, 1],
         sweep=[{"layers": ["rnn", "gru"], "b": 4, "zz": [7]}, {"layers": "conv1d", "k": "auto"}],
     )
 
@@ -62,10 +64,22 @@ def test_every_key_is_read() -> None:
         budget=120,
         devices=("cpu", "cuda:1"),
         dtypes=("float64",),
-        threads=2,
+        modes=("train", "decode"),
+        threads=(2, 1),
         sweeps=(Sweep(("rnn", "gru"), {"b": (4,), "zz": (7,)}), Sweep(("conv1d",), {"k": "auto"})),
     )
     assert read.layers == ("rnn", "gru", "conv1d")
+
+
+def test_choices_are_every_combination_once() -> None:
+    read = suite(device="cpu", dtype=["float32", "float64"], mode=["train", "train", "decode"], threads=[2, 1, 2])
+
+    assert [choices.slug for choices in read.choices] == [
+        f"cpu-{dtype}-{mode}-t{threads}"
+        for dtype in ("float32", "float64")
+        for mode in ("train", "decode")
+        for threads in (2, 1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +164,7 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"budge": "60s"}, ": unknown key 'budge'. Did you mean 'budget'?"),
         (
             {"colour": 1},
-            ": unknown key 'colour'. Known: title, question, metrics, budget, device, dtype, threads, sweep.",
+            ": unknown key 'colour'. Known: title, question, metrics, budget, device, dtype, mode, threads, sweep.",
         ),
         ({"sweep": []}, " needs at least one [[sweep]] table with layers"),
         ({"sweep": {"layers": ["rnn"]}}, " needs at least one [[sweep]] table with layers"),
@@ -170,6 +184,15 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"budget": 60}, ': budget must be a duration such as "60s", not 60'),
         ({"budget": "60"}, ": budget: a duration such as 60s, 2m or 1h is needed, not '60'"),
         ({"threads": 0}, ": threads needs a positive whole number, not 0"),
+        ({"threads": [1, 0]}, ": threads needs a positive whole number, not 0"),
+        ({"threads": []}, ": threads needs a positive whole number, not []"),
+        ({"mode": "trian"}, ": unknown mode 'trian'. Did you mean 'train'? Known: forward, train, decode."),
+        ({"mode": []}, ": mode must be a list of words, not []"),
+        ({"modes": ["train"]}, ": unknown key 'modes'. Did you mean 'mode'?"),
+        (
+            {"dtype": "bfloat"},
+            ": unknown dtype 'bfloat'. Did you mean 'bfloat16'? Known: float32, float64, bfloat16, float16.",
+        ),
         ({"threads": True}, ": threads needs a positive whole number, not True"),
     ],
 )

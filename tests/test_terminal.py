@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,6 +92,12 @@ def test_each_law_is_a_row_with_its_verdict_and_its_reason() -> None:
     ]
 
 
+def test_laws_of_one_layer_say_what_tells_them_apart() -> None:
+    _, *body = cells(laws_table([POWER, replace(POWER, mode="train"), COUNTED]))
+
+    assert [row[0] for row in body] == ["rnn · forward", "rnn · train", "mine"]
+
+
 def test_reasons_can_be_left_out() -> None:
     header, row = cells(laws_table([POWER], reasons=False))
 
@@ -106,7 +113,7 @@ def test_names_that_look_like_markup_are_printed_as_they_are() -> None:
 def test_a_plan_shows_each_trial_with_its_clock_and_why_it_is_skipped() -> None:
     plan = Machine(subject("conv1d", n=(64,), d=(32,), k=(3, 4))).plan()
 
-    header, planned, skipped = cells(plan_table([plan]))
+    header, planned, skipped = cells(plan_table([plan], {}))
 
     assert header == ["trial", "visit", "status"]
     assert (planned[0], planned[-1]) == ("conv1d-cpu-float32-forward-t1-b1-n64-d32-k3", "planned")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from attnbench.errors import SuiteError
-from attnbench.trial import AXES, Choices, Trial, describe, parse_size, parse_sizes, slug
+from attnbench.trial import AXES, Choices, Trial, describe, parse_size, parse_sizes, slug, telling_apart
 
 
 def test_a_trials_id_can_be_read() -> None:
@@ -18,6 +18,21 @@ def test_a_trials_id_holds_its_choices() -> None:
     trial = Trial("conv1d", {"k": 3, "n": 64}, Choices("cuda:1", "bfloat16", "train", 4))
 
     assert trial.id == "conv1d-cuda1-bfloat16-train-t4-n64-k3"
+
+
+@pytest.mark.parametrize(
+    ("choices", "texts"),
+    [
+        ([Choices()], [""]),
+        ([Choices(), Choices(), Choices(mode="train")], ["forward", "train"]),
+        (
+            [Choices(threads=2, dtype="float16"), Choices(threads=1), Choices(threads=2)],
+            ["float16 · threads: 2", "float32 · threads: 1", "float32 · threads: 2"],
+        ),
+    ],
+)
+def test_choices_are_told_apart_by_what_differs(choices: list[Choices], texts: list[str]) -> None:
+    assert list(telling_apart(choices).values()) == texts
 
 
 def test_the_order_in_which_sizes_were_given_does_not_matter() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,15 +14,27 @@ from attnbench.cli.options import json_option, print_json, results_option, run_f
 from attnbench.errors import DeviceError, InputError, LayerError, near_miss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from attnbench.fit.crossover import Crossover, Side
     from attnbench.fit.forecast import Footprint, Forecast
     from attnbench.law import Law
     from attnbench.session import Run
 
-device_option = click.option("--device", metavar="D", help="Where it was measured, if on several devices.")
-dtype_option = click.option("--dtype", metavar="T", help="What it was measured in, if in several dtypes.")
+_CHOICES = (
+    click.option("--device", metavar="D", help="Where it was measured, if on several devices."),
+    click.option("--dtype", metavar="T", help="What it was measured in, if in several dtypes."),
+    click.option("--mode", metavar="M", help="The mode it was measured in, if in several."),
+    click.option("--threads", type=int, metavar="N", help="The threads it was measured with, if with several numbers."),
+)
+_FLAGS = "--device, --dtype, --mode or --threads"
+
+
+def with_choices(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say which of several laws of a layer is meant."""
+    for option in reversed(_CHOICES):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -30,11 +43,10 @@ dtype_option = click.option("--dtype", metavar="T", help="What it was measured i
 @click.option(
     "--at", required=True, metavar="n=65536,d=1024", help="Sizes; those that every trial had may be left out."
 )
-@device_option
-@dtype_option
+@with_choices
 @results_option
 @json_option
-def predict(run: str, layer: str, at: str, device: str | None, dtype: str | None, results: str, as_json: bool) -> None:
+def predict(run: str, layer: str, at: str, results: str, as_json: bool, **choices: Any) -> None:
     """Forecast what a visit at other sizes would measure, with its interval, and the memory that it needs.
 
     Says why there is no forecast where the sizes are too far from what was measured, or beyond a known edge.
@@ -44,7 +56,7 @@ def predict(run: str, layer: str, at: str, device: str | None, dtype: str | None
     from attnbench.trial import parse_sizes
 
     loaded = session.load(run_folder(run, Path(results)))
-    law = _time_law(loaded, layer, device, dtype)
+    law = _time_law(loaded, layer, choices)
     footprint = _footprint(loaded, law)
     found = forecast(law, parse_sizes(at), footprint)
     if as_json:
@@ -57,13 +69,10 @@ def predict(run: str, layer: str, at: str, device: str | None, dtype: str | None
 @click.argument("run")
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
-@device_option
-@dtype_option
+@with_choices
 @results_option
 @json_option
-def crossover(
-    run: str, one: str, other: str, device: str | None, dtype: str | None, results: str, as_json: bool
-) -> None:
+def crossover(run: str, one: str, other: str, results: str, as_json: bool, **choices: Any) -> None:
     """Find the length at which layer A and layer B change places, for each width: by count and by the clock.
 
     "They do not cross" is an answer, and so is a band that is open at one end.
@@ -74,7 +83,7 @@ def crossover(
     if one == other:
         raise InputError(f"crossover compares two layers, and {one} was named twice")
     loaded = session.load(run_folder(run, Path(results)))
-    sides = [_side(loaded, _time_law(loaded, layer, device, dtype)) for layer in (one, other)]
+    sides = [_side(loaded, _time_law(loaded, layer, choices)) for layer in (one, other)]
     _refuse_mixture([side.law for side in sides])
     found = crossing.crossover(*sides)
     operations = _by_operations(*sides)
@@ -84,36 +93,44 @@ def crossover(
         _print_crossover(found, operations)
 
 
-def _time_law(run: Run, layer: str, device: str | None, dtype: str | None) -> Law:
+def _time_law(run: Run, layer: str, choices: Mapping[str, Any]) -> Law:
     """The one law of time that is meant; fitted again where it was stored without its curve."""
     from attnbench import session
 
     if layer not in run.info.scopes:
         raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
-    found = _chosen(run.found_laws, layer, device, dtype)
+    found = _chosen(run.found_laws, layer, choices)
     if not any(law.curves for law in found):
-        found = _chosen(session.fit_laws(run), layer, device, dtype)
-    ways = ", ".join(f"{law.device} {law.dtype}" for law in found)
+        found = _chosen(session.fit_laws(run), layer, choices)
+    ways = ", ".join(map(_way, found))
     if len(found) > 1:
-        raise InputError(f"{layer} was measured in several ways ({ways}); choose with --device and --dtype")
-    if not found and (device or dtype):
-        raise DeviceError(f"{layer} was not measured so; leave out --device and --dtype to see what there is")
+        raise InputError(f"{layer} was measured in several ways ({ways}); choose with {_FLAGS}")
+    if not found and any(choices.values()):
+        raise DeviceError(f"{layer} was not measured so; leave out {_FLAGS} to see what there is")
     if not found:
         raise InputError(f"the run has no times of {layer}; run a suite whose metrics include time")
     return found[0]
 
 
-def _chosen(laws: Iterable[Law], layer: str, device: str | None, dtype: str | None) -> list[Law]:
+def _chosen(laws: Iterable[Law], layer: str, choices: Mapping[str, Any]) -> list[Law]:
     mine = [law for law in laws if (law.layer, law.metric) == (layer, "time")]
-    return [law for law in mine if device in (None, law.device) and dtype in (None, law.dtype)]
+    return [law for law in mine if all(value in (None, getattr(law, name)) for name, value in choices.items())]
+
+
+def _choices(law: Law) -> dict[str, Any]:
+    return {name: getattr(law, name) for name in ("device", "dtype", "mode", "threads")}
+
+
+def _way(law: Law) -> str:
+    return f"{law.device} {law.dtype} {law.mode} {law.threads} threads"
 
 
 def _refuse_mixture(laws: Sequence[Law]) -> None:
     """Times of different machines or number formats say nothing about the layers."""
-    ways = {law.layer: f"{law.device} {law.dtype} {law.mode} {law.threads} threads" for law in laws if law.curves}
+    ways = {law.layer: _way(law) for law in laws if law.curves}
     if len(set(ways.values())) > 1:
         told = " and ".join(f"{layer} in {way}" for layer, way in ways.items())
-        raise InputError(f"measured were {told}; choose what both have with --device and --dtype")
+        raise InputError(f"measured were {told}; choose what both have with {_FLAGS}")
 
 
 def _footprint(run: Run, law: Law) -> Footprint:
@@ -130,7 +147,7 @@ def _footprint(run: Run, law: Law) -> Footprint:
     return Footprint(
         peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
         weights=Formula(weights) if weights else None,
-        measured=tuple(t.sizes for t in trials if (t.choices.device, t.choices.dtype) == (law.device, law.dtype)),
+        measured=tuple(t.sizes for t in trials if asdict(t.choices) == _choices(law)),
         cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
         available=available_bytes(law.device) if law.device in devices() else None,
     )

@@ -116,7 +116,10 @@ def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], a
         raise InputError("name the layers to check, or give --all or --plugin")
     claimed = {metric for name in names for metric in registry.get(name).claims.given}
     counted = count_all(
-        registry, [(name, "float32") for name in names], [m for m in COUNTED_METRICS if m in claimed], lambda _: None
+        registry,
+        [(name, "float32", "forward") for name in names],
+        [m for m in COUNTED_METRICS if m in claimed],
+        lambda _: None,
     )
     found = []
     for laws in counted.values():

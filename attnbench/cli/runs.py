@@ -274,15 +274,18 @@ def _print_laws(found: Sequence[Law]) -> None:
 
 def _print_plan(planned: Plan, as_json: bool) -> None:
     from attnbench.terminal import console, laws_table, plan_table
+    from attnbench.trial import telling_apart
 
     if as_json:
         print_json(planned.as_json())
         return
     console().print(laws_table(planned.shown_laws))
+    apart = telling_apart(subject.subject.choices for subject in planned.subjects)
     for subject in planned.subjects:
-        click.echo(f"\n{subject.subject.layer.name}: {subject.why}")
+        told = apart[subject.subject.choices]
+        click.echo(f"\n{subject.subject.layer.name}{f' ({told})' if told else ''}: {subject.why}")
     click.echo()
-    console().print(plan_table(planned.subjects))
+    console().print(plan_table(planned.subjects, planned.unsupported))
 
 
 COMMANDS = (run, plan, list_, laws, report, export)

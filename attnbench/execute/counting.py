@@ -21,14 +21,14 @@ from attnbench.trial import Sizes, Trial
 _WORTH_A_PROCESS = 6
 _MOST_PROCESSES = 8
 
-#: A layer and a dtype.
-Wanted = tuple[str, str]
+#: A layer, a dtype and a mode.
+Wanted = tuple[str, str, str]
 
 
 def count_all(
     registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
 ) -> dict[Wanted, list[Law] | LayerError]:
-    """Counted laws of each layer in each dtype, or why it cannot be counted.
+    """Counted laws of each layer in each dtype and mode, or why it cannot be counted.
 
     `show` is told of every layer that is about to be counted. A layer from elsewhere may hang or end the process that
     calls it, so it is never called in this one.
@@ -37,15 +37,15 @@ def count_all(
         WorkerError: no process could be started.
     """
     processes = min(os.cpu_count() or 1, _MOST_PROCESSES, len(wanted) // 2)
-    ours = all(_is_ours(registry, name) for name, _ in wanted)
+    ours = all(_is_ours(registry, name) for name, _, _ in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
         laws: dict[Wanted, list[Law] | LayerError] = {}
-        for name, dtype in wanted:
+        for name, dtype, mode in wanted:
             show(name)
             try:
-                laws[name, dtype] = count_laws(registry.get(name), metrics, dtype)
+                laws[name, dtype, mode] = count_laws(registry.get(name), metrics, dtype, mode)
             except LayerError as error:
-                laws[name, dtype] = error
+                laws[name, dtype, mode] = error
         return laws
     return _side_by_side(max(processes, 1), registry, wanted, metrics, show)
 
@@ -60,15 +60,15 @@ def count_trials(
     """
     groups: dict[Wanted, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.layer, trial.choices.dtype), []).append(trial)
+        groups.setdefault((trial.layer, trial.choices.dtype, trial.choices.mode), []).append(trial)
     found: dict[str, Counted] = {}
     with _process_for(registry, {trial.layer for trial in trials}) as process:
-        for (name, dtype), group in groups.items():
-            known, points = laws[name, dtype], [trial.sizes for trial in group]
-            if process is None or _is_ours(registry, name):
-                counts = [_count_here(registry, name, dtype, known, sizes) for sizes in points]
+        for one, group in groups.items():
+            known, points = laws[one], [trial.sizes for trial in group]
+            if process is None or _is_ours(registry, one[0]):
+                counts = [_count_here(registry, one, known, sizes) for sizes in points]
             else:
-                counts = process.count_at(name, dtype, known, points)
+                counts = process.count_at(*one, known, points)
             found |= {trial.id: counted for trial, counted in zip(group, counts, strict=True) if counted is not None}
     return found
 
@@ -108,9 +108,10 @@ def _setup(registry: Registry) -> Setup:
     return Setup(threads=1, plugins=registry.plugins, seed=0)
 
 
-def _count_here(registry: Registry, name: str, dtype: str, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
+def _count_here(registry: Registry, wanted: Wanted, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
+    name, dtype, mode = wanted
     try:
-        return count_at(registry.get(name), sizes, dtype, laws)
+        return count_at(registry.get(name), sizes, dtype, laws, mode)
     except LayerError:
         return None
 
@@ -128,9 +129,9 @@ def _side_by_side(
             free.put(process)
 
         def count(one: Wanted) -> list[Law] | LayerError:
-            process = free.get()
+            (name, dtype, mode), process = one, free.get()
             try:
-                return process.count(one[0], metrics, one[1])
+                return process.count(name, metrics, dtype, mode)
             except LayerError as error:
                 return error
             finally:

@@ -9,13 +9,15 @@ intervals see, and not a bias of one layer against another, which nothing could 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
+from attnbench.errors import UnsupportedError
 from attnbench.execute.process import Process, Setup
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
@@ -71,7 +73,11 @@ class Progress:
 
 
 def answer_probes(process: Process, probing: Probing, layer: str, choices: Choices) -> Generator[Trial, None, Probed]:
-    """Answer a planner's questions with short visits until it has seen enough; yields each trial before its probe."""
+    """Answer a planner's questions with short visits until it has seen enough; yields each trial before its probe.
+
+    Raises:
+        UnsupportedError: the layer cannot be run in this mode or dtype; other sizes would not change that.
+    """
     pace = asdict(Pace(seconds=0.0, least_blocks=1))
     failures: list[Failure] = []
     try:
@@ -83,6 +89,8 @@ def answer_probes(process: Process, probing: Probing, layer: str, choices: Choic
                 continue
             yield trial
             answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
+            if answer["status"] == Status.UNSUPPORTED:
+                raise UnsupportedError(answer["reason"])
             if answer["status"] == Status.OK:
                 sizes = probing.send(min(answer["first_call_seconds"], *answer["block_seconds"]))
             else:
@@ -105,7 +113,7 @@ class Rounds:
     """The measuring part of a run.
 
     Attributes:
-        setup: what the processes have in common.
+        setup: what the processes have in common; the number of threads is that of each trial.
         trials: what to visit, with the clock for each visit.
         budget_seconds: clock for all visits: what is timed, and what is lost on trials that fail.
         seed: of the random orders.
@@ -139,9 +147,10 @@ class Rounds:
         ran = {trial for trial, _ in self.done}
         begun = max((round_ for _, round_ in self.done), default=0)  # rounds follow one another: those before are whole
         firsts = range(begun - begun % ROUNDS_PER_PROCESS, MOST_ROUNDS, ROUNDS_PER_PROCESS)
-        for index, first in enumerate(firsts, start=self.first_process):
+        numbers = itertools.count(self.first_process)
+        for first in firsts:
             with contextlib.ExitStack() as stack:
-                process = None
+                processes: dict[int, tuple[int, Process]] = {}  # threads → number and process, begun when first needed
                 for round_ in range(max(first, begun), first + ROUNDS_PER_PROCESS):
                     asked = wanted(round_)
                     order = self._order(round_, asked, broken)
@@ -151,12 +160,16 @@ class Rounds:
                             return
                     for position, planned in enumerate(order):
                         trial, start = planned.trial, time.monotonic()
+                        threads = trial.choices.threads
+                        if threads not in processes:
+                            fresh = stack.enter_context(Process(replace(self.setup, threads=threads)))
+                            processes[threads] = next(numbers), fresh
+                        index, process = processes[threads]
                         if trial.id not in ran and (reason := not_tried(trial, failures)):
                             broken.add(trial.id)
                             started = round(start - began, 3)
                             yield Visit(trial.id, index, round_, Status.SKIPPED, reason, started=started)
                             continue
-                        process = process or stack.enter_context(Process(self.setup))
                         show(Progress(round_, position, len(order), trial, spent))
                         start = time.monotonic()
                         answer = self._ask(process, planned)
@@ -192,14 +205,14 @@ class Rounds:
 
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:
-    """The trials of the cheapest layers that fit into `seconds`: a law gains by what is visited together."""
-    costs: dict[str, float] = {}
+    """The trials of the cheapest subjects that fit into `seconds`: a law gains by what is visited together."""
+    costs: dict[tuple[str, Choices], float] = {}
     for planned in order:
-        costs[planned.trial.layer] = costs.get(planned.trial.layer, 0.0) + planned.visit_seconds
-    kept: set[str] = set()
-    for layer in sorted(costs, key=lambda layer: costs[layer]):
-        seconds -= costs[layer]
+        costs[planned.subject] = costs.get(planned.subject, 0.0) + planned.visit_seconds
+    kept: set[tuple[str, Choices]] = set()
+    for subject in sorted(costs, key=lambda subject: costs[subject]):
+        seconds -= costs[subject]
         if seconds < 0:
             break
-        kept.add(layer)
-    return [planned for planned in order if planned.trial.layer in kept]
+        kept.add(subject)
+    return [planned for planned in order if planned.subject in kept]

@@ -88,20 +88,24 @@ class Process:
             raise WorkerError(f"device {device}: {answer['reason']}")
         return float(answer["flops_per_second"])
 
-    def count(self, layer: str, metrics: Sequence[str], dtype: str) -> list[Law]:
+    def count(self, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> list[Law]:
         """Counted laws of a layer.
 
         Raises:
             LayerError: it cannot be counted.
         """
-        answer = self._ask({"count": {"layer": layer, "metrics": list(metrics), "dtype": dtype}}, _COUNTING_SECONDS)
+        asked = {"layer": layer, "metrics": list(metrics), "dtype": dtype, "mode": mode}
+        answer = self._ask({"count": asked}, _COUNTING_SECONDS)
         if "laws" not in answer:
             raise LayerError(answer.get("error") or f"layer {layer!r} cannot be counted: {answer['reason']}")
         return [Law.from_json(row) for row in answer["laws"]]
 
-    def count_at(self, layer: str, dtype: str, laws: Sequence[Law], points: Sequence[Sizes]) -> list[Counted | None]:
+    def count_at(
+        self, layer: str, dtype: str, mode: str, laws: Sequence[Law], points: Sequence[Sizes]
+    ) -> list[Counted | None]:
         """Counts of a layer at some sizes; None where it cannot be counted."""
-        request = {"layer": layer, "dtype": dtype, "laws": [law.as_json() for law in laws], "points": list(points)}
+        known = [law.as_json() for law in laws]
+        request = {"layer": layer, "dtype": dtype, "mode": mode, "laws": known, "points": list(points)}
         answer = self._ask({"count_at": request}, _COUNTING_SECONDS)
         return [one and Counted.from_json(one) for one in answer.get("counts", [None] * len(points))]
 

@@ -24,7 +24,7 @@ from attnbench.fit.curve import design_matrix
 from attnbench.fit.draft import draft_law
 from attnbench.fit.estimate import Array, Mask, Observations, observe
 from attnbench.fit.models import Models
-from attnbench.fit.time_law import GROUP, Question, swept_axes
+from attnbench.fit.time_law import GROUP, Asked, Question, swept_axes
 from attnbench.fit.verdict import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading
 from attnbench.formula import Formula
 from attnbench.law import MARGIN, Law, Verdict
@@ -276,7 +276,7 @@ class Contest:
 def worth_visiting(
     records: pd.DataFrame,
     samples: pd.DataFrame,
-    questions: Mapping[str, Question],
+    questions: Mapping[Asked, Question],
     laws: Sequence[Law],
     before: Sequence[Law],
     means: Means,
@@ -286,7 +286,7 @@ def worth_visiting(
     Args:
         records: every trial.
         samples: every block.
-        questions: layer → what is asked of it.
+        questions: layer, dtype and mode → what is asked of it.
         laws: as they stand.
         before: as they stood a round ago.
         means: what there is to spend.
@@ -299,7 +299,8 @@ def worth_visiting(
         if now[name].curves is None or now[name].verdict is last is not Verdict.INCONCLUSIVE:
             continue
         observed = observe(group, samples, swept_axes(group))
-        contest = Contest(observed, now[name], draft_law(observed, questions[name[0]], "time", group).case)
+        layer, _, dtype, mode, _ = name
+        contest = Contest(observed, now[name], draft_law(observed, questions[layer, dtype, mode], "time", group).case)
         if contest.is_open(last, means.rounds):
             open_.append((group, contest))
     chosen: set[str] = set()

@@ -9,24 +9,24 @@ import pandas as pd
 
 from attnbench.fit.draft import Draft, draft_law
 from attnbench.fit.estimate import Observations, observe
-from attnbench.fit.question import Question
+from attnbench.fit.question import Asked, Question
 from attnbench.fit.verdict import Case, together
 from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
 
-__all__ = ["GROUP", "Question", "law_of", "swept_axes", "time_law", "time_laws"]
+__all__ = ["GROUP", "Asked", "Question", "law_of", "swept_axes", "time_law", "time_laws"]
 
 #: Columns that tell one law from another.
 GROUP = ["layer", "device", "dtype", "mode", "threads"]
 
 
-def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[str, Question]) -> list[Law]:
+def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Asked, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
     drafts = []
     for key, group in records.groupby(GROUP, sort=False):
         layer, device, dtype, mode, threads = map(str, key)
-        draft = _draft_of_trials(group, samples, questions[layer])
+        draft = _draft_of_trials(group, samples, questions[layer, dtype, mode])
         law = replace(draft.law, layer=layer, device=device, dtype=dtype, mode=mode, threads=int(threads))
         drafts.append(replace(draft, law=law))
     cases = dict(zip(*_corrected(drafts), strict=True))

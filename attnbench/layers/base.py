@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attnbench.errors import FormulaError, LayerError, PluginError, near_miss
 from attnbench.formula import Constraint, Formula
-from attnbench.trial import AXES, INPUT_AXES, TABLE_COLUMNS, Sizes, describe, ordered
+from attnbench.trial import AXES, INPUT_AXES, MODES, TABLE_COLUMNS, Sizes, describe, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Scope = Literal["core", "layer", "block"]
 SCOPES = ("core", "layer", "block")
-MODES = ("forward", "train", "decode")
 
 #: Sizes taken when neither the suite nor the factory says otherwise.
 DEFAULT_SIZES: Sizes = {"b": 1, "n": 256, "d": 256, "h": 1, "k": 3}
@@ -83,7 +82,8 @@ class Layer:
         modes: what can be measured, of ``forward``, ``train`` (forward and backward) and ``decode`` (one new position
             against a context of n). A module with ``decode`` has two more methods: ``prefill(context)`` → ``state``
             for a ``(b, n, d)`` context, and ``step(token, state)`` → ``(output, state)`` for the ``(b, 1, d)``
-            position after it, such that ``step(x[:, -1:], prefill(x[:, :-1]))[0]`` equals ``forward(x)[:, -1:]``.
+            position after it, such that ``step(x[:, -1:], prefill(x[:, :-1]))[0]`` equals ``forward(x)[:, -1:]``. The
+            state that a step is given stays as it is, so that one step can be timed again and again.
         causal: whether output i depends on inputs up to i only.
 
     Raises:

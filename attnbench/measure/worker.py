@@ -16,15 +16,14 @@ from functools import partial
 from typing import IO, Any
 
 import torch
-from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
-from attnbench.errors import AttnbenchError, LayerError
+from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, check_output, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import guard
+from attnbench.measure.call import ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.record import Status
@@ -36,6 +35,8 @@ _REFERENCE_EDGE = 384
 _REFERENCE_BLOCKS = 3
 #: How torch's CPU allocators put it, and the C++ library.
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc")
+#: How torch puts it that an operation has no kernel for a dtype or a device.
+_NO_KERNEL = ("\" not implemented for '", "Could not run 'aten::", "Unsupported dtype ", "dtypes not supported")
 
 
 def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
@@ -88,8 +89,7 @@ def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, 
     try:
         return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
     except BaseException as error:  # sys.exit and an interrupt are the layer's too: nobody else sends them here
-        status = Status.OOM if _out_of_memory(error) else Status.ERROR
-        return _failed(status, error, name=not isinstance(error, LayerError))
+        return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
 
 
 def reference(clock: Clock, device: str) -> float:
@@ -105,18 +105,18 @@ def _rate(device: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
-def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str) -> dict[str, Any]:
+def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> dict[str, Any]:
     """Counted laws of one layer, or one line that says why there are none."""
     from attnbench.count.laws import count_laws  # half a second that a process which only measures need not spend
 
     try:
-        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype)]}
+        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype, mode)]}
     except BaseException as error:
         return _refused(layer, error)
 
 
 def _counted_at(
-    registry: Registry, layer: str, dtype: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes]
+    registry: Registry, layer: str, dtype: str, mode: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes]
 ) -> dict[str, Any]:
     """Counts of one layer at some sizes; None where it cannot be counted."""
     from attnbench.count.laws import count_at
@@ -125,7 +125,7 @@ def _counted_at(
 
     def at(sizes: Sizes) -> dict[str, Any] | None:
         try:
-            return count_at(registry.get(layer), sizes, dtype, known).as_json()
+            return count_at(registry.get(layer), sizes, dtype, known, mode).as_json()
         except AttnbenchError:
             return None
 
@@ -157,9 +157,13 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     layer, choices = registry.get(trial.layer), trial.choices
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
-    with torch.inference_mode():
-        examine = partial(_examine, layer, trial.sizes)
-        timing = time_call(lambda: module(*inputs), clock, pace, examine)
+    with ready(layer, module, inputs, choices.mode) as (call, examine):
+
+        def look(output: Any) -> None:
+            _check_shape(layer, trial, output)
+            examine(output)
+
+        timing = time_call(call, clock, pace, look)
     return {
         "status": Status.OK,
         "reason": "",
@@ -169,10 +173,19 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     }
 
 
-def _examine(layer: Layer, sizes: Sizes, output: Any) -> None:
-    check_output(layer, sizes, output)
-    if not all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)):
-        raise LayerError("the output is not finite on normal random input")
+def _check_shape(layer: Layer, trial: Trial, output: Any) -> None:
+    """Of training and decoding, the first of what comes back is the output; one step has one position."""
+    mode = trial.choices.mode
+    first = output[0] if mode != "forward" and isinstance(output, tuple) else output
+    check_output(layer, trial.sizes | {"n": 1} if mode == "decode" else trial.sizes, first)
+
+
+def _status_of(error: BaseException) -> Status:
+    if _out_of_memory(error):
+        return Status.OOM
+    words = str(error.__cause__ or error)
+    unsupported = isinstance(error, UnsupportedError) or any(text in words for text in _NO_KERNEL)
+    return Status.UNSUPPORTED if unsupported else Status.ERROR
 
 
 def _out_of_memory(error: BaseException) -> bool:

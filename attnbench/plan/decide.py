@@ -20,7 +20,7 @@ from attnbench.plan.window import (
     expected_error,
     lattice,
 )
-from attnbench.trial import Sizes, Trial, ordered, slug
+from attnbench.trial import Choices, Sizes, Trial, ordered, slug
 
 #: A batch is large enough when the rate is this close to the best one.
 _SATURATED = 0.85
@@ -64,6 +64,11 @@ class PlannedTrial:
 
     trial: Trial
     visit_seconds: float
+
+    @property
+    def subject(self) -> tuple[str, Choices]:
+        """What its law is about: a layer under one choice."""
+        return self.trial.layer, self.trial.choices
 
 
 @dataclass(frozen=True)

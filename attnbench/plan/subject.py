@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
+from string import ascii_letters
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from attnbench.errors import SuiteError
@@ -17,6 +18,11 @@ from attnbench.units import nbytes
 
 #: Random numbers drawn in a second while a layer is built; building is not timed, but the user waits for it.
 _WEIGHTS_PER_SECOND = 2e8
+
+
+def nbytes_of(dtype: str) -> int:
+    """Bytes of one number, from the bits in the dtype's name."""
+    return int(dtype.lstrip(ascii_letters)) // 8
 
 
 Rest = TypeVarTuple("Rest")
@@ -41,7 +47,7 @@ def _once(
 
 @dataclass(frozen=True)
 class Subject:
-    """One layer on one device.
+    """One layer under one choice.
 
     Attributes:
         layer: the layer.
@@ -123,8 +129,8 @@ class Subject:
 
     @_once
     def weight_bytes(self, sizes: Sizes) -> float:
-        """Bytes of the weights, four for each."""
-        return 4 * self._value("parameters", sizes)
+        """Bytes of the weights."""
+        return nbytes_of(self.choices.dtype) * self._value("parameters", sizes)
 
     @_once
     def building_seconds(self, sizes: Sizes) -> float:

@@ -31,10 +31,10 @@ from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.table1 import table_one
 from attnbench.report.toml import as_toml
-from attnbench.trial import describe, ordered
+from attnbench.trial import describe, ordered, telling_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from attnbench.law import Law
     from attnbench.report.slices import Subject
@@ -123,7 +123,9 @@ def _where(run: StoredRun, laws: Sequence[Law]) -> str:
     places = [run.info.host.cpu if device in ("", "cpu") else device for device in devices]
     threads = dict.fromkeys(law.threads for law in laws)
     dtypes = dict.fromkeys(law.dtype for law in laws if law.dtype)
-    return ", ".join(part for part in (words.listing(places), words.threads(threads), words.listing(dtypes)) if part)
+    modes = dict.fromkeys(law.mode for law in laws)
+    said = (words.listing(places), words.threads(threads), words.listing(dtypes))
+    return ", ".join(filter(None, (*said, "" if list(modes) == ["forward"] else words.listing(modes))))
 
 
 def _counted_answer(run: StoredRun) -> str:
@@ -206,7 +208,7 @@ def _counted(run: StoredRun) -> tuple[CountedLayer, ...]:
         if law.metric not in _MEASURED:
             laws.setdefault(law.layer, []).append(law)
     return tuple(
-        CountedLayer(layer, run.info.scopes.get(layer, found[0].scope), tuple(map(_counted_row, found)))
+        CountedLayer(layer, run.info.scopes.get(layer, found[0].scope), tuple(_counted_rows(found)))
         for layer, found in laws.items()
     )
 
@@ -217,9 +219,19 @@ def _counted_limits(run: StoredRun) -> tuple[Fact, ...]:
     return tuple(Fact(words.METRIC_WORDS[m], words.METRIC_LIMITS[m]) for m in metrics if m in words.METRIC_LIMITS)
 
 
-def _counted_row(law: Law) -> CountedRow:
+def _counted_rows(laws: Sequence[Law]) -> Iterator[CountedRow]:
+    """A row for each law of one layer, one metric after the other; several of one metric say what each is about."""
+    by_metric: dict[str, list[Law]] = {}
+    for law in laws:
+        by_metric.setdefault(law.metric, []).append(law)
+    for found in by_metric.values():
+        told = telling_apart(subject_of(law).choices for law in found)
+        yield from (_counted_row(law, told[subject_of(law).choices]) for law in found)
+
+
+def _counted_row(law: Law, about: str) -> CountedRow:
     return CountedRow(
-        metric=words.METRIC_WORDS.get(law.metric, law.metric),
+        metric=" · ".join(filter(None, (words.METRIC_WORDS.get(law.metric, law.metric), about))),
         formula=math_text(law.formula),
         claim=math_text(law.claim),
         chip=chip(law.verdict),
@@ -260,9 +272,9 @@ def _text(written: Callable[[float], str], value: float | None) -> str:
 def _forest(run: StoredRun) -> Gallery:
     rows: dict[str, list[figures.ForestRow]] = {}
     laws = _measured(run)
-    crowded = {law.layer for law in laws if sum(other.layer == law.layer for other in laws) > 1}
+    told = {law.layer: telling_apart(subject_of(o).choices for o in laws if o.layer == law.layer) for law in laws}
     for law in laws:
-        label = f"{law.layer} · {law.device} · {law.dtype}" if law.layer in crowded else law.layer
+        label = " · ".join(filter(None, (law.layer, told[law.layer][subject_of(law).choices])))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
     pictures = tuple(

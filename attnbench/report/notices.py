@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 
 def notices(run: StoredRun) -> tuple[Notice, ...]:
     """Every notice that applies to `run`, the gravest first."""
-    found = (_failed(run), _skipped(run), _lower_bounds(run), _drift(run), _outliers(run), _load(run))
+    kinds = (_failed, _unsupported, _skipped, _lower_bounds, _drift, _outliers, _load)
+    found = (kind(run) for kind in kinds)
     return tuple(notice for notice in found if notice is not None)
 
 
 def _failed(run: StoredRun) -> Notice | None:
     records = run.records
-    failed = records[~records["status"].isin([Status.OK, Status.SKIPPED])]
+    failed = records[~records["status"].isin([Status.OK, Status.SKIPPED, Status.UNSUPPORTED])]
     lines = tuple((str(row["trial"]), f"{row['status']}: {row['reason']}") for row in failed.to_dict("records"))
     text = f"{words.plural(len(lines), 'trial')} ended without a time and took no part in any law."
     return Notice("Failed trials", text, lines) if lines else None
+
+
+def _unsupported(run: StoredRun) -> Notice | None:
+    records = run.records
+    refused = records[records["status"] == Status.UNSUPPORTED]
+    lines = tuple((str(row["trial"]), str(row["reason"])) for row in refused.to_dict("records"))
+    text = "These layers cannot be run here in this mode or dtype; none of their times took part in any law."
+    return Notice("Not supported", text, lines) if lines else None
 
 
 def _skipped(run: StoredRun) -> Notice | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnbench import units
+from attnbench.record import Status
 from attnbench.report import figures, words
 from attnbench.report.context import Gallery, PartRow, Section, SpecificationRow, TermRow
 from attnbench.report.markup import chip, law_found, math_text, picture
@@ -44,9 +46,9 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         chip=chip(law.verdict if law else None),
         claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get("time")),
         found=law_found(law),
-        reason=words.sentence(law.reason) if law else "No law of time was fitted.",
+        reason=words.sentence(law.reason if law else _why_none(run, subject)),
         window=words.window(law.window) if law else "",
-        window_reason=words.sentence(run.info.windows.get(subject.layer, "")),
+        window_reason=words.sentence(run.info.window(subject.layer, subject.choices)),
         evidence=_evidence(points, law),
         level=_level(law),
         time=_time_gallery(points, axes, law, subject),
@@ -59,6 +61,16 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         specification_axes=specified,
         specification_rows=_specification_rows(law, specified),
     )
+
+
+def _why_none(run: StoredRun, subject: Subject) -> str:
+    records = run.records[run.records["layer"] == subject.layer].to_dict("records")
+    reasons = (f"not supported: {row['reason']}" for row in records if _is_unsupported(row, subject))
+    return next(reasons, "no law of time was fitted")
+
+
+def _is_unsupported(row: dict[Any, Any], subject: Subject) -> bool:
+    return row["status"] == Status.UNSUPPORTED and all(row[k] == v for k, v in asdict(subject.choices).items())
 
 
 def name(subject: Subject) -> str:

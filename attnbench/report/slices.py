@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -325,7 +325,7 @@ def _slopes(lined: pd.DataFrame, axis: str) -> pd.DataFrame:
 def _is_rate_of(row: dict[str, Any], subject: Subject) -> bool:
     return (
         row.get("layer") == subject.layer
-        and row.get("device") == subject.choices.device
+        and all(row.get(key, value) == value for key, value in asdict(subject.choices).items())
         and {"n", "d"} <= set(row.get("sizes", {}))
         and bool(row.get("flops"))
         and bool(row.get("seconds"))

@@ -152,7 +152,7 @@ def pretty(formula: str) -> str:
 
 def tally(laws: Iterable[Law]) -> dict[Verdict, int]:
     """How many claims got which verdict, in the order of `Verdict`; laws without a claim are left out."""
-    verdicts = [law.verdict for law in laws if law.verdict is not Verdict.INFERRED]
+    verdicts = [law.verdict for law in laws if law.claim is not None]
     return {verdict: verdicts.count(verdict) for verdict in Verdict if verdict in verdicts}
 
 

@@ -97,6 +97,9 @@ LAYERS = [
     layer("gpu-memory", lambda x: fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"))),
     layer("python-memory", lambda x: fail(MemoryError())),
     layer("prints", print_and_return),
+    layer("no-half-kernel", lambda x: torch.linalg.cholesky(torch.eye(8, dtype=x.dtype)).sum() + 0 * x),
+    layer("no-half-transform", lambda x: torch.fft.fft(x).real),
+    layer("no-gradient", lambda x: x.detach()),
     Layer("not-a-module", not_a_module),
     Layer("too-large", too_large),
 ]
@@ -119,10 +122,10 @@ def untouched() -> Iterator[None]:
     gc.unfreeze()
 
 
-def request(layer: str, **sizes: int) -> dict[str, Any]:
+def request(layer: str, choices: Choices = Choices(), **sizes: int) -> dict[str, Any]:  # noqa: B008  it is frozen
     pace = Pace(seconds=0.0, least_blocks=3)
     sizes = {"b": 1, "n": 4, "d": 8} | sizes
-    return {"layer": layer, "sizes": sizes, "choices": asdict(Choices()), "pace": asdict(pace)}
+    return {"layer": layer, "sizes": sizes, "choices": asdict(choices), "pace": asdict(pace)}
 
 
 def answers(plugin: str, *requests: dict[str, Any], seed: int = 5) -> list[dict[str, Any]]:
@@ -145,6 +148,34 @@ def test_a_layer_that_works_is_timed(layer: str, plugin: str) -> None:
     assert answer["iterations"] >= 1
     assert len(answer["block_seconds"]) == 3
     assert min(answer["first_call_seconds"], answer["reference_seconds"], *answer["block_seconds"]) > 0
+
+
+@pytest.mark.parametrize("mode", ["forward", "train", "decode"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
+def test_every_mode_and_dtype_is_timed(mode: str, dtype: str, plugin: str) -> None:
+    (answer,) = answers(plugin, request("multi-head-attention", Choices(dtype=dtype, mode=mode), h=2))
+
+    assert (answer["status"], answer["reason"]) == ("ok", "")
+    assert min(answer["first_call_seconds"], *answer["block_seconds"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "choices", "reason"),
+    [
+        ("no-half-kernel", Choices(dtype="float16"), "not implemented for 'Half'"),
+        ("no-half-transform", Choices(dtype="float16"), "Unsupported dtype Half"),
+        ("no-gradient", Choices(mode="train"), "cannot be trained"),
+        ("fine", Choices(mode="decode"), "cannot decode"),
+    ],
+)
+def test_what_a_layer_does_not_support_is_unsupported_and_no_error(
+    layer: str, choices: Choices, reason: str, plugin: str
+) -> None:
+    usual, refused = answers(plugin, request(layer), request(layer, choices))
+
+    assert usual["status"] == "ok"
+    assert refused["status"] == "unsupported"
+    assert reason in refused["reason"]
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,15 @@ class TestTheAnswer:
 
     def test_names_the_device_where_it_is_not_the_processor(self, tmp_path: Path) -> None:
         law = replace(
-            attention().law or time_law("", Verdict.INFERRED, ""), device="cuda:0", dtype="bfloat16", threads=4
+            attention().law or time_law("", Verdict.INFERRED, ""),
+            device="cuda:0",
+            dtype="bfloat16",
+            mode="train",
+            threads=4,
         )
         context = build_context(write_fake_run(tmp_path / "run", (replace(attention(), law=law),)))
 
-        assert context.answer == "1 of 1 claim confirmed on cuda:0, 4 threads, bfloat16."
+        assert context.answer == "1 of 1 claim confirmed on cuda:0, 4 threads, bfloat16, train."
 
 
 class TestTheVerdicts:

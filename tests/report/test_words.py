@@ -78,9 +78,11 @@ def test_a_moment_is_written_out_in_utc(iso: str, text: str) -> None:
     assert words.moment(iso) == text
 
 
-def test_a_tally_counts_claims_and_leaves_inferred_laws_out() -> None:
-    verdicts = [Verdict.REFUTED, Verdict.CONFIRMED, Verdict.INFERRED, Verdict.CONFIRMED, Verdict.OUT_OF_REGIME]
-    counts = words.tally(time_law("layer", verdict, "") for verdict in verdicts)
+def test_a_tally_counts_claims_and_leaves_laws_without_one_out() -> None:
+    verdicts = [Verdict.REFUTED, Verdict.CONFIRMED, Verdict.CONFIRMED, Verdict.OUT_OF_REGIME]
+    claimed = [time_law("layer", verdict, "", claim="n") for verdict in verdicts]
+    unclaimed = [time_law("layer", verdict, "") for verdict in (Verdict.INFERRED, Verdict.INCONCLUSIVE)]
+    counts = words.tally([*unclaimed, *claimed])
 
     assert counts == {Verdict.CONFIRMED: 2, Verdict.REFUTED: 1, Verdict.OUT_OF_REGIME: 1}
     assert words.tally_text(counts) == "2 of 4 claims confirmed, 1 refuted, 1 out of regime"

@@ -1,0 +1,100 @@
+"""What one timed call is, in each mode.
+
+======== ==================================================== =====================================================
+mode     inside the timed region                              outside of it
+======== ==================================================== =====================================================
+forward  the module's call, in inference mode                 inputs and weights
+train    the module's call, and the gradients of all weights  inputs, weights, and (in the first call, which is
+         and inputs for a random gradient of the output       recorded apart) the gradient of the output
+decode   ``step(token, state)``, in inference mode, always    the context of n positions, and ``prefill(context)``
+         from the same state                                  that makes the state
+======== ==================================================== =====================================================
+
+These are the calls that are counted. A module in training is in training mode, as it is when it is counted: that adds
+nothing to the work of a layer without dropout. Gradients are handed back and never added to ``grad``, so there is none
+to be cleared; no optimiser takes part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_leaves
+
+from attnbench.errors import LayerError, UnsupportedError
+from attnbench.layers.base import Layer
+
+#: A call, and what is shown the output of the first one.
+Ready = tuple[Callable[[], Any], Callable[[Any], None]]
+
+
+@contextlib.contextmanager
+def ready(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], mode: str) -> Iterator[Ready]:
+    """A call that can be repeated, and the examination of what it returns; to be used as a context.
+
+    Raises:
+        UnsupportedError: the module cannot be trained, or cannot decode.
+        LayerError: the output or a gradient is not finite, or a step changes the state that it is given.
+    """
+    with contextlib.nullcontext() if mode == "train" else torch.inference_mode():
+        match mode:
+            case "train":
+                yield _training(layer, module.train(), inputs), _examine
+            case "decode":
+                yield _decoding(layer, module, inputs)
+            case _:
+                yield lambda: module(*inputs), _examine
+
+
+def _training(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Callable[[], Any]:
+    leaves = [value.requires_grad_() for value in _tensors(inputs) if value.is_floating_point()]
+    leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
+    above: list[Tensor] = []
+
+    def call() -> Any:
+        output = module(*inputs)
+        results = [result for result in _tensors(output) if result.requires_grad]
+        if not results:
+            raise UnsupportedError(f"layer {layer.name!r} cannot be trained: no gradient flows back through it")
+        if not above:
+            above.extend(map(torch.randn_like, results))
+        return output, torch.autograd.grad(results, leaves, above, allow_unused=True)
+
+    return call
+
+
+def _decoding(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Ready:
+    prefill, step = (getattr(module, name, None) for name in ("prefill", "step"))
+    if not (callable(prefill) and callable(step)):
+        raise UnsupportedError(
+            f"layer {layer.name!r} cannot decode: its module has no prefill(context) and step(token, state)"
+        )
+    (context,) = inputs
+    state, token = prefill(context), context[:, :1].clone()
+    shape = tree_flatten(state)[1]
+    before = [tensor.clone() for tensor in _tensors(state)]
+
+    def examine(output: Any) -> None:
+        _examine(output)
+        after = _tensors(state)
+        if tree_flatten(state)[1] != shape or not all(map(torch.equal, before, after)):
+            raise LayerError(
+                f"layer {layer.name!r}: step() changes the state that it is given, so that a step cannot be repeated; "
+                "let it return a new one"
+            )
+        before.clear()  # it has told what it can, and memory is for the layer
+
+    return lambda: step(token, state), examine
+
+
+def _examine(output: Any) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in _tensors(output)):
+        raise LayerError("the output is not finite on normal random input")
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
