@@ -23,18 +23,21 @@ PLUGIN = """import torch
 from attnbench import Claims, Layer
 LAYER = Layer("my-layer", lambda d: torch.nn.Linear(d, d), claims=Claims(flops="2*b*n*d**2", time="n*d**2"))
 """
+#: The third visit of it tells; counting calls it on fake tensors, and the floor is timed at other lengths.
 TELLING = """import os
-import sys
 import torch
 from attnbench import Layer
-MEASURED = []
-def build(d):
-    if sys.modules["__main__"].__spec__.name == "attnbench.measure.worker":
-        MEASURED.append(d)
-        if len(MEASURED) == 3:
-            os.write(os.open("told", os.O_WRONLY), b"third")
-    return torch.nn.Linear(d, d)
-LAYER = Layer("telling", build)
+VISITS = []
+class Telling(torch.nn.Linear):
+    called = False
+    def forward(self, x):
+        if not self.called and type(x) is torch.Tensor and x.shape[1] in (64, 128):
+            self.called = True
+            VISITS.append(x.shape)
+            if len(VISITS) == 3:
+                os.write(os.open("told", os.O_WRONLY), b"third")
+        return super().forward(x)
+LAYER = Layer("telling", lambda d: Telling(d, d))
 """
 COMMAND = [sys.executable, "-m", "attnbench", "run"]
 SMOKE = ["--suite", "smoke", "--device", "cpu"]
