@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attnbench.count.laws import count_laws
+from attnbench.judging import fit_laws
 from attnbench.layers.registry import Registry
 from attnbench.report.page import build_context, render
-from attnbench.session import fit_laws, load
+from attnbench.session import load
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -23,7 +23,8 @@ from typing import Any
 import pyarrow.parquet  # noqa: F401  so that no fork has to
 import pytest
 
-from attnbench import session
+from attnbench import prepare, session
+from attnbench.show import Silent
 from attnbench.store import load_stored, runs_in
 from tests.fake_machine import FakeMachine, as_counted
 
@@ -93,19 +94,19 @@ def watched(results: Path) -> None:
     os.fsync = synced
 
 
-def traced(plan: session.Plan, results: Path, steps: Steps) -> list[str]:
+def traced(plan: prepare.Plan, results: Path, steps: Steps) -> list[str]:
     """Run the plan, and die on the way if `steps` says so."""
     watched(results)
     sys.settrace(steps)
-    session.start(plan, results, session.Silent())
+    session.start(plan, results, Silent())
     sys.settrace(None)
     return steps.names
 
 
-def told(plan: session.Plan, results: Path, end: int) -> None:
+def told(plan: prepare.Plan, results: Path, end: int) -> None:
     """Run the plan, and tell of each visit."""
 
-    class Telling(session.Silent):
+    class Telling(Silent):
         def visiting(self, _: object) -> None:
             os.write(end, b".")
 
@@ -113,12 +114,12 @@ def told(plan: session.Plan, results: Path, end: int) -> None:
     session.start(plan, results, Telling())
 
 
-def picked_up(plan: session.Plan, results: Path) -> dict[str, Any]:
+def picked_up(plan: prepare.Plan, results: Path) -> dict[str, Any]:
     """What is left in `results`, and what a resumed (or, where there was no run yet, a new) run makes of it."""
     rows = session.run_rows(results)
     folders = runs_in(results)
     before = load_stored(folders[0]).visits if folders else ()
-    show = session.Silent()
+    show = Silent()
     run = session.resume(folders[0], show) if folders else session.start(plan, results, show)
     again = load_stored(run.path)
     return {
@@ -151,7 +152,7 @@ def moments(names: list[str]) -> list[int]:
     return [step for steps, number in kinds for step in lot.sample(steps, number)]
 
 
-def killed_from_outside(plan: session.Plan, results: Path, visits: int) -> int:
+def killed_from_outside(plan: prepare.Plan, results: Path, visits: int) -> int:
     """Kill a run some time after it began so many visits."""
     ours, theirs = os.pipe()
     pid = fork(lambda: told(plan, results, theirs))
@@ -167,7 +168,7 @@ def main(folder: Path) -> None:
     """Kill, pick up, and print."""
     FakeMachine(as_counted(), noise=0.02).install(pytest.MonkeyPatch())
     (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
-    plan = session.make_plan(session.order(str(folder / "grid.toml")), session.Silent())
+    plan = prepare.make_plan(session.order(str(folder / "grid.toml")), Silent())
     names, answer = folder / "names.json", folder / "answer.json"
     places = (folder / f"results-{number}" for number in count())
 

@@ -388,7 +388,7 @@ def test_an_interrupt_before_anything_was_measured_says_so(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attnbench.session.make_plan", interrupt)
+    monkeypatch.setattr("attnbench.prepare.make_plan", interrupt)
     before = sorted(here.rglob("*"))
 
     result = invoke("run --suite grid.toml")

@@ -22,7 +22,8 @@ from click.testing import CliRunner
 from attnbench import fingerprint, session
 from attnbench.cli import main
 from attnbench.journal import Journal
-from attnbench.session import Silent, load
+from attnbench.session import load
+from attnbench.show import Silent
 from tests.fake_machine import FakeMachine, as_counted
 from tests.older_run import make_older
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from attnbench import session
+from attnbench import judging, session
 from attnbench.cli import main
 from attnbench.errors import InputError, RunError
 from attnbench.order import order
@@ -149,7 +149,7 @@ def fits(folder: Path) -> bool:
     try:
         loaded = session.load(folder)
         assert loaded.records.shape[0] == len(loaded.info.trials)
-        session.fit_laws(loaded)
+        judging.fit_laws(loaded)
     except InputError:
         return False
     return True

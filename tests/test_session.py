@@ -20,11 +20,12 @@ import pandas as pd
 import pytest
 
 import attnbench
-from attnbench import session
+from attnbench import judging, prepare, session
 from attnbench.errors import InputError, LayerError, RunError, RunInterruptedError, SuiteError, WorkerError
 from attnbench.execute.here import Progress
 from attnbench.record import Counted, Status
-from attnbench.session import Run, Silent
+from attnbench.session import Run
+from attnbench.show import Silent
 from attnbench.trial import slug
 from tests.fake_machine import FakeMachine, as_counted
 
@@ -149,8 +150,8 @@ def test_the_facts_of_a_run_are_kept(finished: Run) -> None:
 
 
 def test_fitting_again_gives_the_same_laws_and_another_claim_another_verdict(finished: Run) -> None:
-    (again,) = session.fit_laws(finished)
-    (other,) = session.fit_laws(finished, {LAYER: "n*d"})
+    (again,) = judging.fit_laws(finished)
+    (other,) = judging.fit_laws(finished, {LAYER: "n*d"})
 
     assert again == finished.found_laws[-1]
     assert (str(other.verdict), other.claim) == ("REFUTED", "n*d")
@@ -283,7 +284,7 @@ def test_what_is_printed_does_not_change_what_is_planned_and_judged(machine: Fak
 def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_path: Path) -> None:
     asked = session.order(suite_with(tmp_path, "dtype = ['float32', 'bfloat16']"))
 
-    plan = session.make_plan(asked, Silent())
+    plan = prepare.make_plan(asked, Silent())
 
     single, half = (
         s.subject.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects

@@ -95,13 +95,13 @@ def crossover(run: str, one: str, other: str, results: str, as_json: bool, **cho
 
 def _time_law(run: Run, layer: str, choices: Mapping[str, Any]) -> Law:
     """The one law of time that is meant; fitted again where it was stored without its curve."""
-    from attnbench import session
+    from attnbench.judging import fit_laws
 
     if layer not in run.info.scopes:
         raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
     found = _chosen(run.found_laws, layer, choices)
     if not any(law.curves for law in found):
-        found = _chosen(session.fit_laws(run), layer, choices)
+        found = _chosen(fit_laws(run), layer, choices)
     ways = ", ".join(map(_way, found))
     if len(found) > 1:
         raise InputError(f"{layer} was measured in several ways ({ways}); choose with {_FLAGS}")

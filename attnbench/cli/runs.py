@@ -25,7 +25,8 @@ from attnbench.errors import InputError, LayerError, RunError, near_miss, stoppe
 if TYPE_CHECKING:
     from attnbench.law import Law
     from attnbench.layers.registry import Registry
-    from attnbench.session import Plan, Run
+    from attnbench.prepare import Plan
+    from attnbench.session import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,7 +100,7 @@ def plan(suite: str, as_json: bool, **options: Any) -> None:
 
 def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as_json: bool) -> Run | None:
     """Plan and measure; only plan and print, and return None, on a dry run."""
-    from attnbench import session
+    from attnbench import prepare, session
     from attnbench.order import order
     from attnbench.terminal import RunView
 
@@ -107,7 +108,7 @@ def _start(suite: str, options: dict[str, Any], results: Path, dry_run: bool, as
         asked = order(suite, **options, command=_command_line())
         view = RunView(asked.suite.budget)
         with view:
-            planned = session.make_plan(asked, view)
+            planned = prepare.make_plan(asked, view)
     except KeyboardInterrupt as stop:
         raise stopped_by(stop, "interrupted before the first measurement; nothing was written") from None
     with view:
@@ -167,10 +168,10 @@ def list_(kind: str | None, plugins: tuple[str, ...], results: str, as_json: boo
 @json_option
 def laws(run: str, claims: tuple[str, ...], results: str, as_json: bool) -> None:
     """Fit a run again from its tables and print its laws. RUN is a folder, or the name of one in the results."""
-    from attnbench import session
+    from attnbench import judging, session
 
     loaded = session.load(run_folder(run, Path(results)))
-    found = [*loaded.info.shown_laws, *session.fit_laws(loaded, _claims(claims, loaded))]
+    found = [*loaded.info.shown_laws, *judging.fit_laws(loaded, _claims(claims, loaded))]
     if as_json:
         print_json([law.as_json(curves=False) for law in found])
     else:
