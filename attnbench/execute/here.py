@@ -159,23 +159,19 @@ class Rounds:
                         if not asked or (left and not order):
                             return
                     for position, planned in enumerate(order):
-                        trial, start = planned.trial, time.monotonic()
-                        threads = trial.choices.threads
+                        trial, threads = planned.trial, planned.trial.choices.threads
                         if threads not in processes:
                             fresh = stack.enter_context(Process(replace(self.setup, threads=threads)))
                             processes[threads] = next(numbers), fresh
                         index, process = processes[threads]
+                        start = time.monotonic()
+                        visit = Visit(trial.id, index, round_, started=round(start - began, 3))
                         if trial.id not in ran and (reason := not_tried(trial, failures)):
                             broken.add(trial.id)
-                            started = round(start - began, 3)
-                            yield Visit(trial.id, index, round_, Status.SKIPPED, reason, started=started)
+                            yield replace(visit, status=Status.SKIPPED, reason=reason)
                             continue
                         show(Progress(round_, position, len(order), trial, spent))
-                        start = time.monotonic()
-                        answer = self._ask(process, planned)
-                        visit = Visit(trial.id, index, round_, started=round(start - began, 3), **answer)
-                        if visit.flaw:  # a layer may reach for the clock
-                            visit = visit.failed(f"the measuring process said what cannot be: {visit.flaw}")
+                        visit = self._made(visit, process, planned)
                         spent += visit.clock_seconds
                         if visit.status is not Status.OK:
                             spent += time.monotonic() - start
@@ -196,6 +192,13 @@ class Rounds:
             and (planned.trial.id, round_) not in self.done
             and (round_ < LEAST_ROUNDS or planned.trial.id in asked)
         ]
+
+    def _made(self, visit: Visit, process: Process, planned: PlannedTrial) -> Visit:
+        """The visit with what the process said of it."""
+        made = replace(visit, **self._ask(process, planned))
+        if made.flaw:  # a layer may reach for the clock
+            return made.failed(f"the measuring process said what cannot be: {made.flaw}")
+        return made
 
     def _ask(self, process: Process, planned: PlannedTrial) -> dict[str, Any]:
         timeout = max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
