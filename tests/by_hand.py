@@ -1,4 +1,4 @@
-"""What the built-in layers cost, worked out on paper: from the definitions, and by adding up tensors.
+"""What the layers of the suite `table1` cost, worked out on paper: from the definitions, and by adding up tensors.
 
 Bytes are those of float32. What is named in a forward pass lives until it ends; what is not, until the next kernel has
 read it.

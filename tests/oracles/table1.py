@@ -1,4 +1,4 @@
-"""What the layers compute, written a second time from their definitions: NumPy, SciPy and plain loops in float64.
+"""The layers of the suite `table1`, written a second time from their definitions in float64.
 
 Each function maps one sequence ``(n, d)``; `weights` are the module's own parameters by their names in it.
 """
