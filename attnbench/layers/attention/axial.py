@@ -1,4 +1,4 @@
-"""Axial attention without projections: the sequence is a grid, attended along its rows and then along its columns.
+"""Axial attention without projections: a grid is attended along its rows, then along its columns.
 
     z = softmax(x xᵀ / √d) x        within each row of c positions that follow each other
     y = softmax(z zᵀ / √d) z        within each column: positions c apart, n/c of them

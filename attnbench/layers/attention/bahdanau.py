@@ -1,4 +1,4 @@
-"""Encoder and decoder with additive attention: before each step the decoder looks over the whole source again.
+"""Encoder and decoder with additive attention: each step looks over the whole source again.
 
     h = GRU(x)                                                   the encoder's states, keys and values in one
     e_ti = v · tanh(W s_{t-1} + U h_i),  α_t = softmax_i(e_ti),  c_t = Σ_i α_ti h_i

@@ -3,7 +3,7 @@
     q = x W_q;  k, v = x W_k, x W_v        W_q, W_o are d × d, h heads; W_k, W_v are d × g·d/h, g heads in one product
     y = concat(softmax_{j ≤ i}(q_i k_jᵀ / √(d/h)) v_j  for i in 1 … h, with j = ⌈i·g/h⌉) W_o
 
-What decoding keeps, and reads again for every token, is g/h of what multi-head attention keeps: 2·n·d·g/h numbers.
+Decoding keeps, and reads for every token, 2·n·d·g/h numbers: g/h of what multi-head attention keeps.
 
 Source: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models (2023), section 2.2.
 """
@@ -15,8 +15,6 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnbench.layers.base import Claims, Layer
-
-State = tuple[torch.Tensor, torch.Tensor]
 
 
 class GroupedQueryAttention(nn.Module):
@@ -37,21 +35,21 @@ class GroupedQueryAttention(nn.Module):
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
 
-    def prefill(self, context: torch.Tensor) -> State:
-        """Keys and values of the context, which later positions attend to: twice ``(b, g, n, d/h)``."""
-        k, v = self.key_value(context).view(*context.shape[:2], 2, self.g, self.width).permute(2, 0, 3, 1, 4)
-        return k, v
+    def prefill(self, context: torch.Tensor) -> torch.Tensor:
+        """Keys and values of the context, which later positions attend to: ``(2, b, g, n, d/h)``."""
+        projected: torch.Tensor = self.key_value(context).view(*context.shape[:2], 2, self.g, -1)
+        return projected.permute(2, 0, 3, 1, 4)
 
-    def step(self, token: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+    def step(self, token: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """One new position; the queries of a group are rows of one product, so that keys are read once for all."""
-        k, v = (torch.cat(pair, dim=2) for pair in zip(state, self.prefill(token), strict=True))  # (b, g, n + 1, d/h)
+        state = torch.cat([state, self.prefill(token)], dim=3)  # (2, b, g, n + 1, d/h)
         q = self.query(token).view(len(token), self.g, -1, self.width)  # (b, g, h/g, d/h)
-        mixed = scaled_dot_product_attention(q, k, v)  # (b, g, h/g, d/h)
-        return self.output(mixed.reshape(token.shape)), (k, v)
+        mixed = scaled_dot_product_attention(q, *state)  # (b, g, h/g, d/h)
+        return self.output(mixed.reshape(token.shape)), state
 
 
 def build(d: int, h: int = 4, g: int = 2) -> nn.Module:
-    """`h` query heads of width ``d/h``, `g` key-value heads."""
+    """Two query heads for each key-value head, unless told otherwise."""
     return GroupedQueryAttention(d, h, g)
 
 

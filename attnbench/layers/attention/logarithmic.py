@@ -1,4 +1,4 @@
-"""Logarithmic attention, causal, without projections: each position attends to distance 0 and powers of two.
+"""Logarithmic attention, causal: each position attends to itself and to powers of two before it.
 
     y_i = Σ_j softmax_j(x_i · x_j / √d) x_j        over i − j = 0 and i − j = 2^m, within the sequence
 

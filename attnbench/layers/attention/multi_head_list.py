@@ -1,4 +1,4 @@
-"""Multi-head attention as a list of heads, each with three projections of its own, called one after the other.
+"""Multi-head attention as a list of heads, each with projections of its own, one after the other.
 
     head_i = softmax(q W_q,i (k W_k,i)ᵀ / √(d/h)) v W_v,i        W_q,i, W_k,i, W_v,i are d × d/h
     y = concat(head_1 … head_h) W_o                              no bias

@@ -1,4 +1,4 @@
-"""Wide multi-head attention: every head projects to the full width, and one projection brings all heads together.
+"""Wide multi-head attention: every head has the full width, and one projection joins them.
 
     q_i, k_i, v_i = q W_q,i, k W_k,i, v W_v,i        W_q,i, W_k,i, W_v,i are d × d_out, for i in 1 … h
     y = concat(softmax(q_i k_iᵀ) v_i  for i in 1 … h) W_o        W_o is h·d_out × d_out; no scale

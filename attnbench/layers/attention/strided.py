@@ -1,4 +1,4 @@
-"""Strided sparse attention, causal, without projections: the last c positions, and before them every c-th one.
+"""Strided sparse attention, causal: the last c positions, and before them every c-th one.
 
     y_i = Σ_j softmax_j(x_i · x_j / √d) x_j        over 0 ≤ i − j < c, and over i − j = c, 2c, 3c, … within the sequence
 
