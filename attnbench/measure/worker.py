@@ -20,7 +20,6 @@ import torch
 
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
-from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import guard
