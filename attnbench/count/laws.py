@@ -37,7 +37,7 @@ def count_at(
 ) -> Counted:
     """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
 
-    The bytes of a recurrence are such: a million steps would have to be walked to see that none needs more than another.
+    The bytes of a recurrence are such: all its steps would be walked to see that none needs more than another.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at these sizes.

@@ -23,6 +23,8 @@ from attnbench.units import nbytes, percent, significant
 
 Row = dict[str, Any]
 
+#: What a claim need not explain: differences of this part of a value come from rounding and small scratch.
+_TOLERANCE = 0.01
 #: Figures this much larger or smaller than the count are worth a sentence of their own.
 _AS_COUNTED = 0.1
 #: A process grows by code and buffers too: up to so many bytes, and so large a part of what was allocated.
@@ -50,7 +52,7 @@ def _draft(records: pd.DataFrame, question: Question) -> Draft:
     if len(values) and not values.all():
         return with_fixed(Draft(_without_growth(measured, question)), measured, axes)
     sizes = measured[list(axes)].astype("int64").reset_index(drop=True)
-    observed = Observations(sizes, values[:, None])
+    observed = Observations(sizes, values[:, None], tolerance=_TOLERANCE)
     return with_fixed(draft_law(observed, question, "memory", measured), measured, axes)
 
 
@@ -69,13 +71,12 @@ def _without_growth(measured: pd.DataFrame, question: Question) -> Law:
 def _findings(measured: pd.DataFrame) -> Iterator[str]:
     """What the count did not see, and what the allocator did not."""
     rows, axes = _rows(measured), swept_axes(measured)
-    counted = [row for row in rows if pd.notna(row["peak_bytes"]) and row["peak_bytes"]]
+    counted = [row for row in rows if isinstance(row["peak_bytes"], int) and row["peak_bytes"]]
     if counted:
         yield _beside_the_count(counted, axes)
-    told = [row for row in rows if pd.notna(row["resident_bytes"])]
-    worst = max(told, key=_unexplained, default=None)
-    if worst and _unexplained(worst) > 0:
-        took, gave = nbytes(float(worst["resident_bytes"])), nbytes(float(worst["allocated_bytes"]))
+    told = [row for row in rows if isinstance(row["resident_bytes"], int) and _unexplained(row) > 0]
+    for worst in sorted(told, key=_unexplained)[-1:]:
+        took, gave = (nbytes(float(worst[peak])) for peak in ("resident_bytes", "allocated_bytes"))
         yield f"the process grew by {took} at {_at(worst, axes)}, where torch had allocated {gave}"
 
 
