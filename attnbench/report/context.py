@@ -35,7 +35,7 @@ class ExponentText:
 
 @dataclass(frozen=True, slots=True)
 class ShareText:
-    """One term of several, and the largest share of the time that it carries."""
+    """One term of several, and the largest share of the time or memory that it carries."""
 
     term: Markup
     share: str

@@ -50,16 +50,12 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         conditions=words.conditions(subject.choices),
         timed=timed,
         chip=chip(law.verdict if law else None),
-        claim=math_text(
-            law.claim if law else run.info.claims.get(subject.layer, {}).get("time" if timed else "memory")
-        ),
+        claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get(metric)),
         found=law_found(law),
         reason=words.sentence(law.reason if law else _why_none(run, subject)),
         window=words.window(law.window) if law else "",
         window_reason=words.sentence(run.info.window(subject.layer, subject.choices)),
-        evidence=_evidence(
-            points if timed else weighed_points(run, subject, law), law, "timed" if timed else "measured"
-        ),
+        evidence=_evidence(points if timed else weighed_points(run, subject, law), law, done),
         level=_level(law),
         time=_time_gallery(points, axes, law, subject),
         memory=memory_part(run, subject),
