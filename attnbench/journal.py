@@ -127,16 +127,16 @@ def _read(path: Path, *, older: bool = True) -> _Written:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
     *lines, torn = content.split(b"\n")  # what follows the last newline is a write that was cut off
     checksum = None if older and lines and not _CHECKSUM.search(lines[0]) else 0
-    visits: dict[tuple[str, int], Visit] = {}
+    visits: dict[tuple[str, str, int], Visit] = {}
     for number, line in enumerate(lines, start=1):
         try:
             visible, checksum = (line, None) if checksum is None else _checked(line, checksum)
             visit = _visit(visible)
-            if (visit.trial, visit.round) in visits:
+            if (key := (visit.metric, visit.trial, visit.round)) in visits:
                 raise FlawError(f"round {visit.round} has this trial twice")
         except FOREIGN as error:
             raise RunError(damage(f"{path}, line {number},", error)) from None
-        visits[visit.trial, visit.round] = visit
+        visits[key] = visit
     return _Written(tuple(visits.values()), len(content) - len(torn), checksum)
 
 

@@ -1,4 +1,4 @@
-"""Laws of time of a run, from its tables and from what was claimed and counted."""
+"""Laws of measured time and memory of a run, from its tables and from what was claimed and counted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
+from attnbench.execute.weigh import tells
+from attnbench.fit.memory_law import memory_laws
 from attnbench.fit.time_law import Asked, Question, time_laws
 from attnbench.formula import Formula
-from attnbench.law import Law, Verdict
+from attnbench.law import COUNTED_FOR, Law, Verdict
 from attnbench.record import Status
 from attnbench.spec import from_mapping
 from attnbench.store import RunInfo, StoredRun
@@ -16,24 +18,54 @@ from attnbench.trial import Choices
 
 
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
-    """Laws of time of a run, from its tables alone; `claims` (layer → formula) replaces what the layers claim."""
+    """Laws of measured metrics of a run, from its tables alone.
+
+    `claims` (layer → formula) replaces what the layers claim of time.
+    """
+    return fit_times(stored, claims) + fit_memory(stored)
+
+
+def fit_times(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
+    """Laws of time; none where the suite does not ask for time."""
+    if not stored.info.measures("time"):
+        return []
     info, questions = stored.info, questions_of(stored.info, claims)
     records = stored.records[stored.records["status"] != Status.UNSUPPORTED]  # what cannot be run has no law to judge
     laws = time_laws(records, stored.samples, questions) if len(records) else []
-    return laws + [_unread(layer, choices, info, questions) for layer, choices in _without_trials(info)]
+    return laws + _unread(info, questions, "time")
 
 
-def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None) -> dict[Asked, Question]:
-    """Layer, dtype and mode → what is asked of its times; `claims` (layer → formula) replaces what the layers claim."""
-    flops = {(law.layer, law.dtype, law.mode): law for law in info.counted_laws if law.metric == "flops"}
+def fit_memory(stored: StoredRun) -> list[Law]:
+    """Laws of memory; none where the suite does not ask for memory."""
+    if not stored.info.measures("memory"):
+        return []
+    info, questions = stored.info, questions_of(stored.info, metric="memory")
+    records = stored.records[stored.records["status"] != Status.UNSUPPORTED]
+    laws = memory_laws(records, questions) if len(records) else []
+    told = [law if tells(law.device) else replace(law, reason=_untold(law.device)) for law in laws]
+    return told + _unread(info, questions, "memory")
+
+
+def _untold(device: str) -> str:
+    return f"device {device} does not tell how much of its memory was in use at most, so there is nothing to judge"
+
+
+def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric: str = "time") -> dict[Asked, Question]:
+    """Layer, dtype and mode → what is asked of its times, or of another measured `metric`.
+
+    `claims` (layer → formula) replaces what the layers claim.
+    """
+    laws = [law for law in info.counted_laws if law.metric == COUNTED_FOR[metric]]
+    sizes = {law.layer: [trial.sizes for trial in info.trials if trial.layer == law.layer] for law in laws}
+    counts = {(law.layer, law.dtype, law.mode): law for law in laws if all(map(law.speaks_of, sizes[law.layer]))}
     subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
     questions = {}
     for layer, dtype, mode in dict.fromkeys((layer, choices.dtype, choices.mode) for layer, choices in subjects):
-        text = (claims or {}).get(layer, claimed_time(info.claims.get(layer, {}), mode))
-        counted = flops.get((layer, dtype, mode))
+        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, mode))
+        counted = counts.get((layer, dtype, mode))
         questions[layer, dtype, mode] = Question(
             claim=Formula(text) if text else None,
-            flops=Formula(counted.formula) if counted and counted.formula else None,
+            counted=Formula(counted.formula) if counted and counted.formula else None,
             scope=info.scopes[layer],
             uncounted=counted.uncounted if counted else (),
         )
@@ -48,14 +80,22 @@ def _without_trials(info: RunInfo) -> list[tuple[str, Choices]]:
     return [one for one in subjects if one not in measured and info.window(*one)]
 
 
-def _unread(layer: str, choices: Choices, info: RunInfo, questions: Mapping[Asked, Question]) -> Law:
-    """The row of a layer for which the plan found no window."""
-    question, reason = questions[layer, choices.dtype, choices.mode], info.window(layer, choices)
-    claim = question.claim.text if question.claim else None
-    law = Law(layer, "time", Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
-    return replace(law, **asdict(choices))
+def _unread(info: RunInfo, questions: Mapping[Asked, Question], metric: str) -> list[Law]:
+    """The rows of layers for which the plan found no window."""
+    rows = []
+    for layer, choices in _without_trials(info):
+        question, reason = questions[layer, choices.dtype, choices.mode], info.window(layer, choices)
+        claim = question.claim.text if question.claim else None
+        law = Law(layer, metric, Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
+        rows.append(replace(law, **asdict(choices)))
+    return rows
 
 
-def claimed_time(claims: Mapping[str, str], mode: str) -> str | None:
-    """The growth class that a layer claims of its time: of training too, but not of one step."""
-    return None if mode == "decode" else claims.get("time")
+def claimed(claims: Mapping[str, str], metric: str, mode: str) -> str | None:
+    """The growth class that a layer claims of a measured metric.
+
+    That of time holds of training too, which does the same three times, but not of one step of decoding. That of memory
+    is about one forward pass: training keeps what a forward pass forgets.
+    """
+    holds = mode == "forward" or (metric == "time" and mode == "train")
+    return claims.get(metric) if holds else None

@@ -34,6 +34,8 @@ COUNTED_METRICS = (
     "hops",
     "hops_rf",
 )
+#: Measured metric → what is counted of what it costs.
+COUNTED_FOR = {"time": "flops", "memory": "peak_bytes"}
 #: A claim of one term is read only where that term carries this share of the counted work.
 LEADING_SHARE = 0.9
 #: Standard deviations within which a visit lies for certain, and halvings that find a quantile to 12 digits.
@@ -269,6 +271,10 @@ class Law:
                 return f"every trial had {axis} = {size}, so nothing is known of {axis} = {sizes[axis]}"
         factor, far = self.extrapolation(sizes)
         return f"{far}, and a forecast goes {FARTHEST:.0f} times beyond the window at most" if factor > FARTHEST else ""
+
+    def speaks_of(self, sizes: Mapping[str, int]) -> bool:
+        """Whether a counted formula holds at `sizes`: one that was proven for a single size of an axis holds there."""
+        return all(low < high or sizes.get(axis, low) == low for axis, (low, high) in self.window.items())
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:

@@ -22,15 +22,16 @@ from attnbench.execute.here import (
 from attnbench.execute.process import Process
 from attnbench.fit.time_law import Asked
 from attnbench.formula import Formula
-from attnbench.judging import claimed_time
+from attnbench.judging import claimed
 from attnbench.law import COUNTED_METRICS, Law, Verdict, told_once
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.measure.host import available_bytes, last_cache_bytes
 from attnbench.order import Order
 from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
+from attnbench.plan.memory import plan_memory
 from attnbench.plan.subject import Limits, Subject
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
-from attnbench.record import Counted
+from attnbench.record import MEASURED_METRICS, Counted
 from attnbench.show import Show
 from attnbench.spec import AxisValues
 from attnbench.trial import Choices, Trial, subject_id
@@ -110,8 +111,13 @@ def make_plan(asked: Order, show: Show) -> Plan:
     flat = tuple(law for found in laws.values() for law in found)
     names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
     reach = reach_all(asked.registry, names) if "hops" in suite.metrics else {}
-    if "time" not in suite.metrics:
+    if not set(suite.metrics) & set(MEASURED_METRICS):
         return Plan(asked, flat, (), reach=reach, unsupported=unsupported)
+    if "time" not in suite.metrics:
+        show.stage("choosing sizes by their counted bytes")
+        plans = tuple(_each_once(_weigh_all(asked, subjects)))
+        counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
+        return Plan(asked, flat, plans, counted=counted, reach=reach, unsupported=unsupported)
     show.stage("calibrating: short probes to find where each law can be read")
     pilot = _probe_all(asked, subjects, unsupported, show)
     _something_left(asked, pilot.probed, unsupported)
@@ -192,14 +198,15 @@ def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
 
 
 def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mapping[Asked, str]) -> Iterator[Subject]:
-    """What can be timed, as far as the count can tell."""
+    """What can be measured, as far as the count can tell; where time is asked for, sizes are chosen for it."""
+    metric = "time" if "time" in asked.suite.metrics else "memory"
     for choices, sweep in itertools.product(asked.suite.choices, asked.suite.sweeps):
         for name in sweep.layers:
             key = (name, choices.dtype, choices.mode)
             if (counted := laws.get(key)) is None:
                 continue
             layer = asked.registry.get(name)
-            claim = claimed_time(layer.claims.given, choices.mode)
+            claim = claimed(layer.claims.given, metric, choices.mode)
             yield Subject(
                 layer,
                 choices,
@@ -207,6 +214,7 @@ def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mappin
                 {law.metric: Formula(law.formula) for law in counted if law.formula},
                 Formula(claim) if claim else None,
                 refused.get(key, ""),
+                metric,
             )
 
 
@@ -247,6 +255,24 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
                 unsupported[_stand_in(subject.layer, subject.axes, subject.choices)] = str(error)
         pilot.overhead_seconds = max((process.overhead_seconds for process in processes.values()), default=0.0)
     return pilot
+
+
+def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:
+    """Windows for memory; the budget bounds what calls may cost by estimate, and no clock runs."""
+    with Process(asked.setup) as process:
+        rates = {device: process.rate(device) for device in asked.suite.devices}
+    return [
+        plan_memory(
+            subject,
+            Limits(
+                probing_seconds=0.0,
+                round_seconds=asked.suite.budget / len(subjects),
+                memory_bytes=_MEMORY_SHARE * available_bytes(subject.choices.device),
+                rate=rates[subject.choices.device],
+            ),
+        )
+        for subject in subjects
+    ]
 
 
 def _floor(process: Process, subject: Subject) -> dict[str, float]:

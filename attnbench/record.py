@@ -17,6 +17,10 @@ SCHEMA = 1
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 1e8, 1e-12
 #: No run has more rounds, processes or calls in a block than this.
 _MOST = 10**12
+#: No machine has more bytes than this.
+_MOST_BYTES = 10**18
+#: What one visit measures: time and memory never come from the same call.
+MEASURED_METRICS = ("time", "memory")
 
 
 class Status(StrEnum):
@@ -32,7 +36,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One measurement of a trial in one round and one process: one line of the journal.
+    """One measurement of a trial in one round and one process, for its time or for its memory: a line of the journal.
 
     Attributes:
         trial: the trial's id.
@@ -45,6 +49,10 @@ class Visit:
         first_call_seconds: seconds of the very first call after building the layer.
         reference_seconds: the drift reference (a fixed matrix product) timed just before.
         started: seconds since the run began.
+        metric: what was measured, of `MEASURED_METRICS`.
+        allocated_bytes: largest sum of bytes that torch's allocator handed out during one call; of visits for memory.
+        resident_bytes: largest growth of the process (on a GPU: of what torch reserved there) during one call; None
+            where the system does not tell.
     """
 
     trial: str
@@ -57,6 +65,9 @@ class Visit:
     first_call_seconds: float | None = None
     reference_seconds: float | None = None
     started: float = 0.0
+    metric: str = "time"
+    allocated_bytes: int | None = None
+    resident_bytes: int | None = None
 
     @property
     def clock_seconds(self) -> float:
@@ -65,7 +76,9 @@ class Visit:
 
     @property
     def flaw(self) -> str:
-        """Why this cannot have happened, in words; empty for what a clock may have said."""
+        """Why this cannot have happened, in words; empty for what a clock or an allocator may have said."""
+        if self.metric not in MEASURED_METRICS:
+            return f"metric cannot be {self.metric!r:.40}"
         for name in ("process", "round", "iterations"):
             if not _is_whole(number := getattr(self, name)):
                 return f"{name} cannot be {number!r:.40}"
@@ -79,13 +92,31 @@ class Visit:
                 return f"{name} cannot be {seconds!r:.40}"
         if not (_is_number(self.started) and 0 <= self.started <= _LONGEST_SECONDS):
             return f"started cannot be {self.started!r:.40}"
+        return self._flaw_of_memory if self.metric == "memory" else self._flaw_of_time
+
+    @property
+    def _flaw_of_time(self) -> str:
+        if self.allocated_bytes is not None or self.resident_bytes is not None:
+            return "a visit that measures time measures no bytes"
         if self.status is Status.OK and not (self.block_seconds and self.iterations):
             return "status is ok, and no block was timed"
         return ""
 
+    @property
+    def _flaw_of_memory(self) -> str:
+        if self.block_seconds or self.iterations or (self.first_call_seconds, self.reference_seconds) != (None, None):
+            return "a visit that measures memory times nothing"
+        for name in ("allocated_bytes", "resident_bytes"):
+            if (number := getattr(self, name)) is not None and not _is_whole(number, _MOST_BYTES):
+                return f"{name} cannot be {number!r:.40}"
+        if self.status is Status.OK and self.allocated_bytes is None:
+            return "status is ok, and no bytes were measured"
+        return ""
+
     def failed(self, reason: str) -> Visit:
         """The same visit as an error, without what it said."""
-        return Visit(self.trial, self.process, self.round, Status.ERROR, reason, started=self.started)
+        status = Status.ERROR
+        return Visit(self.trial, self.process, self.round, status, reason, started=self.started, metric=self.metric)
 
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back."""
@@ -104,8 +135,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+def _is_whole(value: object, most: int = _MOST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _is_seconds(value: Any) -> bool:

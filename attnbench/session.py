@@ -15,7 +15,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -27,12 +27,14 @@ from attnbench.execute.here import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
     ROUNDS_PER_PROCESS,
+    Failure,
     Rounds,
 )
+from attnbench.execute.weigh import Weighing, tells
 from attnbench.fingerprint import of_attnbench, of_sources
 from attnbench.fit.spending import Means, worth_visiting
 from attnbench.journal import Journal
-from attnbench.judging import fit_laws, questions_of
+from attnbench.judging import fit_laws, fit_times, questions_of
 from attnbench.law import Law
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import read_host
@@ -40,7 +42,7 @@ from attnbench.order import Order, Overrides, order
 from attnbench.plan.decide import PlannedTrial
 from attnbench.plan.subject import Subject
 from attnbench.prepare import Plan, make_plan
-from attnbench.record import Status, Visit
+from attnbench.record import MEASURED_METRICS, Status, Visit
 from attnbench.show import Show, Silent
 from attnbench.spec import Suite, from_mapping
 from attnbench.store import (
@@ -162,8 +164,7 @@ def _measure(folder: Path, asked: Order, show: Show) -> Run:
 def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) -> None:
     """Journal every visit; when stopped on the way, derive what can be derived from those before."""
     try:
-        show.stage("measuring")
-        for visit in _rounds(stored, asked, show):
+        for visit in _visits(stored, asked, show):
             journal.append(visit)
     except (KeyboardInterrupt, WorkerError, RunError):
         with contextlib.suppress(Exception):  # why it stopped matters more, and `load` derives it all again
@@ -171,20 +172,57 @@ def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) ->
         raise
 
 
-def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
+def _visits(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
+    """Every visit that is missing: those for memory, and then, trial by trial that can be run, those for time."""
     info, seen = stored.info, list(stored.visits)
+    if info.measures("memory"):
+        show.stage("measuring memory, each call in a process of its own")
+        for visit in _weighing(info, seen, asked, show):
+            seen.append(visit)
+            yield visit
+    if info.measures("time"):
+        show.stage("measuring")
+        yield from _rounds(stored, seen, asked, show)
+
+
+def _weighing(info: RunInfo, seen: Sequence[Visit], asked: Order, show: Show) -> Iterator[Visit]:
+    weighed = {visit.trial for visit in seen if visit.metric == "memory"}
+    weighing = Weighing(
+        setup=asked.setup,
+        trials=[p for p in _left(info, seen) if p.trial.id not in weighed and tells(p.trial.choices.device)],
+        counted_bytes={trial: counted.peak_bytes for trial, counted in info.counted.items()},
+        failures=_failures(info, seen),
+        first_process=_first_process(seen),
+    )
+    return weighing.visits(show.visiting, time.monotonic())
+
+
+def _left(info: RunInfo, seen: Sequence[Visit]) -> list[PlannedTrial]:
+    """The trials that can be visited, those that failed before left out."""
     left_out = {*info.skipped, *info.unsupported} | {visit.trial for visit in seen if visit.status is not Status.OK}
-    planned = [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in left_out]
+    return [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in left_out]
+
+
+def _failures(info: RunInfo, seen: Sequence[Visit]) -> list[Failure]:
     trials = {trial.id: trial for trial in info.trials}
+    return [(trials[visit.trial], visit.status) for visit in seen if visit.trial in trials]
+
+
+def _first_process(seen: Sequence[Visit]) -> int:
+    return max((visit.process + 1 for visit in seen), default=0)
+
+
+def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show) -> Iterator[Visit]:
+    info = stored.info
     rounds = Rounds(
         setup=asked.setup,
-        trials=planned,
+        trials=_left(info, seen),
         budget_seconds=asked.suite.budget - info.calibration_seconds,
         seed=info.seed,
-        done={(visit.trial, visit.round) for visit in seen},
-        failures=[(trials[visit.trial], visit.status) for visit in seen if visit.trial in trials],
+        done={(visit.trial, visit.round) for visit in seen if visit.metric == "time"},
+        failures=_failures(info, seen),
         spent_seconds=sum(visit.clock_seconds for visit in seen),
-        first_process=max((visit.process + 1 for visit in seen), default=0),
+        first_process=_first_process(seen),
     )
 
     looks: dict[int, tuple[StoredRun, list[Law]]] = {}
@@ -193,7 +231,7 @@ def _rounds(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
         """The run as it stood before a round, and its laws: the same also when a round was interrupted."""
         if round_ not in looks:
             then = replace(stored, visits=tuple(visit for visit in seen if visit.round < round_))
-            looks[round_] = then, fit_laws(then)
+            looks[round_] = then, fit_times(then)
         return looks[round_]
 
     def wanted(round_: int) -> set[str]:
@@ -322,7 +360,7 @@ def run_rows(results: Path) -> list[dict[str, Any]]:
         except InputError as error:
             rows.append({"name": folder.name, "damaged": str(error)})
             continue
-        tally = Counter(str(law.verdict) for law in run.found_laws if law.metric == "time")
+        tally = Counter(str(law.verdict) for law in run.found_laws if law.metric in MEASURED_METRICS)
         verdicts = ", ".join(f"{number} {verdict}" for verdict, number in tally.items())
         rows.append({"name": folder.name, "started": run.info.started, "verdicts": verdicts, "path": str(folder)})
     return rows

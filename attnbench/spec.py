@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import InputError, SuiteError, near_miss
 from attnbench.law import COUNTED_METRICS
+from attnbench.record import MEASURED_METRICS
 from attnbench.trial import AXES, MODES, Choices, parse_size
 from attnbench.units import parse_duration
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 #: What a run can produce today, and what it produces where a suite does not say.
-METRICS = (*COUNTED_METRICS, "time")
+METRICS = (*COUNTED_METRICS, *MEASURED_METRICS)
 _USUAL_METRICS = ("flops", "parameters", "peak_bytes", "time")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 AUTO = "auto"

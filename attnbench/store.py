@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-#: Whole numbers that are counted for each trial.
+#: Whole numbers that are counted for each trial, and those that are measured once.
 _COUNTS = ("flops", "parameters", "peak_bytes", "saved_bytes", "depth")
+_PEAKS = ("allocated_bytes", "resident_bytes")
 
 #: Key of run.json: the hash of all its other keys.
 _SHA256 = "sha256"
@@ -110,6 +111,10 @@ class RunInfo:
         """Laws of the counted metrics that the suite asks for."""
         return told_once(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
 
+    def measures(self, metric: str) -> bool:
+        """Whether the suite asks for a measured metric."""
+        return metric in self.suite.get("metrics", ("time",))
+
     def window(self, layer: str, choices: Choices) -> str:
         """Why a law is read where it is; empty without a window. Early runs tell one for all choices of a layer."""
         return self.windows.get(subject_id(layer, choices)) or self.windows.get(layer, "")
@@ -154,9 +159,9 @@ class StoredRun:
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """One row a trial: its axes, status, seconds (location for laws), median with interval, and exact counts."""
+        """One row a trial: its axes, status, seconds (location for laws) and their median, bytes, and exact counts."""
         frame = pd.DataFrame([self._record(trial) for trial in self.info.trials], columns=self._record_columns)
-        return frame.astype(dict.fromkeys([*self._axes, *_COUNTS], "Int64"))
+        return frame.astype(dict.fromkeys([*self._axes, *_COUNTS, *_PEAKS], "Int64"))
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -205,6 +210,7 @@ class StoredRun:
             "parameters",
             "peak_bytes",
             "saved_bytes",
+            *_PEAKS,
             "depth",
             "hops",
             "lower_bound",
@@ -225,7 +231,8 @@ class StoredRun:
         visits = self._visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
         status, reason = _outcome(trial.id, visits, self.info)
-        summary = summarise([visit.block_seconds for visit in visits])
+        summary = summarise([visit.block_seconds for visit in visits if visit.metric == "time"])
+        weighed = next((visit for visit in visits if visit.metric == "memory"), None)
         first = [visit.first_call_seconds for visit in visits if visit.first_call_seconds is not None]
         return {
             "trial": trial.id,
@@ -237,6 +244,7 @@ class StoredRun:
             **summary,
             "visits": len(visits),
             **{count: _whole(getattr(counted, count, None)) for count in _COUNTS},
+            **{peak: _whole(getattr(weighed, peak, None)) for peak in _PEAKS},
             "hops": counted.hops if counted else None,
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
@@ -421,7 +429,9 @@ def _outcome(trial: str, visits: list[Visit], info: RunInfo) -> tuple[Status, st
     failed = next((visit for visit in visits if visit.status is not Status.OK), None)
     if failed is not None:
         return failed.status, failed.reason
-    return (Status.OK, "") if visits else (Status.SKIPPED, "the run ended before this trial was visited")
+    last = "time" if info.measures("time") else "memory"
+    reached = any(visit.metric == last for visit in visits)
+    return (Status.OK, "") if reached else (Status.SKIPPED, "the run ended before this trial was visited")
 
 
 def _with_tuples(values: dict[str, Any], *keys: str) -> dict[str, Any]:

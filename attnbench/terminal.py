@@ -15,6 +15,7 @@ from rich.text import Text
 from attnbench import units
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
+from attnbench.record import MEASURED_METRICS
 from attnbench.trial import Choices, telling_apart
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def exponents_text(law: Law) -> str:
         return " ".join(
             f"{axis}^{e.estimate.value:.2f}±{e.estimate.half_width:.2f}" for axis, e in law.exponents.items()
         )
-    if law.metric == "time":
+    if law.metric in MEASURED_METRICS:
         return " + ".join(f"{t.coefficient.value:.3g}·{t.term} (≤{units.percent(t.share)})" for t in law.terms)
     return Formula(law.formula).pretty if law.formula else ""
 

@@ -37,7 +37,8 @@ INPUT_AXES = ("b", "n")
 TABLE_COLUMNS = frozenset(
     """
     trial layer device dtype mode threads status reason seconds seconds_low seconds_high seconds_median samples visits
-    flops parameters peak_bytes saved_bytes depth hops lower_bound first_call_seconds floor_seconds host
+    flops parameters peak_bytes saved_bytes allocated_bytes resident_bytes depth hops lower_bound first_call_seconds
+    floor_seconds host
     """.split()
 )
 

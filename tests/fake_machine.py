@@ -34,6 +34,8 @@ class FakeMachine:
         seconds: of one call of a trial.
         noise: by which part blocks are slower, at random but the same in each test.
         failures: of trials that cannot be run.
+        memory: of trials, bytes allocated and resident.
+        weighed: (number of the process, trial, timeout) of each question about memory.
         interrupt_at: number of the visit at which the user presses Ctrl-C, counted from 1 and without probes.
         asked: (number of the process, trial, pace, timeout) of each question.
         time: seconds that went by while it measured.
@@ -42,6 +44,8 @@ class FakeMachine:
     seconds: Callable[[Trial], float] = lambda _: 0.25
     noise: float = 0.0
     failures: Callable[[Trial], Failure | None] = lambda _: None
+    memory: Callable[[Trial], tuple[int, int | None]] = lambda trial: (8 * trial.sizes["n"] * trial.sizes["d"], None)
+    weighed: list[tuple[int, Trial, float]] = field(default_factory=list)
     interrupt_at: int | None = None
     asked: list[tuple[int, Trial, dict[str, Any], float]] = field(default_factory=list)
     started: int = 0
@@ -50,14 +54,14 @@ class FakeMachine:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Take the place of real processes, and of the clock that times visits from outside."""
         clock = SimpleNamespace(monotonic=lambda: self.time)
-        for room in ("execute.here", "prepare"):
+        for room in ("execute.here", "execute.weigh", "prepare"):
             monkeypatch.setattr(f"attnbench.{room}.Process", self)
-        for room in ("execute.here", "session"):
+        for room in ("execute.here", "execute.weigh", "session"):
             monkeypatch.setattr(f"attnbench.{room}.time", clock)
         monkeypatch.setattr("attnbench.execute.counting._is_ours", lambda *_: True)  # no process to count in either
         return self
 
-    def __call__(self, setup: Setup) -> FakeProcess:
+    def __call__(self, setup: Setup, environment: object = None) -> FakeProcess:
         self.started += 1
         return FakeProcess(self, self.started - 1, setup.threads)
 
@@ -86,11 +90,23 @@ class FakeProcess:
         assert device == "cpu"
         return RATE
 
+    def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
+        machine = self.machine
+        assert trial.choices.threads == self.threads
+        machine.weighed.append((self.number, trial, timeout))
+        if machine.interrupt_at is not None and len(machine.visits) + len(machine.weighed) == machine.interrupt_at:
+            raise KeyboardInterrupt
+        if failure := machine.failures(trial):
+            return {"status": str(failure[0]), "reason": failure[1]}
+        allocated, resident = machine.memory(trial)
+        machine.time += 1.0
+        return {"status": "ok", "reason": "", "allocated_bytes": allocated, "resident_bytes": resident}
+
     def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
         machine = self.machine
         assert trial.choices.threads == self.threads
         machine.asked.append((self.number, trial, pace, timeout))
-        if machine.interrupt_at is not None and len(machine.visits) == machine.interrupt_at:
+        if machine.interrupt_at is not None and len(machine.visits) + len(machine.weighed) == machine.interrupt_at:
             raise KeyboardInterrupt
         if failure := machine.failures(trial):
             return {"status": str(failure[0]), "reason": failure[1]}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SUITE = """
+metrics = ["flops", "parameters", "peak_bytes", "memory", "time"]
 budget = "60s"
 device = ["cpu"]
 [[sweep]]

@@ -21,6 +21,7 @@ from attnbench.cli.options import (
     run_folder,
 )
 from attnbench.errors import InputError, LayerError, RunError, near_miss, stopped_by
+from attnbench.record import MEASURED_METRICS
 
 if TYPE_CHECKING:
     from attnbench.law import Law
@@ -81,7 +82,7 @@ def run(
             }
         )
     else:
-        _print_laws([law for law in finished.found_laws if law.metric == "time"] or finished.found_laws)
+        _print_laws([law for law in finished.found_laws if law.metric in MEASURED_METRICS] or finished.found_laws)
         click.echo(f"\nrun     {finished.path}\nreport  {page}")
     if offending := _offending(finished.found_laws, fail_on):
         click.echo(f"--fail-on {fail_on}: {', '.join(offending)}", err=True)

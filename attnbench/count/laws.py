@@ -37,17 +37,23 @@ def count_at(
 ) -> Counted:
     """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
 
+    The bytes of a recurrence are such: all its steps would be walked to see that none needs more than another.
+
     Raises:
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
     worked, run = (READINGS[metric].ways[mode] for metric in ("flops", "peak_bytes"))
     whole = trace(layer, sizes, dtype=dtype, way=worked)
-    formulas = {law.metric: Formula(law.formula) for law in laws if law.formula}
-    saved, depth, hops = (_value(formulas.get(metric), sizes) for metric in ("saved_bytes", "depth", "hops"))
+    formulas = {law.metric: Formula(law.formula) for law in laws if law.formula and law.speaks_of(sizes)}
+    saved, depth, hops, peak = (
+        _value(formulas.get(metric), sizes) for metric in ("saved_bytes", "depth", "hops", "peak_bytes")
+    )
     return Counted(
         flops=round(whole.flops),
         parameters=whole.parameters,
-        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run)).peak_bytes,
+        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run)).peak_bytes
+        if peak is None
+        else round(peak),
         uncounted=whole.uncounted,
         saved_bytes=None if saved is None else round(saved),
         depth=None if depth is None else round(depth),

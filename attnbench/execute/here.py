@@ -50,6 +50,11 @@ def not_tried(trial: Trial, failures: Collection[Failure]) -> str:
     return ""
 
 
+def patience(planned: PlannedTrial) -> float:
+    """Seconds after which a visit is given up."""
+    return max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
+
+
 def _no_smaller(sizes: Sizes, others: Sizes) -> bool:
     return all(sizes[axis] >= size for axis, size in others.items())
 
@@ -201,8 +206,7 @@ class Rounds:
         return made
 
     def _ask(self, process: Process, planned: PlannedTrial) -> dict[str, Any]:
-        timeout = max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
-        answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), timeout)
+        answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), patience(planned))
         blocks = tuple(answer.get("block_seconds", ()))
         return {**answer, "status": Status(answer["status"]), "block_seconds": blocks}
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Self
 
@@ -53,10 +53,15 @@ class Process:
 
     A trial that kills or hangs the process costs that trial only: the answer says so, and the next question starts a
     new process.
+
+    Args:
+        setup: what it has in common with the others of a run.
+        environment: variables that it needs besides.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, environment: Mapping[str, str] | None = None) -> None:
         self._setup = setup
+        self._variables = environment or {}
         self._child: subprocess.Popen[bytes] | None = None
         self._end: int | None = None
         self._errors: IO[bytes] | None = None
@@ -76,6 +81,11 @@ class Process:
         """Visit one trial and return the answer: a status, and timings where there are any."""
         request = {"layer": trial.layer, "sizes": trial.sizes, "choices": asdict(trial.choices), "pace": pace}
         return self._ask(request, timeout)
+
+    def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
+        """Call one trial for its memory and return the answer: a status, and bytes where there are any."""
+        request = {"layer": trial.layer, "sizes": trial.sizes, "choices": asdict(trial.choices)}
+        return self._ask({"memory": request}, timeout)
 
     def rate(self, device: str) -> float:
         """FLOP/s of a plain matrix product on `device`.
@@ -144,7 +154,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=_environment(self._setup.threads),
+            env={**_environment(self._setup.threads), **self._variables},
             start_new_session=True,
         )
         self._end = _end_of(self._child)

@@ -98,7 +98,7 @@ class Curve:
     @property
     def variance(self) -> float:
         """Variance of a residual."""
-        return self.squares / max(1, self.freedom)
+        return max(self.squares / max(1, self.freedom), self.observed.tolerance**2)
 
     @property
     def covariance(self) -> Array:

@@ -16,7 +16,19 @@ from attnbench.fit.models import Models
 from attnbench.fit.question import Question, counted_exponents, distinct, regime_of
 from attnbench.fit.select import Choice, choose, leading
 from attnbench.fit.terms import level_error, weigh
-from attnbench.fit.verdict import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading, Regime, Terms, growth, judge
+from attnbench.fit.verdict import (
+    LEAST_RANGE,
+    RISK,
+    VISIBLE_SHARE,
+    Case,
+    Reading,
+    Regime,
+    Terms,
+    article,
+    growth,
+    judge,
+    words_of,
+)
 from attnbench.formula import Formula, Monomial
 from attnbench.law import MARGIN, Exponent, FittedTerm, Law, Parts, Verdict
 from attnbench.units import significant
@@ -73,7 +85,8 @@ def draft_law(observed: Observations, question: Question, metric: str, where: pd
     if count < len(axes) + len(terms) + 2:  # a constant, a coefficient each, a bend each, and one more to see the error
         return Draft(replace(law, reason=_too_few(count, len(axes), len(terms))))
     try:
-        regime, counted = regime_of(question, terms, axes, where), counted_exponents(question, axes, where)
+        regime = replace(regime_of(question, terms, axes, where), words=words_of(metric))
+        counted = counted_exponents(question, axes, where)
         if len(terms) > 1:
             return _draft_of_terms(law, observed, terms, regime, counted)
         return _draft_of_exponents(law, observed, terms[0] if terms else None, regime, counted)
@@ -158,7 +171,8 @@ def _inferred(law: Law, observed: Observations, models: Models) -> Law:
     reason = f"the values grow as {found}: {chosen.weight:.0%} of the weight of all sums of terms is on it"
     if len(chosen.terms) > 1:
         law = replace(law, exponents={}, formula=_sum_text(terms))
-    reason += "" if any(m.logs for m in chosen.terms) else "; a factor of a logarithm more cannot be told by a clock"
+    witness = article(words_of(law.metric).witness)
+    reason += "" if any(m.logs for m in chosen.terms) else f"; a factor of a logarithm more cannot be told by {witness}"
     return replace(law, verdict=Verdict.INFERRED, reason=reason, terms=terms)
 
 
@@ -256,7 +270,7 @@ def _draft_of_terms(
         ),
     )
     if law.claim is None:
-        reason = "terms of the count, weighed by the clock; there is no claim"
+        reason = f"terms of the count, weighed by the {words_of(law.metric).witness}; there is no claim"
         return Draft(replace(law, verdict=Verdict.INFERRED, reason=reason))
     regime = _completed(regime, models)
     band = (-MARGIN, MARGIN, 0.0)

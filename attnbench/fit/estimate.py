@@ -35,12 +35,14 @@ class Observations:
         by_round: what each visit (column) of each configuration (row) read; NaN where there was no visit.
         processes: the process of each round (column); each round is one of its own where nothing is said.
         floor: a value at sizes next to nothing, which no constant cost can exceed; None where nobody looked.
+        tolerance: relative error that a value may have however little visits differ, as where there is no noise.
     """
 
     sizes: pd.DataFrame
     by_round: Array
     processes: tuple[int, ...] = ()
     floor: float | None = None
+    tolerance: float = 0.0
 
     @cached_property
     def values(self) -> Array:

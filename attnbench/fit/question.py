@@ -22,14 +22,15 @@ class Question:
 
     Attributes:
         claim: the claimed formula, or None.
-        flops: the counted formula, or None where there is none.
+        counted: the counted formula of what costs it (operations cost time, live tensors memory), or None where there
+            is none.
         scope: the layer's scope.
         uncounted: operations that the count has no formula for.
         per_sequence: whether a claim that names no batch speaks of each sequence of a batch.
     """
 
     claim: Formula | None
-    flops: Formula | None = None
+    counted: Formula | None = None
     scope: str = "layer"
     uncounted: tuple[str, ...] = ()
     per_sequence: bool = True
@@ -37,7 +38,7 @@ class Question:
     @property
     def monomials(self) -> tuple[Monomial, ...]:
         """Terms to fit: the claim's, else the leading ones of the count."""
-        source = self.claim or self.flops
+        source = self.claim or self.counted
         if source is None or not source.is_sum_of_terms:
             return ()
         if self.claim and self.per_sequence:
@@ -65,7 +66,7 @@ def regime_of(question: Question, claimed: tuple[Monomial, ...], axes: tuple[str
         return Regime(None, 1.0, terms=len(claimed))
     if min(max(column) for column in zip(*(each for each, _ in shares), strict=True)) == 0:
         # The count knows no such term: the clock may refute the claim, but not confirm it.
-        return Regime(None, 1.0, terms=len(claimed), against=question.flops.text if question.flops else "")
+        return Regime(None, 1.0, terms=len(claimed), against=question.counted.text if question.counted else "")
     share, point = min(((sum(each), point) for each, point in shares), key=lambda pair: pair[0])
     at = {axis: point[axis] for axis in axes if axis in point}
     return Regime(share, 1.0, describe(at), counted=True, terms=len(claimed))
@@ -75,23 +76,25 @@ def _counted_shares(
     question: Question, claimed: tuple[Monomial, ...], axes: tuple[str, ...], where: pd.DataFrame
 ) -> list[tuple[tuple[float, ...], Sizes]]:
     """Share of the counted work that each claimed term carries at each trial; empty where the count cannot say."""
-    if question.flops is None or question.uncounted or not claimed:
+    if question.counted is None or question.uncounted or not claimed:
         return []
-    points: list[Any] = where[sorted(question.flops.axes)].astype("int64").to_dict("records")
-    shares = [(question.flops.shares(claimed, axes, point), point) for point in points]
+    points: list[Any] = where[sorted(question.counted.axes)].astype("int64").to_dict("records")
+    shares = [(question.counted.shares(claimed, axes, point), point) for point in points]
     return [(each, point) for each, point in shares if each]
 
 
 def counted_exponents(question: Question, axes: tuple[str, ...], where: pd.DataFrame) -> dict[str, float]:
-    """Local exponents of the counted operations in the middle of the window; empty where they are not known."""
-    flops = question.flops
-    if flops is None or question.uncounted or not flops.is_sum_of_terms or not flops.axes <= set(where.columns):
+    """Local exponents of what is counted in the middle of the window; empty where they are not known."""
+    counted = question.counted
+    if counted is None or question.uncounted or not counted.axes <= set(where.columns):
         return {}
-    middle = {axis: float(np.exp(np.log(where[axis].astype(float)).mean())) for axis in flops.axes}
-    values = [term.evaluate(middle) for term in flops.terms]
+    middle = {axis: float(np.exp(np.log(where[axis].astype(float)).mean())) for axis in counted.axes}
+    there = counted.largest(middle)
+    terms = there.terms if there.is_sum_of_terms else ()
+    values = [float(term.evaluate(middle)) for term in terms]
     if not sum(values):
         return {}
     return {
-        axis: sum(v * float(t.monomial.exponent(axis)) for v, t in zip(values, flops.terms, strict=True)) / sum(values)
+        axis: sum(v * float(t.monomial.exponent(axis)) for v, t in zip(values, terms, strict=True)) / sum(values)
         for axis in axes
     }

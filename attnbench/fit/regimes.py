@@ -85,7 +85,8 @@ def likely_breaks(curve: Curve) -> list[tuple[Break, float]]:
     explained[lengths < 1e-6 * count] = 0.0  # as good as a combination of the other parameters
     left = np.maximum(curve.squares - explained, 1e-12 * curve.squares + 1e-300)
     # One parameter more costs log(count); on few configurations the t distribution has wide tails, so does this.
-    evidence = 0.5 * count * np.log(curve.squares / left) * freedom / count - 0.5 * math.log(count)
+    whole, left = (squares + count * curve.observed.tolerance**2 for squares in (curve.squares, left))
+    evidence = 0.5 * count * np.log(whole / left) * freedom / count - 0.5 * math.log(count)
     logs = np.append(evidence + math.log(_PRIOR / len(possible)), math.log(1 - _PRIOR))
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
@@ -114,7 +115,7 @@ def concave_axes(curve: Curve) -> list[tuple[str, float]]:
         return []
     targets = np.log(curve.observed.values)
     solution, *_ = np.linalg.lstsq(matrix, targets, rcond=None)
-    variance = float(np.square(targets - matrix @ solution).sum()) / freedom
+    variance = max(float(np.square(targets - matrix @ solution).sum()) / freedom, curve.observed.tolerance**2)
     errors = np.sqrt(variance * np.diag(np.linalg.pinv(matrix.T @ matrix)))
     found = []
     for position, axis in enumerate(squares, start=1 + axes + curve.breaks.shape[1]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +15,17 @@ from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
 
-__all__ = ["GROUP", "Asked", "Question", "law_of", "swept_axes", "time_law", "time_laws"]
+__all__ = [
+    "GROUP",
+    "Asked",
+    "Question",
+    "law_of",
+    "laws_of_groups",
+    "swept_axes",
+    "time_law",
+    "time_laws",
+    "with_fixed",
+]
 
 #: Columns that tell one law from another.
 GROUP = ["layer", "device", "dtype", "mode", "threads"]
@@ -23,10 +33,17 @@ GROUP = ["layer", "device", "dtype", "mode", "threads"]
 
 def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Asked, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
+    return laws_of_groups(records, questions, lambda group, question: _draft_of_trials(group, samples, question))
+
+
+def laws_of_groups(
+    records: pd.DataFrame, questions: Mapping[Asked, Question], draft_of: Callable[[pd.DataFrame, Question], Draft]
+) -> list[Law]:
+    """Laws of one metric: a draft for each group of trials, and their claims judged together."""
     drafts = []
     for key, group in records.groupby(GROUP, sort=False):
         layer, device, dtype, mode, threads = map(str, key)
-        draft = _draft_of_trials(group, samples, questions[layer, dtype, mode])
+        draft = draft_of(group, questions[layer, dtype, mode])
         law = replace(draft.law, layer=layer, device=device, dtype=dtype, mode=mode, threads=int(threads))
         drafts.append(replace(draft, law=law))
     cases = dict(zip(*_corrected(drafts), strict=True))
@@ -63,7 +80,11 @@ def _draft_of_trials(
     measured = records[records["status"] == Status.OK]
     axes = axes or swept_axes(measured)
     observed = observe(measured, samples, axes)
-    draft = draft_law(observed, question, "time", measured)
+    return with_fixed(draft_law(observed, question, "time", measured), measured, axes)
+
+
+def with_fixed(draft: Draft, measured: pd.DataFrame, axes: tuple[str, ...]) -> Draft:
+    """The draft with the axes that took one size only."""
     every = [a for a in _size_columns(measured) if measured[a].notna().all() and a not in axes]
     fixed = {axis: int(measured[axis].iloc[0]) for axis in every} if len(measured) else {}
     return replace(draft, law=replace(draft.law, fixed=fixed))

@@ -25,6 +25,31 @@ LARGEST_OVERHEAD = 0.4
 
 
 @dataclass(frozen=True)
+class Words:
+    """How a sentence about a metric puts it.
+
+    Attributes:
+        counted: what is counted.
+        units: what is counted, one by one.
+        witness: who measures.
+        otherwise: what makes the measured values grow otherwise than the counted ones.
+    """
+
+    counted: str = "work"
+    units: str = "operations"
+    witness: str = "clock"
+    otherwise: str = "the achieved rate drifts"
+
+
+_OF_MEMORY = Words("bytes", "bytes", "allocator", "kernels take scratch that the count does not see")
+
+
+def words_of(metric: str) -> Words:
+    """How sentences about `metric` put it."""
+    return _OF_MEMORY if metric == "memory" else Words()
+
+
+@dataclass(frozen=True)
 class Reading:
     """What the data say of one exponent.
 
@@ -58,6 +83,7 @@ class Regime:
         terms: how many terms the claim has.
         against: the counted formula, where it is exact and lacks a claimed term; else empty.
         concave: why the values cannot be a sum of costs; empty when they can.
+        words: how sentences put it.
     """
 
     share: float | None
@@ -68,6 +94,7 @@ class Regime:
     terms: int = 1
     against: str = ""
     concave: str = ""
+    words: Words = Words()
 
     @property
     def objection(self) -> str:
@@ -75,7 +102,8 @@ class Regime:
         if self.share is not None and self.share < LEADING_SHARE:
             carries, read = ("term carries", "its exponent") if self.terms == 1 else ("terms carry", "them")
             return (
-                f"the claimed {carries} only {percent(self.share)} of the counted work at {self.share_at}, "
+                f"the claimed {carries} only {percent(self.share)} of the counted {self.words.counted} at "
+                f"{self.share_at}, "
                 f"and {percent(LEADING_SHARE)} are needed to read {read}"
             )
         if self.span < LEAST_RANGE:
@@ -186,8 +214,8 @@ def judge(case: Case) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, _unsettled(case)
     if case.regime.against:
         return Verdict.INCONCLUSIVE, (
-            f"the clock agrees with the claim ({_said(case)}), but the count of {case.regime.against} contradicts it: "
-            "no counted operations grow that way"
+            f"the {case.regime.words.witness} agrees with the claim ({_said(case)}), but the count of "
+            f"{case.regime.against} contradicts it: no counted {case.regime.words.units} grow that way"
         )
     if case.terms:
         return Verdict.CONFIRMED, f"every term is there ({_shares(case)}), and {_left_over(case)}"
@@ -199,8 +227,8 @@ def _against(case: Case) -> tuple[Verdict, str]:
     far = [axis for axis, test in case.tests.items() if test.inside <= max(least, RISK / len(case.tests))]
     if case.regime.counted:
         return Verdict.OUT_OF_REGIME, (
-            f"{_said(case)}, but the counted operations do grow as claimed: "
-            f"the achieved rate drifts along {', '.join(far)}, so this window does not show the law"
+            f"{_said(case)}, but the counted {case.regime.words.units} do grow as claimed: "
+            f"{case.regime.words.otherwise} along {', '.join(far)}, so this window does not show the law"
         )
     if case.terms and case.terms.degree.inside < least:
         left = _degree(case.terms)
@@ -220,12 +248,18 @@ def _unsettled(case: Case) -> str:
     if not open_:
         return f"{_said(case)}, which would do for one claim, but {case.beside} are judged together"
     axis, test = max(case.tests.items(), key=lambda item: item[1].outside)
+    words = case.regime.words
     if test.rival and test.exponent.estimate.low > (test.exponent.claimed or 0.0) - MARGIN:
         return (
             f"{_said(case)}, but a factor log {axis} would add only {test.rival:.2f} to the exponent at these sizes, "
-            "too little for a clock to tell the two apart: count the operations"
+            f"too little for {article(words.witness)} to tell the two apart: count the {words.units}"
         )
     return f"{_said(case)}: the interval of {', '.join(open_)} crosses the margin of {_margin(case)}"
+
+
+def article(word: str) -> str:
+    """``a clock``, ``an allocator``."""
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def _said(case: Case) -> str:

@@ -96,12 +96,26 @@ class Formula:
         """Terms that no other term dominates: the law without its lower orders."""
         return tuple(t for t in self.terms if not any(o.monomial.dominates(t.monomial) for o in self.terms))
 
+    @cached_property
+    def _alternatives(self) -> tuple[Formula, ...]:
+        """What a maximum is taken of; none for anything else."""
+        match self._tree:
+            case ast.Call(func=ast.Name(id="max"), args=arguments):
+                return tuple(Formula(ast.unparse(argument)) for argument in arguments)
+        return ()
+
+    def largest(self, sizes: Mapping[str, int | float]) -> Formula:
+        """Of a maximum, the formula that is the largest at `sizes`; of anything else, itself."""
+        return max(self._alternatives, key=lambda formula: formula.evaluate(sizes), default=self)
+
     def shares(self, monomials: Sequence[Monomial], axes: Iterable[str], sizes: Mapping[str, int]) -> tuple[float, ...]:
         """Share of the value at `sizes` carried by terms that grow like each of `monomials` along `axes`.
 
-        Empty when the formula is no sum of terms, or zero: then nobody can say.
+        Of a maximum, the formula that is the largest there counts. Empty when that is no sum of terms, or zero: then
+        nobody can say.
         """
-        terms = self.terms if self.is_sum_of_terms else ()
+        there = self.largest(sizes)
+        terms = there.terms if there.is_sum_of_terms else ()
         total = sum(term.evaluate(sizes) for term in terms)
         if not total:
             return ()

@@ -27,6 +27,8 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from attnbench.errors import LayerError, UnsupportedError
 from attnbench.layers.base import Layer
+from attnbench.layers.building import check_output
+from attnbench.trial import Sizes
 
 #: A call, and what is shown the output of the first one.
 Ready = tuple[Callable[[], Any], Callable[[Any], None]]
@@ -89,6 +91,15 @@ def _decoding(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Ready
         before.clear()  # it has told what it can, and memory is for the layer
 
     return lambda: step(token, state), examine
+
+
+def check_shape(layer: Layer, sizes: Sizes, mode: str, output: Any) -> None:
+    """Raises LayerError unless the output is as large as it should be.
+
+    Of training and decoding, the first of what comes back is the output; one step has one position.
+    """
+    first = output[0] if mode != "forward" and isinstance(output, tuple) else output
+    check_output(layer, sizes | {"n": 1} if mode == "decode" else sizes, first)
 
 
 def _examine(output: Any) -> None:

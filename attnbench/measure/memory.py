@@ -16,7 +16,7 @@ process    every page that the process comes to hold,     pages that are reserve
 
 The counted peak is ``peak_bytes`` of ``attnbench count``. All three leave out inputs and parameters, and include the
 output. Each looks at the largest level *during* the call: a probe that looks afterwards sees the output and nothing of
-what it took to make it. None of the three says anything of a graphics card.
+what it took to make it. On a GPU torch itself keeps both levels: of what it handed out, and of what it reserved.
 """
 
 from __future__ import annotations
@@ -30,25 +30,54 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile
 
-from attnbench.errors import AttnbenchError, LayerError, WorkerError
+from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, WorkerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import Registry
-from attnbench.trial import Sizes, describe
+from attnbench.measure.apart import GIVES_BACK
+from attnbench.measure.call import check_shape, ready
+from attnbench.trial import Choices, Sizes, Trial, describe
 
 _STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 #: What the kernel takes as: forget the largest resident size so far.
 _FORGET_PEAK = "5"
 _SECONDS = 600.0
-#: Larger blocks come from the system and go back to it; glibc would raise this limit as it goes.
-_LARGE_BLOCK = 65_536
 _WARM_UP_LENGTHS = (64, 32, 16, 8, 4, 2, 1)
+
+
+class Peaks(NamedTuple):
+    """Both measured peaks of one call, in bytes above the level just before it.
+
+    Attributes:
+        allocated: of what torch's allocator handed out.
+        resident: of the process; on a GPU, of what torch reserved there. None where the system does not tell.
+    """
+
+    allocated: int
+    resident: int | None
+
+
+def peaks(layer: Layer, trial: Trial) -> Peaks:
+    """Both peaks of one call; on a CPU to be asked once of a process, which has not called the layer before.
+
+    Raises:
+        UnsupportedError: the device does not tell its peak.
+    """
+    kind = trial.choices.device.partition(":")[0]
+    if kind != "cpu":
+        return _peaks_of_accelerator(layer, trial, getattr(torch, kind))
+    try:
+        resident = _resident_peak(layer, trial)
+    except WorkerError:
+        resident = None
+    return Peaks(_allocated_peak(layer, trial), resident)
 
 
 def allocator_peak(layer: Layer, sizes: Sizes, dtype: str = "float32") -> int:
@@ -60,25 +89,11 @@ def allocator_peak(layer: Layer, sizes: Sizes, dtype: str = "float32") -> int:
     Raises:
         LayerError: the layer cannot be built or called at these sizes.
     """
-    with torch.inference_mode():
-        _ready(layer, sizes, dtype)()
-        call = _ready(layer, sizes, dtype)
-        with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with _blamed(layer, sizes):
+        trial = Trial(layer.name, sizes, Choices(dtype=dtype))
+        with _called(layer, trial) as call:
             call()
-    return _peak(_allocations(profiler))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The profiler announces itself on standard error, past Python and past every log level."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        return _allocated_peak(layer, trial)
 
 
 def process_peak(layer: str | Layer, sizes: Sizes, dtype: str = "float32", plugins: Sequence[str] = ()) -> int:
@@ -102,29 +117,70 @@ def process_peak(layer: str | Layer, sizes: Sizes, dtype: str = "float32", plugi
     return int(answer["peak_bytes"])
 
 
-def _ready(layer: Layer, sizes: Sizes, dtype: str) -> Callable[[], Any]:
-    """A new module and its inputs, to be called."""
-    module, inputs = build_module(layer, sizes, dtype=dtype), make_inputs(layer, sizes, dtype=dtype)
+@contextmanager
+def _called(layer: Layer, trial: Trial) -> Iterator[Callable[[], Any]]:
+    """A call of a new module, to be made once: it hands back the output, which is then examined.
 
-    def call() -> Any:
-        try:
-            return module(*inputs)
-        except Exception as error:
-            message = " ".join(str(error).split())[:200]
-            where = f"layer {layer.name!r} at {describe(sizes)}"
-            raise LayerError(f"{where} raised {type(error).__name__}: {message}") from error
+    In training a call was made before, for the gradient of the output: that stays, and is no part of what is measured.
+    """
+    sizes, choices = trial.sizes, trial.choices
+    module = build_module(layer, sizes, choices.device, choices.dtype)
+    inputs = make_inputs(layer, sizes, choices.device, choices.dtype)
+    outputs: list[Any] = []
+    with ready(layer, module, inputs, choices.mode) as (call, examine):
+        if choices.mode == "train":
+            call()
 
-    return call
+        def once() -> Any:
+            outputs.append(call())
+            return outputs[0]
+
+        yield once
+        for output in outputs:
+            check_shape(layer, sizes, choices.mode, output)
+            examine(output)
+
+
+@contextmanager
+def _blamed(layer: Layer, sizes: Sizes) -> Iterator[None]:
+    """One clear line about the layer for whatever it raises."""
+    try:
+        yield
+    except AttnbenchError:
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split())[:200]
+        where = f"layer {layer.name!r} at {describe(sizes)}"
+        raise LayerError(f"{where} raised {type(error).__name__}: {message}") from error
 
 
 # -------------------------------------------------------------------------------------------------- allocator
 
 
+def _allocated_peak(layer: Layer, trial: Trial) -> int:
+    """The allocator's peak, where the layer was called before."""
+    with _called(layer, trial) as call, _quiet(), profile(profile_memory=True) as profiler:
+        call()
+    return _peak(_allocations(profiler))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The profiler announces itself on standard error, past Python and past every log level."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _allocations(profiler: profile) -> Iterable[int]:
     """Bytes of each allocation, negative when they are given back, in order of time."""
-    assert profiler.profiler is not None  # noqa: S101  it has just run
-    assert profiler.profiler.kineto_results is not None  # noqa: S101
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    assert profiler.kineto_results is not None  # noqa: S101  it has just run
+    events = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
     in_order = sorted(events, key=lambda event: event.start_ns())
     return [event.nbytes() for event in in_order]  # type: ignore[attr-defined]  # torch's stub lacks it
 
@@ -134,13 +190,38 @@ def _peak(changes: Iterable[int]) -> int:
     return max(itertools.accumulate(changes, initial=0))
 
 
+# ------------------------------------------------------------------------------------------------ accelerators
+
+
+def _peaks_of_accelerator(layer: Layer, trial: Trial, memory: Any) -> Peaks:
+    """Both peaks on a device whose levels torch keeps; `memory` is torch's module about such devices.
+
+    Another module is called before: handles and workspaces that a library makes at its first call stay for all others.
+    """
+    device = trial.choices.device
+    if not hasattr(memory, "max_memory_reserved"):
+        raise UnsupportedError(f"device {device} does not tell how much memory it had in use at most")
+    with _called(layer, trial) as call:
+        call()
+    with _called(layer, trial) as call:
+        gc.collect()
+        memory.synchronize(device)
+        memory.empty_cache()
+        memory.reset_peak_memory_stats(device)
+        before = memory.memory_allocated(device), memory.memory_reserved(device)
+        call()
+        memory.synchronize(device)
+        after = memory.max_memory_allocated(device), memory.max_memory_reserved(device)
+    return Peaks(after[0] - before[0], after[1] - before[1])
+
+
 # ---------------------------------------------------------------------------------------------------- process
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
     """The one line that a fresh process answers."""
     command = [sys.executable, "-m", "attnbench.measure.memory", json.dumps(request)]
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(_LARGE_BLOCK)}
+    environment = {**os.environ, **GIVES_BACK}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -155,27 +236,32 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         layer = Registry(request["plugins"]).get(request["layer"])
-        return {"peak_bytes": _resident_peak(layer, layer.sizes(request["sizes"]), request["dtype"])}
+        sizes = layer.sizes(request["sizes"])
+        with _blamed(layer, sizes):
+            return {"peak_bytes": _resident_peak(layer, Trial(layer.name, sizes, Choices(dtype=request["dtype"])))}
     except LayerError as error:
         return {"layer_error": str(error)}
     except AttnbenchError as error:
         return {"error": str(error)}
-    except OSError as error:
-        return {"error": f"this system does not let a process watch its own peak: {error}"}
 
 
-def _resident_peak(layer: Layer, sizes: Sizes, dtype: str) -> int:
-    with torch.inference_mode():
-        with suppress(LayerError):  # a layer need not accept a short sequence
-            _ready(layer, _tiny(layer, sizes), dtype)()
-        call = _ready(layer, sizes, dtype)
+def _resident_peak(layer: Layer, trial: Trial) -> int:
+    """Raises WorkerError where the system does not let a process watch its own peak."""
+    with suppress(Exception), _called(layer, replace(trial, sizes=_tiny(layer, trial.sizes))) as call:
+        call()  # a layer need not accept a short sequence
+    with _called(layer, trial) as call:
         _give_back_free_memory()
-        _CLEAR_REFS.write_text(_FORGET_PEAK, encoding="ascii")
+        _forget_peak()
         before = _status("VmRSS")
-        output = call()
-        peak = _status("VmHWM") - before
-        del output
-    return peak
+        call()
+        return _status("VmHWM") - before
+
+
+def _forget_peak() -> None:
+    try:
+        _CLEAR_REFS.write_text(_FORGET_PEAK, encoding="ascii")
+    except OSError as error:
+        raise WorkerError(f"this system does not let a process watch its own peak: {error}") from None
 
 
 def _tiny(layer: Layer, sizes: Sizes) -> Sizes:

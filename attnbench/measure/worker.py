@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import IO, Any
@@ -19,11 +20,11 @@ import torch
 
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
-from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, check_output, make_inputs, seed_for
+from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import guard
-from attnbench.measure.call import ready
+from attnbench.measure.apart import apart
+from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.record import Status
@@ -52,6 +53,8 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
         signal.setitimer(signal.ITIMER_REAL, request.pop("seconds", 0.0))  # the kernel's, so that it ends a hang in C
         if "reference" in request:
             answer = _rate(request["reference"])
+        elif "memory" in request:
+            answer = _weighed(belongings, room, registry, _trial(request["memory"]), setup["seed"])
         else:
             answer = _watched(belongings, room, *_asked(registry, request, setup["seed"]))
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -63,8 +66,28 @@ def _asked(registry: Registry, request: dict[str, Any], seed: int) -> tuple[str,
     for name, work in _COUNTING.items():
         if name in request:
             return "cpu", partial(work, registry, **request[name])
-    trial = Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
+    trial = _trial(request)
     return trial.choices.device, partial(visit, registry, trial, Pace(**request["pace"]), seed)
+
+
+def _trial(request: dict[str, Any]) -> Trial:
+    return Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
+
+
+def _weighed(
+    belongings: guard.Belongings, room: int | None, registry: Registry, trial: Trial, seed: int
+) -> dict[str, Any]:
+    """Peaks of one call; where the system keeps the process's own, in a child, so that it is that trial's alone."""
+    work, device = partial(memory_of, registry, trial, seed), trial.choices.device
+    if device == "cpu" and sys.platform.startswith("linux"):
+        return _with_room(apart(work), device, room)
+    return _watched(belongings, room, device, work)
+
+
+def _with_room(answer: dict[str, Any], device: str, room: int | None) -> dict[str, Any]:
+    if room is not None and device == "cpu" and answer.get("status") == Status.OOM:
+        return {**answer, "reason": f"{answer['reason']} (a measuring process may take {nbytes(room)} here)"}
+    return answer
 
 
 def _watched(
@@ -77,8 +100,7 @@ def _watched(
     changed = guard.changes(before, guard.state())
     if changed and answer.get("status") == Status.OK:
         answer = {"status": Status.ERROR, "reason": changed}
-    if room is not None and device == "cpu" and answer.get("status") == Status.OOM:
-        answer["reason"] += f" (a measuring process may take {nbytes(room)} here)"
+    answer = _with_room(answer, device, room)
     return {**answer, "spent": True} if changed or belongings.left_behind(device) else answer
 
 
@@ -90,6 +112,23 @@ def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, 
         return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
     except BaseException as error:  # sys.exit and an interrupt are the layer's too: nobody else sends them here
         return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
+
+
+def memory_of(registry: Registry, trial: Trial, seed: int) -> dict[str, Any]:
+    """Build and call one trial, and say what memory the call took; a failure is an answer like any other."""
+    guard.seed_everything(seed_for(trial.id, seed))
+    try:
+        from attnbench.measure.memory import peaks  # the profiler, which a process that only times need not load
+
+        found = peaks(registry.get(trial.layer), trial)
+    except BaseException as error:
+        return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
+    return {
+        "status": Status.OK,
+        "reason": "",
+        "allocated_bytes": found.allocated,
+        "resident_bytes": found.resident,
+    }
 
 
 def reference(clock: Clock, device: str) -> float:
@@ -160,7 +199,7 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
     with ready(layer, module, inputs, choices.mode) as (call, examine):
 
         def look(output: Any) -> None:
-            _check_shape(layer, trial, output)
+            check_shape(layer, trial.sizes, choices.mode, output)
             examine(output)
 
         timing = time_call(call, clock, pace, look)
@@ -171,13 +210,6 @@ def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[s
         "iterations": timing.iterations,
         "block_seconds": timing.block_seconds,
     }
-
-
-def _check_shape(layer: Layer, trial: Trial, output: Any) -> None:
-    """Of training and decoding, the first of what comes back is the output; one step has one position."""
-    mode = trial.choices.mode
-    first = output[0] if mode != "forward" and isinstance(output, tuple) else output
-    check_output(layer, trial.sizes | {"n": 1} if mode == "decode" else trial.sizes, first)
 
 
 def _status_of(error: BaseException) -> Status:

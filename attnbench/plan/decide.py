@@ -73,12 +73,21 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class SubjectPlan:
-    """What was decided for one subject: its window, its trials, and trial id → reason for those that cannot be run."""
+    """What was decided for one subject.
+
+    Attributes:
+        probed: what is known of it.
+        window: where its law is read.
+        trials: what will be measured.
+        skipped: trial id → reason, for those that cannot be run.
+        told: why these sizes, where it was not the clock that chose.
+    """
 
     probed: Probed
     window: Window | None
     trials: tuple[PlannedTrial, ...]
     skipped: dict[str, str]
+    told: str = ""
 
     @property
     def subject(self) -> Subject:
@@ -93,6 +102,8 @@ class SubjectPlan:
     @property
     def why(self) -> str:
         """Why these sizes, in words."""
+        if self.told:
+            return self.told
         if self.window is not None:
             return self.window.sentence
         probes = self.probed.probes

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from attnbench.errors import SuiteError
 from attnbench.formula import Formula, Monomial, for_a_batch
+from attnbench.law import COUNTED_FOR
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.spec import AUTO, AxisValues
 from attnbench.trial import Choices, Sizes, describe
@@ -54,8 +55,9 @@ class Subject:
         choices: device, dtype, mode, threads.
         axes: what the suite says of some axes; the others keep the layer's defaults.
         formulas: metric → counted formula, for the metrics that have one.
-        claim: the claimed formula for time, or None.
+        claim: the claimed formula, or None.
         uncounted: why the layer cannot be counted; empty when it can.
+        metric: what the claim is about, and the sizes are chosen for: time, or memory.
     """
 
     layer: Layer
@@ -64,6 +66,7 @@ class Subject:
     formulas: Mapping[str, Formula] = field(default_factory=dict)
     claim: Formula | None = None
     uncounted: str = ""
+    metric: str = "time"
 
     @cached_property
     def answers(self) -> dict[tuple[Any, ...], Any]:
@@ -98,19 +101,23 @@ class Subject:
         """Axes that take more than one size."""
         return tuple(axis for axis in self.layer.axes if axis in self.auto or len(self.given.get(axis, ())) > 1)
 
+    @property
+    def counted(self) -> Formula | None:
+        """The counted formula of what the metric costs."""
+        return self.formulas.get(COUNTED_FOR[self.metric])
+
     @cached_property
     def claimed(self) -> tuple[Monomial, ...]:
         """Terms of the claim; without one, the leading terms of the count."""
-        source = self.claim or self.formulas.get("flops")
+        source = self.claim or self.counted
         if source is None or not source.is_sum_of_terms:
             return ()
         return for_a_batch(source) if self.claim else tuple(term.monomial for term in source.leading)
 
     @_once
     def shares(self, sizes: Sizes) -> tuple[float, ...]:
-        """Share of the counted work that each claimed term carries at `sizes`; empty where it is unknown."""
-        flops = self.formulas.get("flops")
-        return flops.shares(self.claimed, self.swept, sizes) if flops else ()
+        """Share of what is counted that each claimed term carries at `sizes`; empty where it is unknown."""
+        return self.counted.shares(self.claimed, self.swept, sizes) if self.counted else ()
 
     @property
     def counts_work(self) -> bool:
@@ -124,8 +131,13 @@ class Subject:
 
     def intensity(self, sizes: Sizes) -> float:
         """Operations for each byte of weights and live tensors: what a roofline has on its horizontal axis."""
-        touched = self._value("peak_bytes", sizes) + self.weight_bytes(sizes)
+        touched = self.peak_bytes(sizes) + self.weight_bytes(sizes)
         return self.work(sizes) / max(touched, 1.0)
+
+    @_once
+    def peak_bytes(self, sizes: Sizes) -> float:
+        """Counted peak of the live tensors."""
+        return self._value("peak_bytes", sizes)
 
     @_once
     def weight_bytes(self, sizes: Sizes) -> float:
@@ -142,7 +154,7 @@ class Subject:
         """Why the layer cannot be measured at `sizes`; empty when it can."""
         if broken := self.layer.broken_constraint(sizes):
             return f"the layer needs {broken}, which {describe(sizes)} does not satisfy"
-        need = self._value("peak_bytes", sizes) + self.weight_bytes(sizes)
+        need = self.peak_bytes(sizes) + self.weight_bytes(sizes)
         if need > memory_bytes:
             return f"its counted memory of {nbytes(need)} exceeds the {nbytes(memory_bytes)} that a trial may take here"
         return ""

@@ -30,7 +30,8 @@ LATTICE: dict[str, tuple[int, ...]] = {
     "h": (1, 2, 4, 8, 16),
     "k": (3, 5, 9, 17, 33),
 }
-_OTHER = (4, 8, 16, 32, 64)
+#: The same for axes that only plugins have.
+OTHER_SIZES = (4, 8, 16, 32, 64)
 
 #: A claim of several terms is read where each of them carries this share somewhere in the window.
 MIXED_SHARE = 0.75
@@ -155,7 +156,7 @@ class Window:
 
 def tiny(subject: Subject) -> Sizes | None:
     """Sizes at which a call does next to nothing but be called; None where the layer does not allow them."""
-    pools = {axis: LATTICE.get(axis) or subject.given.get(axis) or _OTHER for axis in subject.layer.axes}
+    pools = {axis: LATTICE.get(axis) or subject.given.get(axis) or OTHER_SIZES for axis in subject.layer.axes}
     sizes = ordered({axis: pool[0] for axis, pool in pools.items()})
     return None if subject.layer.broken_constraint(sizes) else sizes
 
@@ -188,7 +189,7 @@ def candidates(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
     claimed term can lead there. With three or more automatic axes every other point is left out, like on a chess board,
     because a box needs its corners and not its whole inside.
     """
-    pools = {axis: LATTICE.get(axis, _OTHER) for axis in subject.auto}
+    pools = {axis: LATTICE.get(axis, OTHER_SIZES) for axis in subject.auto}
     base = {axis: values[len(values) // 2] for axis, values in subject.given.items()} | {"b": batch}
     chess = len(pools) > 2
     points = []
@@ -213,7 +214,7 @@ def choose_window(
     failed = [probe.sizes for probe in at_batch.values() if not probe.seconds]
     pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in subject.auto}
     price = _prices(subject, seen, limits)
-    boxes = ({**subject.given, "b": batch, **box} for box in _boxes(pools, subject))
+    boxes = ({**subject.given, "b": batch, **box} for box in boxes_of(pools, subject))
     assessed = (_assess(subject, box, seen, limits, price) for box in boxes)
     fitting = [
         window
@@ -238,7 +239,7 @@ def expected_error(window: Window, subject: Subject) -> float:
     return window.unflatness + _UNSEEN * unseen
 
 
-def _boxes(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
+def boxes_of(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
     """Boxes of three to five neighbouring sizes an axis; with three axes and one term to read, of three or four."""
     lengths = (3, 4, 5) if len(pools) < 3 or len(subject.claimed) > 1 else (3, 4)
     runs = [
@@ -270,7 +271,7 @@ def _assess(
     if not _speak_for(inside, auto):
         return None
     window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
-    share = _claimed_share(subject, window.design)
+    share = claimed_share(subject, window.design)
     if share < (MIXED_SHARE if len(subject.claimed) > 1 else LEADING_SHARE):
         return None
     if any(subject.unfit(point, limits.memory_bytes) for point in window.design):
@@ -298,7 +299,7 @@ def _speak_for(inside: Sequence[Probe], box: Mapping[str, Sequence[int]]) -> boo
     return everywhere and len(inside) >= complete * (_MOST if len(box) <= 2 else 1 / 3)
 
 
-def _claimed_share(subject: Subject, points: Sequence[Sizes]) -> float:
+def claimed_share(subject: Subject, points: Sequence[Sizes]) -> float:
     """Smallest share of a single claimed term; of several, the largest share that the weakest of them reaches."""
     columns: list[tuple[float, ...]] = list(zip(*(subject.shares(sizes) for sizes in points), strict=True))
     if len(columns) > 1:

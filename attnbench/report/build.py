@@ -10,7 +10,7 @@ import pandas as pd
 
 from attnbench import units
 from attnbench.law import MARGIN, Verdict
-from attnbench.record import Status
+from attnbench.record import MEASURED_METRICS, Status
 from attnbench.report import figures, words
 from attnbench.report.context import (
     CountedLayer,
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from attnbench.store import StoredRun
     from attnbench.trial import Trial
 
-#: Metrics that a clock or an allocator saw; all others are counted exactly.
-_MEASURED = ("time", "memory")
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
@@ -50,7 +48,7 @@ def build_context(run: StoredRun) -> PageContext:
     """Everything the page of `run` says, as text, MathML and figures."""
     anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
     references = reference_times(run)
-    timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", _MEASURED)
+    timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", MEASURED_METRICS)
     return PageContext(
         title=title(run),
         question=str(run.info.suite.get("question", "")),
@@ -105,15 +103,18 @@ def file_name(run: StoredRun) -> str:
 
 
 def _measured(run: StoredRun) -> list[Law]:
-    return [law for law in run.found_laws if law.metric in _MEASURED]
+    return [law for law in run.found_laws if law.metric in MEASURED_METRICS]
 
 
 def _answer(run: StoredRun) -> str:
     laws = _measured(run)
     counts = words.tally(laws)
     if not counts:
+        what = words.listing(metric for metric in MEASURED_METRICS if run.info.measures(metric))
         return (
-            "No claim about time has been judged yet." if not laws else "Laws of time were inferred; none was claimed."
+            f"Laws of {what} were inferred; none was claimed."
+            if laws
+            else f"No claim about {what} has been judged yet."
         )
     return f"{words.tally_text(counts)} on {_where(run, laws)}."
 
@@ -129,7 +130,7 @@ def _where(run: StoredRun, laws: Sequence[Law]) -> str:
 
 
 def _counted_answer(run: StoredRun) -> str:
-    counts = words.tally(law for law in run.found_laws if law.metric not in _MEASURED)
+    counts = words.tally(law for law in run.found_laws if law.metric not in MEASURED_METRICS)
     total, confirmed = sum(counts.values()), counts.get(Verdict.CONFIRMED, 0)
     if not total:
         return ""
@@ -162,12 +163,14 @@ def _judged(run: StoredRun) -> list[Law]:
     """Laws for the first table: the measured ones, and counted ones that do not simply hold."""
     if measured := _measured(run):
         plain = (Verdict.CONFIRMED, Verdict.INFERRED)
-        return measured + [law for law in run.found_laws if law.metric not in _MEASURED and law.verdict not in plain]
+        return measured + [
+            law for law in run.found_laws if law.metric not in MEASURED_METRICS and law.verdict not in plain
+        ]
     return [law for law in run.found_laws if law.claim is not None]
 
 
 def _anchor(law: Law, anchors: dict[Subject, str]) -> str:
-    return anchors.get(subject_of(law), "") if law.metric == "time" else "counted"
+    return anchors.get(subject_of(law), "") if law.metric in MEASURED_METRICS else "counted"
 
 
 def _verdict_row(law: Law, anchors: dict[Subject, str], anchor: str) -> VerdictRow:
@@ -175,12 +178,12 @@ def _verdict_row(law: Law, anchors: dict[Subject, str], anchor: str) -> VerdictR
     return VerdictRow(
         layer=law.layer,
         anchor=anchor,
-        conditions=words.conditions(subject_of(law).choices) if several and law.metric in _MEASURED else "",
+        conditions=words.conditions(subject_of(law).choices) if several and law.metric in MEASURED_METRICS else "",
         metric=words.METRIC_WORDS.get(law.metric, law.metric),
         claim=math_text(law.claim),
         found=law_found(law),
         exponents=_exponents(law),
-        shares=_shares(law) if law.metric in _MEASURED and not law.exponents else (),
+        shares=_shares(law) if law.metric in MEASURED_METRICS and not law.exponents else (),
         chip=chip(law.verdict),
         reason=words.sentence(law.reason),
     )
@@ -205,7 +208,7 @@ def _shares(law: Law) -> tuple[ShareText, ...]:
 def _counted(run: StoredRun) -> tuple[CountedLayer, ...]:
     laws: dict[str, list[Law]] = {}
     for law in run.found_laws:
-        if law.metric not in _MEASURED:
+        if law.metric not in MEASURED_METRICS:
             laws.setdefault(law.layer, []).append(law)
     return tuple(
         CountedLayer(layer, run.info.scopes.get(layer, found[0].scope), tuple(_counted_rows(found)))
@@ -254,6 +257,8 @@ def _trial_row(trial: Trial, row: dict[Any, Any]) -> TrialRow:
         flops=("≥ " if _number(row["lower_bound"]) else "") + _text(units.flops, flops),
         rate=_text(units.flops_per_second, flops / seconds if seconds and flops else None),
         peak_bytes=_text(units.nbytes, _number(row["peak_bytes"])),
+        allocated=_text(units.nbytes, _number(row["allocated_bytes"])),
+        resident=_text(units.nbytes, _number(row["resident_bytes"])),
     )
 
 
@@ -273,8 +278,10 @@ def _forest(run: StoredRun) -> Gallery:
     rows: dict[str, list[figures.ForestRow]] = {}
     laws = _measured(run)
     told = {law.layer: telling_apart(subject_of(o).choices for o in laws if o.layer == law.layer) for law in laws}
+    several = len({law.metric for law in laws}) > 1
     for law in laws:
-        label = " · ".join(filter(None, (law.layer, told[law.layer][subject_of(law).choices])))
+        words_of_law = (law.layer, law.metric if several else "", told[law.layer][subject_of(law).choices])
+        label = " · ".join(filter(None, words_of_law))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
     pictures = tuple(

@@ -35,7 +35,7 @@ class ExponentText:
 
 @dataclass(frozen=True, slots=True)
 class ShareText:
-    """One term of several, and the largest share of the time that it carries."""
+    """One term of several, and the largest share of the time or memory that it carries."""
 
     term: Markup
     share: str
@@ -189,12 +189,24 @@ class SpecificationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryPart:
+    """The law of the memory of one layer; without a reason where there is none."""
+
+    chip: Chip
+    claim: Markup
+    found: Markup
+    reason: str
+    gallery: Gallery
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """Everything about one layer under one choice of device, dtype, mode and threads."""
+    """Everything about one layer under one choice of device, dtype, mode and threads; `timed` where it has times."""
 
     layer: str
     anchor: str
     conditions: str
+    timed: bool
     chip: Chip
     claim: Markup
     found: Markup
@@ -204,6 +216,7 @@ class Section:
     evidence: str
     level: str
     time: Gallery
+    memory: MemoryPart
     local: Gallery
     rates: Gallery
     specifications: Gallery
@@ -228,6 +241,8 @@ class TrialRow:
     flops: str
     rate: str
     peak_bytes: str
+    allocated: str
+    resident: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,12 +98,12 @@ class Curve:
 
 def time_growth(data: Growth) -> Figure:
     """Seconds against one axis, log–log: points, intervals, the fitted law, its terms, and the claimed slope."""
-    with _panel(3.9) as (figure, axes):
+    with panel(3.9) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         _draw_curves(axes, data)
         _draw_points(axes, data)
         _draw_claimed_slope(axes, data)
-        _size_axis(axes, data.points[data.axis], data.axis)
+        size_axis(axes, data.points[data.axis], data.axis)
         _seconds_axis(axes)
         axes.set_title("time per call")
         _label_lines(axes, data)
@@ -112,7 +112,7 @@ def time_growth(data: Growth) -> Figure:
 
 def local_exponents(data: LocalExponents) -> Figure:
     """Slopes between neighbouring sizes, over the fitted interval and the claim."""
-    with _panel(2.7) as (figure, axes):
+    with panel(2.7) as (figure, axes):
         axes.set_xscale("log")
         if data.exponent:
             axes.axhspan(data.exponent.estimate.low, data.exponent.estimate.high, color=BAND, linewidth=0, zorder=0)
@@ -124,7 +124,7 @@ def local_exponents(data: LocalExponents) -> Figure:
         dodged = _dodged(data.points, data.sizes) if data.curves.empty else data.points
         _hued(sns.scatterplot, dodged, ("size", "exponent"), axes, s=34, edgecolor=PAPER, linewidth=0.6, zorder=3)
         axes.set_xlim(data.sizes[0] / 1.06, data.sizes[-1] * 1.06)
-        _size_axis(axes, data.sizes, data.axis)
+        size_axis(axes, data.sizes, data.axis)
         _exponent_limits(axes, data)
         axes.set_title("local exponent")
         axes.grid(axis="y")
@@ -133,7 +133,7 @@ def local_exponents(data: LocalExponents) -> Figure:
 
 def forest(axis: str, rows: Sequence[ForestRow]) -> Figure:
     """Exponents along one axis over all layers: value, interval, claim and the margin around it."""
-    with _panel(0.75 + 0.56 * len(rows)) as (figure, axes):
+    with panel(0.75 + 0.56 * len(rows)) as (figure, axes):
         for place, row in enumerate(rows):
             _forest_row(axes, place, row)
         low, high = _forest_limits(rows)
@@ -148,7 +148,7 @@ def forest(axis: str, rows: Sequence[ForestRow]) -> Figure:
 
 def rate_map(data: RateMap) -> Figure:
     """Achieved rate over sequence length and hidden size, the window of the law outlined."""
-    with _panel(0.95 + 0.42 * len(data.rates)) as (figure, axes):
+    with panel(0.95 + 0.42 * len(data.rates)) as (figure, axes):
         table = data.rates
         gaps: dict[str, Any] = {"linewidths": 0.8, "linecolor": PAPER}
         sns.heatmap(table, ax=axes, cmap=_COLOURS, cbar=False, vmin=0, vmax=_full_scale(table), **gaps)
@@ -168,7 +168,7 @@ def specification_curve(axis: str, exponents: Sequence[float], estimate: Estimat
 
     Without an `estimate` the values are what a law of several terms leaves over: zero is then the mark.
     """
-    with _panel(1.9) as (figure, axes):
+    with panel(1.9) as (figure, axes):
         if estimate:
             axes.axhspan(estimate.low, estimate.high, color=BAND, linewidth=0, zorder=0)
         axes.axhline(estimate.value if estimate else 0.0, color=SOFT, linewidth=1, zorder=1)
@@ -184,7 +184,7 @@ def specification_curve(axis: str, exponents: Sequence[float], estimate: Estimat
 
 def steadiness(references: pd.DataFrame) -> Figure:
     """The reference kernel through the run, against its median."""
-    with _panel(2.2) as (figure, axes):
+    with panel(2.2) as (figure, axes):
         axes.axhspan(0, DRIFT_LIMIT, color=BAND, linewidth=0, zorder=0)
         late = references["ratio"] > DRIFT_LIMIT
         for part, colour in ((references[~late], SERIES[2]), (references[late], VERDICT_COLOURS[Verdict.INCONCLUSIVE])):
@@ -202,25 +202,25 @@ def steadiness(references: pd.DataFrame) -> Figure:
 
 def path_lengths(curves: Sequence[Curve]) -> Figure:
     """Maximum path length against n, log–log, each curve named at its right end."""
-    with _panel(4.4) as (figure, axes):
+    with panel(4.4) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         ends = sorted(curves, key=lambda curve: curve.points[-1][1])
         for rank, curve in enumerate(ends):
             axes.plot(*zip(*curve.points, strict=True), color=series_colour(rank, len(ends)), linewidth=1.5)
         axes.set_title("maximum path length")
         longest = max(n for curve in curves for n, _ in curve.points)
-        _size_axis(axes, [4**power for power in range(1, 1 + round(math.log(longest, 4)))], "n")
+        size_axis(axes, [4**power for power in range(1, 1 + round(math.log(longest, 4)))], "n")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.grid(axis="y")
         for rank, (curve, height) in enumerate(zip(ends, _apart(axes, ends), strict=True)):
-            _label_line(axes, (longest, height), curve.label, series_colour(rank, len(ends)))
+            label_line(axes, (longest, height), curve.label, series_colour(rank, len(ends)))
     return figure
 
 
 def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest: float) -> Figure:
     """Gradient norm against distance, a line for each layer; panels share their scales, to `least` and `farthest`."""
-    with _panel(2.75 + 0.18 * len(curves)) as (figure, axes):
+    with panel(2.75 + 0.18 * len(curves)) as (figure, axes):
         axes.set_yscale("log")
         for rank, curve in enumerate(curves):
             seen = [(distance, norm) for distance, norm in curve.points if norm > LEAST_NORM]
@@ -248,7 +248,8 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
 
 
 @contextmanager
-def _panel(height: float) -> Iterator[tuple[Figure, Axes]]:
+def panel(height: float) -> Iterator[tuple[Figure, Axes]]:
+    """One panel of the common width, in the style of all."""
     settings: Any = {**sns.axes_style("ticks"), **_STYLE, **SETTINGS}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(_WIDTH, height), dpi=72, layout="constrained")
@@ -264,7 +265,7 @@ def _hued(plot: Callable[..., object], frame: pd.DataFrame, xy: tuple[str, str],
     plot(data=frame, x=xy[0], y=xy[1], hue=RANK, palette=colours, legend=False, ax=axes, **style)
 
 
-def _size_axis(axes: Axes, sizes: Iterable[int], axis: str) -> None:
+def size_axis(axes: Axes, sizes: Iterable[int], axis: str) -> None:
     """Ticks at sizes that were measured, as many as have room."""
     kept: list[float] = []
     wanted = sorted({float(size) for size in sizes})
@@ -374,11 +375,12 @@ def _label_lines(axes: Axes, data: Growth) -> None:
         clear = last == math.inf or row[data.axis] == ends[data.axis].max()
         if row[LINE] and clear and last - height >= room:
             colour = series_colour(int(str(rank)), len(ends))
-            _label_line(axes, (row[data.axis], row["seconds"]), str(row[LINE]), colour)
+            label_line(axes, (row[data.axis], row["seconds"]), str(row[LINE]), colour)
             last = height
 
 
-def _label_line(axes: Axes, place: tuple[float, float], text: str, colour: str) -> None:
+def label_line(axes: Axes, place: tuple[float, float], text: str, colour: str) -> None:
+    """A few words at the right end of a line, in its colour."""
     style: dict[str, Any] = {"textcoords": "offset points", "fontsize": _SMALL, "va": "center", "color": colour}
     axes.annotate(printable(text), place, xytext=(7, 0), **style)
 

@@ -12,16 +12,19 @@ from attnbench.record import Status
 from attnbench.report import figures, words
 from attnbench.report.context import Gallery, PartRow, Section, SpecificationRow, TermRow
 from attnbench.report.markup import chip, law_found, math_text, picture
+from attnbench.report.memory import memory_part
 from attnbench.report.slices import (
     INSIDE,
     LINE,
     PART,
     growth,
     local_exponents,
+    memory_law,
     rate_map,
     time_law,
     timed_points,
     varying_axes,
+    weighed_points,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
 
 def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
     """Everything the page says about `subject`."""
-    law = time_law(run, subject)
+    timed = run.info.measures("time")
+    metric, done = ("time", "timed") if timed else ("memory", "measured")
+    law = time_law(run, subject) if timed else memory_law(run, subject)
     points = timed_points(run, subject, law)
     axes = varying_axes(points, law)
     specified = _specification_axes(law)
@@ -43,20 +48,22 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         layer=subject.layer,
         anchor=anchor,
         conditions=words.conditions(subject.choices),
+        timed=timed,
         chip=chip(law.verdict if law else None),
-        claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get("time")),
+        claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get(metric)),
         found=law_found(law),
         reason=words.sentence(law.reason if law else _why_none(run, subject)),
         window=words.window(law.window) if law else "",
         window_reason=words.sentence(run.info.window(subject.layer, subject.choices)),
-        evidence=_evidence(points, law),
+        evidence=_evidence(points if timed else weighed_points(run, subject, law), law, done),
         level=_level(law),
         time=_time_gallery(points, axes, law, subject),
+        memory=memory_part(run, subject),
         local=_local_gallery(points, axes, law, subject),
         rates=_rate_gallery(run, law, subject),
         specifications=_specification_gallery(law, specified, subject),
         terms=_term_rows(law),
-        parts=_part_rows(law),
+        parts=_part_rows(law) if timed else (),
         specification_summary=words.plural(len(law.specifications), "way") + " to fit" if law else "",
         specification_axes=specified,
         specification_rows=_specification_rows(law, specified),
@@ -66,7 +73,7 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
 def _why_none(run: StoredRun, subject: Subject) -> str:
     records = run.records[run.records["layer"] == subject.layer].to_dict("records")
     reasons = (f"not supported: {row['reason']}" for row in records if _is_unsupported(row, subject))
-    return next(reasons, "no law of time was fitted")
+    return next(reasons, f"no law of {'time' if run.info.measures('time') else 'memory'} was fitted")
 
 
 def _is_unsupported(row: dict[Any, Any], subject: Subject) -> bool:
@@ -78,11 +85,11 @@ def name(subject: Subject) -> str:
     return f"{subject.layer} ({words.conditions(subject.choices)})"
 
 
-def _evidence(points: pd.DataFrame, law: Law | None) -> str:
+def _evidence(points: pd.DataFrame, law: Law | None, done: str) -> str:
     if points.empty:
-        return "No trial of this layer was timed."
-    timed = f"{words.plural(len(points), 'trial')} timed"
-    return f"{timed}; the law rests on {law.trials}" if law else timed
+        return f"No trial of this layer was {done}."
+    said = f"{words.plural(len(points), 'trial')} {done}"
+    return f"{said}; the law rests on {law.trials}" if law else said
 
 
 def _level(law: Law | None) -> str:
@@ -221,11 +228,12 @@ def _specification_picture(law: Law, axis: str, subject: Subject) -> Markup:
 
 
 def _term_rows(law: Law | None) -> tuple[TermRow, ...]:
+    written = units.nbytes if law and law.metric == "memory" else units.seconds
     return tuple(
         TermRow(
             math_text(row.term),
-            units.seconds(row.coefficient.value),
-            f"[{units.seconds(row.coefficient.low)}, {units.seconds(row.coefficient.high)}]",
+            written(row.coefficient.value),
+            f"[{written(row.coefficient.low)}, {written(row.coefficient.high)}]",
             units.percent(row.share),
         )
         for row in (law.terms if law else ())

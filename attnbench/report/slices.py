@@ -11,7 +11,7 @@ import pandas as pd
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
-from attnbench.record import Status
+from attnbench.record import MEASURED_METRICS, Status
 from attnbench.trial import Choices, ordered
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Columns beside the sizes. None of these is an identifier, so no layer can have an axis of that name.
 INSIDE, LINE, RANK, PART = "inside the window", "line label", "line rank", "part of the law"
+#: Columns of bytes: measured ones, and the counted one.
+BYTES = ("allocated_bytes", "resident_bytes", "peak_bytes")
 #: A reference kernel this much slower than its median speaks of a disturbed machine.
 DRIFT_LIMIT = 1.15
 _GRID = 33
@@ -88,7 +90,8 @@ class RateMap:
 def subjects(run: StoredRun) -> tuple[Subject, ...]:
     """Every subject of the run, in the order of its plan."""
     planned = [Subject(trial.layer, trial.choices) for trial in run.info.trials]
-    return tuple(dict.fromkeys([*planned, *(subject_of(law) for law in run.found_laws if law.metric == "time")]))
+    judged = (subject_of(law) for law in run.found_laws if law.metric in MEASURED_METRICS)
+    return tuple(dict.fromkeys([*planned, *judged]))
 
 
 def subject_of(law: Law) -> Subject:
@@ -98,7 +101,16 @@ def subject_of(law: Law) -> Subject:
 
 def time_law(run: StoredRun, subject: Subject) -> Law | None:
     """The law of time of `subject`, once there is one."""
-    return next((law for law in run.found_laws if law.metric == "time" and subject_of(law) == subject), None)
+    return _law(run, subject, "time")
+
+
+def memory_law(run: StoredRun, subject: Subject) -> Law | None:
+    """The law of memory of `subject`, once there is one."""
+    return _law(run, subject, "memory")
+
+
+def _law(run: StoredRun, subject: Subject, metric: str) -> Law | None:
+    return next((law for law in run.found_laws if law.metric == metric and subject_of(law) == subject), None)
 
 
 def timed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.DataFrame:
@@ -110,7 +122,22 @@ def timed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.DataFr
         {**sizes[row["trial"]], **{key: float(row[key]) for key in ("seconds", "seconds_low", "seconds_high")}}
         for row in timed.to_dict("records")
     ]
-    frame = pd.DataFrame(rows)
+    return _marked(pd.DataFrame(rows), law)
+
+
+def weighed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.DataFrame:
+    """The trials of `subject` whose memory was measured: their sizes, `BYTES`, and whether they are `INSIDE`."""
+    sizes = {t.id: t.sizes for t in run.info.trials if Subject(t.layer, t.choices) == subject}
+    records = run.records
+    weighed = records[records["trial"].isin(list(sizes)) & records["allocated_bytes"].fillna(0).gt(0)]
+    rows = [
+        {**sizes[row["trial"]], **{key: math.nan if pd.isna(row[key]) else float(row[key]) for key in BYTES}}
+        for row in weighed.to_dict("records")
+    ]
+    return _marked(pd.DataFrame(rows), law)
+
+
+def _marked(frame: pd.DataFrame, law: Law | None) -> pd.DataFrame:
     window = law.window if law else {}
     inside = np.ones(len(frame), dtype=bool)
     for axis in set(window) & set(frame.columns):
@@ -206,7 +233,7 @@ def reference_times(run: StoredRun) -> pd.DataFrame:
 
 
 def _axes(points: pd.DataFrame) -> list[str]:
-    names = [c for c in points.columns if not c.startswith("seconds") and c not in (INSIDE, LINE, RANK)]
+    names = [c for c in points.columns if c.isidentifier() and not c.startswith("seconds") and c not in BYTES]
     return [axis for axis in ordered(dict.fromkeys(names, 0)) if points[axis].notna().all()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,13 +13,15 @@ import torch
 from torch import nn
 
 from attnbench.count.trace import Way, trace
-from attnbench.errors import LayerError, WorkerError
+from attnbench.errors import LayerError, UnsupportedError, WorkerError
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.measure import memory
-from attnbench.measure.memory import allocator_peak, process_peak
+from attnbench.measure.memory import Peaks, allocator_peak, peaks, process_peak
+from attnbench.trial import Choices, Trial
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 N, D = 2048, 64
@@ -163,3 +166,85 @@ def test_elsewhere_than_on_linux_one_line_says_so(core: Layer, monkeypatch: pyte
 
     with pytest.raises(WorkerError, match=r"^the peak of a process is read from Linux's /proc, which darwin does not"):
         process_peak(core, SIZES)
+
+
+# ------------------------------------------------------------------------------------------------------ accelerators
+
+
+class FakeLevels:
+    """What torch keeps of a GPU: its levels and their marks, as far as calls and resets move them."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.allocated, self.reserved = 1000, 5000
+        self.most = {"allocated": 90_000, "reserved": 90_000}  # of whatever ran before
+        self.cached = 4000
+
+    def synchronize(self, device: str) -> None:
+        self.said.append(f"wait for {device}")
+
+    def empty_cache(self) -> None:
+        self.reserved -= self.cached
+        self.cached = 0
+
+    def reset_peak_memory_stats(self, device: str) -> None:
+        self.said.append(f"forget {device}")
+        self.most = {"allocated": self.allocated, "reserved": self.reserved}
+
+    def call(self, allocated: int, reserved: int) -> None:
+        """Work is queued, and uses so much beyond the levels."""
+        self.said.append("call")
+        self.most["allocated"] = max(self.most["allocated"], self.allocated + allocated)
+        self.most["reserved"] = max(self.most["reserved"], self.reserved + reserved)
+
+    def memory_allocated(self, device: str) -> int:
+        return self.allocated
+
+    def memory_reserved(self, device: str) -> int:
+        return self.reserved
+
+    def max_memory_allocated(self, device: str) -> int:
+        self.said.append(f"read {device}")
+        return self.most["allocated"]
+
+    def max_memory_reserved(self, device: str) -> int:
+        return self.most["reserved"]
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_on_a_gpu_the_marks_are_reset_before_the_call_and_read_when_its_work_is_done(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels, calls = FakeLevels(), iter([(50_000, 80_000), (700, 2048)])  # the first makes handles and workspaces
+
+    @contextlib.contextmanager
+    def called(*_: object) -> Iterator[Callable[[], None]]:
+        yield lambda: levels.call(*next(calls))
+
+    monkeypatch.setattr(torch, kind, levels)
+    monkeypatch.setattr(memory, "_called", called)
+
+    found = peaks(Layer("any", lambda d: nn.Identity()), Trial("any", {"b": 1}, Choices(device=f"{kind}:1")))
+
+    assert found == Peaks(allocated=700, resident=2048)
+    assert levels.said == [
+        "call",
+        f"wait for {kind}:1",
+        f"forget {kind}:1",
+        "call",
+        f"wait for {kind}:1",
+        f"read {kind}:1",
+    ]
+
+
+def test_a_device_that_keeps_no_marks_is_not_supported() -> None:
+    with pytest.raises(UnsupportedError, match="^device mps does not tell how much memory it had in use at most$"):
+        peaks(Layer("any", lambda d: nn.Identity()), Trial("any", {"b": 1}, Choices(device="mps")))
+
+
+def test_where_a_process_cannot_watch_itself_the_allocator_still_speaks(
+    core: Layer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(memory, "_CLEAR_REFS", tmp_path / "no" / "clear_refs")
+
+    assert peaks(core, Trial(core.name, SIZES)) == Peaks(CORE, None)

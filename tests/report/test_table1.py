@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attnbench.formula.crossing import Crossing, crossing, quotient
+from attnbench.law import COUNTED_METRICS
 from attnbench.published import PUBLISHED
 from attnbench.report.page import build_context, render
-from attnbench.spec import METRICS, load_suite
+from attnbench.spec import load_suite
 from tests.report.fake_run import HOSTILE, FakeLayer, attention, counted, rnn, write_fake_run
 from tests.report.reading import Element, read
 
@@ -264,4 +265,4 @@ def test_the_suite_asks_for_every_layer_of_the_published_tables_and_needs_no_clo
 
     assert set(suite.layers) == {layer for row in PUBLISHED for layer in row.layers} == set(TRUTH)
     assert suite.layers[0] == "attention-core"
-    assert set(suite.metrics) == set(METRICS) - {"time"}
+    assert set(suite.metrics) == set(COUNTED_METRICS)

@@ -41,6 +41,8 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="attention-additive",
     build=build,
-    claims=Claims(flops="4*b*n*d**2 + 4*b*n**2*d", parameters="2*d**2 + d", time="n**2*d", depth="1", hops="1"),
+    claims=Claims(
+        flops="4*b*n*d**2 + 4*b*n**2*d", parameters="2*d**2 + d", time="n**2*d", memory="n**2*d", depth="1", hops="1"
+    ),
     source="Bahdanau et al. 2015, appendix A.1.2",
 )

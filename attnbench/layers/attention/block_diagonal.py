@@ -44,7 +44,7 @@ LAYER = Layer(
     name="attention-block-diagonal",
     build=build,
     scope="core",
-    claims=Claims(flops="4*b*c*n*d", parameters="0", time="c*n*d", depth="1", hops="inf"),
+    claims=Claims(flops="4*b*c*n*d", parameters="0", time="c*n*d", memory="c*n + n*d", depth="1", hops="inf"),
     source="Vaswani et al. 2017, section 3.2.1",
     constraints="n % c == 0",
 )

@@ -56,7 +56,7 @@ LAYER = Layer(
     name="attention-core",
     build=build,
     scope="core",
-    claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", depth="1", hops="1"),
+    claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", memory="h*n**2", depth="1", hops="1"),
     source="Vaswani et al. 2017, section 3.2.1 and Table 1",
     constraints="d % h == 0",
     modes=("forward", "train", "decode"),

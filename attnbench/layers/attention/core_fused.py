@@ -52,7 +52,7 @@ LAYER = Layer(
     name="attention-core-fused",
     build=build,
     scope="core",
-    claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", depth="1", hops="1"),
+    claims=Claims(flops="4*b*n**2*d", parameters="0", time="n**2*d", memory="n*d", depth="1", hops="1"),
     source="Dao et al. 2022, section 3.1",
     constraints="d % h == 0",
     modes=("forward", "train", "decode"),

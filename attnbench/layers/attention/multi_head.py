@@ -62,7 +62,9 @@ def build(d: int, h: int = 1) -> nn.Module:
 LAYER = Layer(
     name="multi-head-attention",
     build=build,
-    claims=Claims(flops="8*b*n*d**2 + 4*b*n**2*d", parameters="4*d**2", time="n*d**2 + n**2*d", depth="1", hops="1"),
+    claims=Claims(
+        flops="8*b*n*d**2 + 4*b*n**2*d", parameters="4*d**2", time="n*d**2 + n**2*d", memory="n*d", depth="1", hops="1"
+    ),
     source="Vaswani et al. 2017, section 3.2.2",
     constraints="d % h == 0",
     modes=("forward", "train", "decode"),

@@ -50,6 +50,6 @@ LAYER = Layer(
     name="attention-restricted",
     build=build,
     scope="core",
-    claims=Claims(flops="4*b*n*(2*w + 1)*d", parameters="0", time="n*w*d", depth="1", hops="n/w"),
+    claims=Claims(flops="4*b*n*(2*w + 1)*d", parameters="0", time="n*w*d", memory="n*w + n*d", depth="1", hops="n/w"),
     source="Vaswani et al. 2017, section 4 and Table 1",
 )

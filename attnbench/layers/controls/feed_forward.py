@@ -46,7 +46,7 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="feed-forward",
     build=build,
-    claims=Claims(flops="16*b*n*d**2", parameters="8*d**2", time="n*d**2", depth="1"),
+    claims=Claims(flops="16*b*n*d**2", parameters="8*d**2", time="n*d**2", memory="n*d", depth="1"),
     source="Vaswani et al. 2017, section 3.3",
     modes=("forward", "train", "decode"),
 )

@@ -36,6 +36,6 @@ def build(n: int, d: int) -> nn.Module:
 LAYER = Layer(
     name="fully-connected",
     build=build,
-    claims=Claims(flops="2*b*n**2*d**2", parameters="n**2*d**2", time="n**2*d**2", depth="1", hops="1"),
+    claims=Claims(flops="2*b*n**2*d**2", parameters="n**2*d**2", time="n**2*d**2", memory="n*d", depth="1", hops="1"),
     source="Vaswani et al. 2017, Table 1, commented out",
 )

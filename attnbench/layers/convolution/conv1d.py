@@ -37,7 +37,7 @@ def build(d: int, k: int = 3) -> nn.Module:
 LAYER = Layer(
     name="conv1d",
     build=build,
-    claims=Claims(flops="2*b*k*n*d**2", parameters="k*d**2", time="k*n*d**2", depth="1", hops="n/k"),
+    claims=Claims(flops="2*b*k*n*d**2", parameters="k*d**2", time="k*n*d**2", memory="n*d", depth="1", hops="n/k"),
     source="Vaswani et al. 2017, section 4 and Table 1",
     constraints="k % 2 == 1",
 )

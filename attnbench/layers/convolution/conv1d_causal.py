@@ -49,7 +49,7 @@ def build(d: int, k: int = 3) -> nn.Module:
 LAYER = Layer(
     name="conv1d-causal",
     build=build,
-    claims=Claims(flops="2*b*k*n*d**2", parameters="k*d**2", time="k*n*d**2", depth="1", hops="n/k"),
+    claims=Claims(flops="2*b*k*n*d**2", parameters="k*d**2", time="k*n*d**2", memory="n*d", depth="1", hops="n/k"),
     source="van den Oord et al. 2016, section 2.1",
     modes=("forward", "train", "decode"),
     causal=True,

@@ -38,7 +38,12 @@ LAYER = Layer(
     name="conv1d-separable",
     build=build,
     claims=Claims(
-        flops="2*b*k*n*d + 2*b*n*d**2", parameters="k*d + d**2", time="k*n*d + n*d**2", depth="1", hops="n/k"
+        flops="2*b*k*n*d + 2*b*n*d**2",
+        parameters="k*d + d**2",
+        time="k*n*d + n*d**2",
+        memory="n*d",
+        depth="1",
+        hops="n/k",
     ),
     source="Chollet 2017, section 1.2; Vaswani et al. 2017, section 4",
     constraints="k % 2 == 1",

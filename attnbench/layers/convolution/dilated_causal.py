@@ -25,7 +25,9 @@ def build(d: int, k: int = 3, l: int = 3) -> nn.Module:  # noqa: E741  the axis 
 LAYER = Layer(
     name="conv1d-dilated-causal",
     build=build,
-    claims=Claims(flops="2*b*k*l*n*d**2", parameters="k*l*d**2", time="k*l*n*d**2", depth="l", hops="log(n, k)"),
+    claims=Claims(
+        flops="2*b*k*l*n*d**2", parameters="k*l*d**2", time="k*l*n*d**2", memory="n*d", depth="l", hops="log(n, k)"
+    ),
     source="Kalchbrenner et al. 2016, section 3; Vaswani et al. 2017, section 4",
     constraints="k > 1",
     causal=True,

@@ -39,7 +39,9 @@ def build(d: int, k: int = 3, l: int = 3) -> nn.Module:  # noqa: E741  the axis 
 LAYER = Layer(
     name="conv1d-dilated-centred",
     build=build,
-    claims=Claims(flops="2*b*k*l*n*d**2", parameters="k*l*d**2", time="k*l*n*d**2", depth="l", hops="inf"),
+    claims=Claims(
+        flops="2*b*k*l*n*d**2", parameters="k*l*d**2", time="k*l*n*d**2", memory="n*d", depth="l", hops="inf"
+    ),
     source="Kalchbrenner et al. 2016, section 3",
     constraints="k % 2 == 1",
 )

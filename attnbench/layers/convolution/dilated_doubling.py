@@ -24,7 +24,9 @@ def build(d: int, k: int = 2, l: int = 3) -> nn.Module:  # noqa: E741  the axis 
 LAYER = Layer(
     name="conv1d-dilated-doubling",
     build=build,
-    claims=Claims(flops="2*b*k*l*n*d**2", parameters="k*l*d**2", time="k*l*n*d**2", depth="l", hops="log2(n/k)"),
+    claims=Claims(
+        flops="2*b*k*l*n*d**2", parameters="k*l*d**2", time="k*l*n*d**2", memory="n*d", depth="l", hops="log2(n/k)"
+    ),
     source="van den Oord et al. 2016, section 2.1",
     constraints="k > 1",
     causal=True,

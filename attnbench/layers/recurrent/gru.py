@@ -48,7 +48,7 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="gru",
     build=build,
-    claims=Claims(flops="12*b*n*d**2", parameters="6*d**2", time="n*d**2", depth="n", hops="n"),
+    claims=Claims(flops="12*b*n*d**2", parameters="6*d**2", time="n*d**2", memory="n*d", depth="n", hops="n"),
     source="Cho et al. 2014, section 2.3",
     modes=("forward", "train", "decode"),
     causal=True,

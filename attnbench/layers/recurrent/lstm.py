@@ -48,7 +48,7 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="lstm",
     build=build,
-    claims=Claims(flops="16*b*n*d**2", parameters="8*d**2", time="n*d**2", depth="n", hops="n"),
+    claims=Claims(flops="16*b*n*d**2", parameters="8*d**2", time="n*d**2", memory="n*d", depth="n", hops="n"),
     source="Hochreiter & Schmidhuber 1997; Gers et al. 2000",
     modes=("forward", "train", "decode"),
     causal=True,

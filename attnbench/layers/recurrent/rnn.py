@@ -46,7 +46,7 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="rnn",
     build=build,
-    claims=Claims(flops="4*b*n*d**2", parameters="2*d**2", time="n*d**2", depth="n", hops="n"),
+    claims=Claims(flops="4*b*n*d**2", parameters="2*d**2", time="n*d**2", memory="n*d", depth="n", hops="n"),
     source="Elman 1990; Vaswani et al. 2017, Table 1",
     modes=("forward", "train", "decode"),
     causal=True,

@@ -37,6 +37,6 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="rnn-bidirectional",
     build=build,
-    claims=Claims(flops="8*b*n*d**2", parameters="4*d**2", time="n*d**2", depth="n", hops="n"),
+    claims=Claims(flops="8*b*n*d**2", parameters="4*d**2", time="n*d**2", memory="n*d", depth="n", hops="n"),
     source="Schuster & Paliwal 1997",
 )

@@ -1,0 +1,65 @@
+"""What the page says of the measured memory of one layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attnbench import units
+from attnbench.report import words
+from attnbench.report.context import Gallery, MemoryPart
+from attnbench.report.markup import chip, law_found, math_text, picture
+from attnbench.report.memory_figure import memory_growth
+from attnbench.report.slices import LINE, claimed_slope, memory_law, varying_axes, weighed_points, with_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from attnbench.law import Law
+    from attnbench.report.slices import Subject
+    from attnbench.store import StoredRun
+
+_CAPTION = (
+    "Lines are the counted peak of live tensors, dots what torch’s allocator handed out at most during one call, which "
+    "the law is read from, and triangles by how much the process grew; the dashed line is the slope that was claimed. "
+    "Both scales are logarithmic."
+)
+
+
+def memory_part(run: StoredRun, subject: Subject) -> MemoryPart:
+    """The law of memory of `subject` and its figures; empty where memory was not measured."""
+    law = memory_law(run, subject)
+    return MemoryPart(
+        chip=chip(law.verdict if law else None),
+        claim=math_text(law.claim if law else None),
+        found=law_found(law),
+        reason=words.sentence(law.reason) if law else "",
+        gallery=_gallery(run, subject, law),
+    )
+
+
+def _gallery(run: StoredRun, subject: Subject, law: Law | None) -> Gallery:
+    points = weighed_points(run, subject, law)
+    pictures = tuple(
+        picture(
+            memory_growth(lined, axis, claimed_slope(law, axis)),
+            f"{subject.layer} ({words.conditions(subject.choices)}): memory against {words.axis_phrase(axis)}",
+            _described(lined, axis),
+        )
+        for axis, lined in ((axis, with_lines(points, axis)) for axis in varying_axes(points, law))
+    )
+    return Gallery(pictures, _CAPTION) if pictures else Gallery()
+
+
+def _described(points: pd.DataFrame, axis: str) -> str:
+    rows = points.sort_values("allocated_bytes").to_dict("records")
+    low, high = rows[0], rows[-1]
+    ratio = float((points["allocated_bytes"] / points["peak_bytes"]).max())
+    return " ".join(
+        [
+            f"{words.plural(len(points), 'trial')} on logarithmic scales,",
+            f"{words.plural(points[LINE].nunique(), 'line')} for the other sizes.",
+            f"Allocated memory goes from {units.nbytes(low['allocated_bytes'])} at {axis}={round(low[axis])}",
+            f"to {units.nbytes(high['allocated_bytes'])} at {axis}={round(high[axis])}",
+            f"and is at most {units.significant(ratio)} times what was counted.",
+        ]
+    )
