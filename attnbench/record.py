@@ -17,6 +17,14 @@ SCHEMA = 1
 _LONGEST_SECONDS, _SHORTEST_SECONDS = 1e8, 1e-12
 #: No run has more rounds, processes or calls in a block than this.
 _MOST = 10**12
+#: What a condition may be: no machine has more load or a faster clock, or works when it is colder or hotter.
+_POSSIBLE = {
+    "load": (0.0, 1e6),
+    "steal": (0.0, 1.0),
+    "frequency_mhz": (1.0, 1e5),
+    "sm_clock_mhz": (0.0, 1e5),
+    "temperature_c": (-100.0, 500.0),
+}
 
 
 class Status(StrEnum):
@@ -28,6 +36,50 @@ class Status(StrEnum):
     ERROR = "error"
     UNSUPPORTED = "unsupported"
     SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What one visit was made under, read outside of what is timed; what a system does not tell is None or empty.
+
+    Attributes:
+        load: load average over the last minute.
+        steal: share of all cores' time that other virtual machines took while the visit lasted.
+        frequency_mhz: of the core that the visit ended on, at its end.
+        sm_clock_mhz, temperature_c: of the GPU, just after its last block.
+        throttle: what held the GPU's clock down then, in words.
+    """
+
+    load: float | None = None
+    steal: float | None = None
+    frequency_mhz: float | None = None
+    sm_clock_mhz: float | None = None
+    temperature_c: float | None = None
+    throttle: tuple[str, ...] = ()
+
+    @property
+    def flaw(self) -> str:
+        """Why this cannot have been read, in words; empty for what a system may have said."""
+        for name, (low, high) in _POSSIBLE.items():
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and low <= value <= high):
+                return f"{name} cannot be {value!r:.40}"
+        if not all(isinstance(word, str) for word in self.throttle):
+            return "throttle must be words"
+        return ""
+
+    def as_json(self) -> dict[str, Any]:
+        """A mapping that `from_json` reads back: what is known."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return known | {"throttle": list(self.throttle)} if self.throttle else known
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Conditions:
+        """Inverse of `as_json`. Raises TypeError on a foreign mapping."""
+        throttle = line.get("throttle", [])
+        if not isinstance(throttle, list):
+            raise TypeError("throttle must be a list")
+        return cls(**{**line, "throttle": tuple(throttle)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +97,7 @@ class Visit:
         first_call_seconds: seconds of the very first call after building the layer.
         reference_seconds: the drift reference (a fixed matrix product) timed just before.
         started: seconds since the run began.
+        conditions: what it was made under; None where nothing was read.
     """
 
     trial: str
@@ -57,6 +110,7 @@ class Visit:
     first_call_seconds: float | None = None
     reference_seconds: float | None = None
     started: float = 0.0
+    conditions: Conditions | None = None
 
     @property
     def clock_seconds(self) -> float:
@@ -81,7 +135,7 @@ class Visit:
             return f"started cannot be {self.started!r:.40}"
         if self.status is Status.OK and not (self.block_seconds and self.iterations):
             return "status is ok, and no block was timed"
-        return ""
+        return self.conditions.flaw if self.conditions else ""
 
     def failed(self, reason: str) -> Visit:
         """The same visit as an error, without what it said."""
@@ -89,13 +143,15 @@ class Visit:
 
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back."""
-        return asdict(self)
+        return {**asdict(self), "conditions": self.conditions and self.conditions.as_json()}
 
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> Visit:
         """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
         values = dict(line)
         values["status"] = Status(values["status"])
+        if values.get("conditions") is not None:
+            values["conditions"] = Conditions.from_json(values["conditions"])
         values["block_seconds"] = tuple(values["block_seconds"])  # `flaw` says whether they are numbers
         return cls(**values)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law, told_once
-from attnbench.record import SCHEMA, Counted, Host, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
@@ -170,6 +170,19 @@ class StoredRun:
         frame = pd.DataFrame(rows, columns=columns).astype({"trial": "str", "seconds": "float64"})
         labels = frame.groupby("trial")["seconds"].transform(lambda column: tukey_labels(column.to_numpy()))
         return frame.assign(outlier=[TUKEY_LABELS[int(label)] for label in labels])
+
+    @cached_property
+    def conditions(self) -> pd.DataFrame:
+        """One row a visit: ``trial, process, round, started`` and what it was made under, where that was read."""
+        known = [one.name for one in fields(Conditions)]
+        rows = [
+            (v.trial, v.process, v.round, v.started, *(getattr(v.conditions or Conditions(), name) for name in known))
+            for v in self.visits
+        ]
+        frame = pd.DataFrame(rows, columns=["trial", "process", "round", "started", *known])
+        return frame.astype({"trial": "str", **dict.fromkeys(known[:-1], "float64")}).assign(
+            throttle=["; ".join(words) for words in frame["throttle"]]
+        )
 
     @cached_property
     def laws(self) -> pd.DataFrame:

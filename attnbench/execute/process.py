@@ -43,11 +43,12 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What every measuring process of a run has in common."""
+    """What every measuring process of a run has in common; `installed` are the modules of installed plugins."""
 
     threads: int
     plugins: tuple[str, ...]
     seed: int
+    installed: tuple[str, ...] = ()
 
 
 class Process:
