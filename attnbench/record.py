@@ -251,4 +251,10 @@ class Host:
     @property
     def key(self) -> str:
         """What must agree before two records may be compared."""
-        return f"{self.cpu} · {self.cores} cores · torch {self.torch}"
+        models = (name.partition(", driver ")[0] for name in self.accelerators)
+        return " · ".join([self.cpu, f"{self.cores} cores", *models, f"torch {self.torch}"])
+
+    def differences(self, here: Host) -> str:
+        """Why what was measured here does not belong to what was measured on this host; empty when it does."""
+        facts = [(host.key, f"Python {host.python}", host.blas) for host in (self, here)]
+        return next((f"on {one}; this is {other}" for one, other in zip(*facts, strict=True) if one != other), "")

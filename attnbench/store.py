@@ -77,6 +77,8 @@ class RunInfo:
         visit_seconds: trial id → clock that one visit aims for.
         code: what measured → its fingerprint: attnbench, and each plugin by its file or module; empty where an older
             attnbench kept none.
+        journal_start: the checksum from which that of the journal's first line goes on, drawn for this run; 0 where an
+            older attnbench drew none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
     """
 
@@ -103,6 +105,7 @@ class RunInfo:
     floors: dict[str, float] = field(default_factory=dict)
     visit_seconds: dict[str, float] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
+    journal_start: int = 0
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
@@ -301,7 +304,7 @@ def load_stored(folder: Path) -> StoredRun:
         RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
     info = _read_info(folder / "run.json")
-    visits = read_journal(folder, older=not info.code)
+    visits = read_journal(folder, info.journal_start, older=not info.code)
     if foreign := {visit.trial for visit in visits} - {trial.id for trial in info.trials}:
         raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
     laws = read_laws(folder)

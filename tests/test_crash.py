@@ -260,7 +260,7 @@ def refused(folder: Path) -> str:
 def test_a_run_that_another_process_continues_is_left_to_it(machine: FakeMachine, here: Path) -> None:
     folder = stopped(machine)
 
-    with Journal(folder):
+    with Journal(folder, load(folder).info.journal_start):
         assert refused(folder) == f"another process is writing to {folder}; wait for it or choose another folder"
 
     assert resumes_to_the_end(folder)

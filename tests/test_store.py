@@ -198,7 +198,10 @@ def numbered(line: str, **changes: Any) -> str:
     return json.dumps({**json.loads(line), **changes})
 
 
-CHANGED = "its checksum does not fit: it was changed, or lines before it were removed, added or moved"
+CHANGED = (
+    "its checksum does not fit: it was changed, or lines before it were removed, added or moved, "
+    "or it is of another run"
+)
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,7 @@ def _throttled(run: StoredRun) -> Notice | None:
     lines = tuple((reason, words.plural(number, "visit")) for reason, number in reasons.most_common())
     hottest = held["temperature_c"].max()
     heat = f" It was at most {units.significant(hottest)} °C hot." if hottest == hottest else ""
-    text = (
-        f"Something held the clock of the GPU down in {_of(len(held), len(rows))}; their times are longer for it.{heat}"
-    )
+    text = f"Something held the GPU’s clock down in {_of(len(held), len(rows))}, whose times are longer for it.{heat}"
     return Notice("A throttled GPU", text, lines) if lines else None
 
 

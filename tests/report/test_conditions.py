@@ -37,8 +37,8 @@ TITLES = ("A throttled GPU", "Stolen time", "A clock that moved")
             replace(QUIET, steal=0.25),
             "Stolen time",
             (
-                "In 27 of 54 visits, other virtual machines took more than 5.0 % of the processors’ time, at most 25.0 %. "
-                "Laws rest on the faster visits of a trial."
+                "In 27 of 54 visits, other virtual machines took more than 5.0 % of the processors’ time, at most "
+                "25.0 %. Laws rest on the faster visits of a trial."
             ),
             (),
         ),
