@@ -104,8 +104,8 @@ class RunInfo:
     timer_overhead_seconds: float = 0.0
     floors: dict[str, float] = field(default_factory=dict)
     visit_seconds: dict[str, float] = field(default_factory=dict)
-    code: dict[str, str] = field(default_factory=dict)
     journal_start: int = 0
+    code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
