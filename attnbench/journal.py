@@ -34,18 +34,23 @@ class Journal:
     Only one process at a time holds the journal of a run. A line that was cut off is cut away: the next one must not
     be glued to it.
 
+    Args:
+        run: the folder.
+        start: the checksum from which that of the first line goes on. Each run has its own, so that no line of one
+            run can be taken for a line of another.
+
     Raises:
         RunError: another process is writing to this run, or the file is damaged or cannot be opened.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, start: int = 0) -> None:
         self._path = run / NAME
         with contextlib.ExitStack() as on_failure:
             try:
                 self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
                 on_failure.callback(os.close, self._file)
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._length, self._checksum = _end(self._path)
+                self._length, self._checksum = _end(self._path, start)
                 os.ftruncate(self._file, self._length)
                 sync_folder(run)
             except BlockingIOError:
@@ -82,17 +87,18 @@ class Journal:
         os.close(self._file)
 
 
-def read_journal(run: Path, *, older: bool = True) -> tuple[Visit, ...]:
+def read_journal(run: Path, start: int = 0, *, older: bool = True) -> tuple[Visit, ...]:
     """The visits of a run, in the order in which they were made; none where there is no journal yet.
 
     Args:
         run: the folder.
+        start: as for `Journal`.
         older: whether the lines may have no checksums.
 
     Raises:
         RunError: the file cannot be read, or a line of it is damaged.
     """
-    return _read(run / NAME, older=older).visits
+    return _read(run / NAME, start, older=older).visits
 
 
 def sync_folder(folder: Path) -> None:
@@ -118,15 +124,15 @@ class _Written(NamedTuple):
     checksum: int | None = 0
 
 
-def _read(path: Path, *, older: bool = True) -> _Written:
+def _read(path: Path, start: int, *, older: bool = True) -> _Written:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return _Written()
+        return _Written(checksum=start)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
     *lines, torn = content.split(b"\n")  # what follows the last newline is a write that was cut off
-    checksum = None if older and lines and not _CHECKSUM.search(lines[0]) else 0
+    checksum = None if older and lines and not _CHECKSUM.search(lines[0]) else start
     visits: dict[tuple[str, str, int], Visit] = {}
     for number, line in enumerate(lines, start=1):
         try:
@@ -140,9 +146,9 @@ def _read(path: Path, *, older: bool = True) -> _Written:
     return _Written(tuple(visits.values()), len(content) - len(torn), checksum)
 
 
-def _end(path: Path) -> tuple[int, int]:
+def _end(path: Path, start: int) -> tuple[int, int]:
     """Where the next line begins, and the checksum from which its own goes on."""
-    written = _read(path)
+    written = _read(path, start)
     if written.checksum is None:
         raise RunError(f"{path} is of an older attnbench, which wrote no checksums, so it cannot be continued")
     return written.length, written.checksum
@@ -170,5 +176,8 @@ def _checked(line: bytes, before: int) -> tuple[bytes, int]:
     content = line[: match.start()] + b"}" if match else line
     checksum = zlib.crc32(content, before)
     if match is None or int(match[1], 16) != checksum:
-        raise FlawError("its checksum does not fit: it was changed, or lines before it were removed, added or moved")
+        raise FlawError(
+            "its checksum does not fit: it was changed, or lines before it were removed, added or moved, "
+            "or it is of another run"
+        )
     return content, checksum

@@ -36,6 +36,8 @@ COUNTED_METRICS = (
 )
 #: Measured metric → what is counted of what it costs.
 COUNTED_FOR = {"time": "flops", "memory": "peak_bytes"}
+#: Counted in decoding beside them, for the planner: what a context costs before the first token.
+PREFILL_METRICS = ("prefill_flops", "prefill_bytes")
 #: A claim of one term is read only where that term carries this share of the counted work.
 LEADING_SHARE = 0.9
 #: Standard deviations within which a visit lies for certain, and halvings that find a quantile to 12 digits.

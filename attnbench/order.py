@@ -42,7 +42,7 @@ class Order:
     @property
     def setup(self) -> Setup:
         """What the measuring processes have in common; the number of threads is that of the first ones."""
-        return Setup(self.suite.threads[0], self.registry.plugins, self.seed)
+        return Setup(self.suite.threads[0], self.registry.plugins, self.seed, self.registry.installed)
 
 
 class Overrides(TypedDict, total=False):

@@ -23,7 +23,7 @@ from attnbench.execute.process import Process
 from attnbench.fit.time_law import Asked
 from attnbench.formula import Formula
 from attnbench.judging import claimed
-from attnbench.law import COUNTED_METRICS, Law, Verdict, told_once
+from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, told_once
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.measure.host import available_bytes, last_cache_bytes
 from attnbench.order import Order
@@ -136,6 +136,7 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
         LayerError: nothing can be counted.
     """
     metrics = [metric for metric in COUNTED_METRICS if metric in {*asked.suite.metrics, *_NEEDED_TO_PLAN}]
+    metrics += PREFILL_METRICS if "time" in asked.suite.metrics else ()
     every = itertools.product(asked.layers.values(), asked.suite.dtypes, asked.suite.modes)
     wanted = [(layer.name, dtype, mode) for layer, dtype, mode in every if mode in layer.modes]
     laws, refused = dict[Asked, list[Law]](), dict[Asked, LayerError]()

@@ -21,6 +21,14 @@ _MOST = 10**12
 _MOST_BYTES = 10**18
 #: What one visit measures: time and memory never come from the same call.
 MEASURED_METRICS = ("time", "memory")
+#: What a condition may be: no machine has more load or a faster clock, or works when it is colder or hotter.
+_POSSIBLE = {
+    "load": (0.0, 1e6),
+    "steal": (0.0, 1.0),
+    "frequency_mhz": (1.0, 1e5),
+    "sm_clock_mhz": (0.0, 1e5),
+    "temperature_c": (-100.0, 500.0),
+}
 
 
 class Status(StrEnum):
@@ -32,6 +40,50 @@ class Status(StrEnum):
     ERROR = "error"
     UNSUPPORTED = "unsupported"
     SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What one visit was made under, read outside of what is timed; what a system does not tell is None or empty.
+
+    Attributes:
+        load: load average over the last minute.
+        steal: share of all cores' time that other virtual machines took while the visit lasted.
+        frequency_mhz: of the core that the visit ended on, at its end.
+        sm_clock_mhz, temperature_c: of the GPU, just after its last block.
+        throttle: what held the GPU's clock down then, in words.
+    """
+
+    load: float | None = None
+    steal: float | None = None
+    frequency_mhz: float | None = None
+    sm_clock_mhz: float | None = None
+    temperature_c: float | None = None
+    throttle: tuple[str, ...] = ()
+
+    @property
+    def flaw(self) -> str:
+        """Why this cannot have been read, in words; empty for what a system may have said."""
+        for name, (low, high) in _POSSIBLE.items():
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and low <= value <= high):
+                return f"{name} cannot be {value!r:.40}"
+        if not all(isinstance(word, str) for word in self.throttle):
+            return "throttle must be words"
+        return ""
+
+    def as_json(self) -> dict[str, Any]:
+        """A mapping that `from_json` reads back: what is known."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return known | {"throttle": list(self.throttle)} if self.throttle else known
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Conditions:
+        """Inverse of `as_json`. Raises TypeError on a foreign mapping."""
+        throttle = line.get("throttle", [])
+        if not isinstance(throttle, list):
+            raise TypeError("throttle must be a list")
+        return cls(**{**line, "throttle": tuple(throttle)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +105,7 @@ class Visit:
         allocated_bytes: largest sum of bytes that torch's allocator handed out during one call; of visits for memory.
         resident_bytes: largest growth of the process (on a GPU: of what torch reserved there) during one call; None
             where the system does not tell.
+        conditions: what it was made under; None where nothing was read.
     """
 
     trial: str
@@ -68,6 +121,7 @@ class Visit:
     metric: str = "time"
     allocated_bytes: int | None = None
     resident_bytes: int | None = None
+    conditions: Conditions | None = None
 
     @property
     def clock_seconds(self) -> float:
@@ -92,6 +146,8 @@ class Visit:
                 return f"{name} cannot be {seconds!r:.40}"
         if not (_is_number(self.started) and 0 <= self.started <= _LONGEST_SECONDS):
             return f"started cannot be {self.started!r:.40}"
+        if self.conditions and (flaw := self.conditions.flaw):
+            return flaw
         return self._flaw_of_memory if self.metric == "memory" else self._flaw_of_time
 
     @property
@@ -120,13 +176,15 @@ class Visit:
 
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back."""
-        return asdict(self)
+        return {**asdict(self), "conditions": self.conditions and self.conditions.as_json()}
 
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> Visit:
         """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
         values = dict(line)
         values["status"] = Status(values["status"])
+        if values.get("conditions") is not None:
+            values["conditions"] = Conditions.from_json(values["conditions"])
         values["block_seconds"] = tuple(values["block_seconds"])  # `flaw` says whether they are numbers
         return cls(**values)
 
@@ -226,4 +284,10 @@ class Host:
     @property
     def key(self) -> str:
         """What must agree before two records may be compared."""
-        return f"{self.cpu} · {self.cores} cores · torch {self.torch}"
+        models = (name.partition(", driver ")[0] for name in self.accelerators)
+        return " · ".join([self.cpu, f"{self.cores} cores", *models, f"torch {self.torch}"])
+
+    def differences(self, here: Host) -> str:
+        """Why what was measured here does not belong to what was measured on this host; empty when it does."""
+        facts = [(host.key, f"Python {host.python}", host.blas) for host in (self, here)]
+        return next((f"on {one}; this is {other}" for one, other in zip(*facts, strict=True) if one != other), "")

@@ -12,6 +12,7 @@ import datetime as dt
 import html
 import itertools
 import os
+import secrets
 import shlex
 import time
 from collections import Counter
@@ -101,7 +102,7 @@ def start(plan: Plan, results: Path, show: Show) -> Run:
         with contextlib.suppress(TakenError):  # another run began in the same second
             create(results / name, replace(info, name=name))
             break
-    return _measure(results / name, plan.order, show)
+    return _measure(results / name, info, plan.order, show)
 
 
 def resume(folder: Path, show: Show) -> Run:
@@ -112,14 +113,14 @@ def resume(folder: Path, show: Show) -> Run:
         RunInterruptedError: the user stopped again.
     """
     info = load_stored(folder).info
-    if (here := read_host()).key != info.host.key:
-        raise RunError(f"{folder} was measured on {info.host.key}; this is {here.key}: start a new run here")
+    if differences := info.host.differences(read_host()):
+        raise RunError(f"{folder} was measured {differences}: start a new run here")
     suite = from_mapping(info.suite, info.suite_name, str(folder / "run.json"))
     asked = Order(suite, Registry(info.plugins), info.seed, info.command)
     if changed := _changed(info.code, _code(asked)):
         again = f": {info.command}" if info.command else ""
         raise RunError(f"{folder} cannot be continued, as {changed}; start a new run{again}")
-    return _measure(folder, asked, show)
+    return _measure(folder, info, asked, show)
 
 
 def _code(asked: Order) -> dict[str, str]:
@@ -145,10 +146,10 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return f"what it was measured with has changed: {', '.join(changed)}" if changed else ""
 
 
-def _measure(folder: Path, asked: Order, show: Show) -> Run:
+def _measure(folder: Path, info: RunInfo, asked: Order, show: Show) -> Run:
     """Run the rounds, journal every visit, and leave tables and laws behind, also when interrupted."""
     way_on = f"To continue: attnbench run --resume {shlex.quote(str(folder))}"
-    with Journal(folder) as journal:
+    with Journal(folder, info.journal_start) as journal:
         stored = load_stored(folder)  # only now, as another process may have held the journal until a moment ago
         forget_laws(folder)
         try:
@@ -298,6 +299,7 @@ def _info(plan: Plan) -> RunInfo:
         floors=plan.floors,
         visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
         code=_code(asked),
+        journal_start=secrets.randbits(32),
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law, told_once
-from attnbench.record import SCHEMA, Counted, Host, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
@@ -78,6 +78,8 @@ class RunInfo:
         visit_seconds: trial id → clock that one visit aims for.
         code: what measured → its fingerprint: attnbench, and each plugin by its file or module; empty where an older
             attnbench kept none.
+        journal_start: the checksum from which that of the journal's first line goes on, drawn for this run; 0 where an
+            older attnbench drew none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
     """
 
@@ -103,6 +105,7 @@ class RunInfo:
     timer_overhead_seconds: float = 0.0
     floors: dict[str, float] = field(default_factory=dict)
     visit_seconds: dict[str, float] = field(default_factory=dict)
+    journal_start: int = 0
     code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
 
@@ -175,6 +178,19 @@ class StoredRun:
         frame = pd.DataFrame(rows, columns=columns).astype({"trial": "str", "seconds": "float64"})
         labels = frame.groupby("trial")["seconds"].transform(lambda column: tukey_labels(column.to_numpy()))
         return frame.assign(outlier=[TUKEY_LABELS[int(label)] for label in labels])
+
+    @cached_property
+    def conditions(self) -> pd.DataFrame:
+        """One row a visit: ``trial, process, round, started`` and what it was made under, where that was read."""
+        known = [one.name for one in fields(Conditions)]
+        rows = [
+            (v.trial, v.process, v.round, v.started, *(getattr(v.conditions or Conditions(), name) for name in known))
+            for v in self.visits
+        ]
+        frame = pd.DataFrame(rows, columns=["trial", "process", "round", "started", *known])
+        return frame.astype({"trial": "str", **dict.fromkeys(known[:-1], "float64")}).assign(
+            throttle=["; ".join(words) for words in frame["throttle"]]
+        )
 
     @cached_property
     def laws(self) -> pd.DataFrame:
@@ -296,7 +312,7 @@ def load_stored(folder: Path) -> StoredRun:
         RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
     info = _read_info(folder / "run.json")
-    visits = read_journal(folder, older=not info.code)
+    visits = read_journal(folder, info.journal_start, older=not info.code)
     if foreign := {visit.trial for visit in visits} - {trial.id for trial in info.trials}:
         raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
     laws = read_laws(folder)

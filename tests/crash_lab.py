@@ -1,4 +1,4 @@
-"""Runs that are killed, for `test_crash`: ``python -m tests.crash_lab FOLDER`` prints what became of each, as JSON.
+"""Runs that are killed, for `test_crash`: `main` prints what became of each, as JSON.
 
 One process imports everything and makes one plan. Each run that is to die is a fork of it, and so is each that picks
 up what is left; nobody waits for a clock. A fork kills itself before a line of code that was drawn by lot, within the
@@ -166,9 +166,14 @@ def killed_from_outside(plan: prepare.Plan, results: Path, visits: int) -> int:
 
 def main(folder: Path) -> None:
     """Kill, pick up, and print."""
-    FakeMachine(as_counted(), noise=0.02).install(pytest.MonkeyPatch())
-    (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
-    plan = prepare.make_plan(session.order(str(folder / "grid.toml")), Silent())
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        FakeMachine(as_counted(), noise=0.02).install(patch)
+        (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
+        _kill_all(prepare.make_plan(session.order(str(folder / "grid.toml")), Silent()), folder)
+
+
+def _kill_all(plan: prepare.Plan, folder: Path) -> None:
     names, answer = folder / "names.json", folder / "answer.json"
     places = (folder / f"results-{number}" for number in count())
 
@@ -188,7 +193,3 @@ def main(folder: Path) -> None:
         one(f"before line {last}, in {steps[last]}", lambda results, kill=kill: ended(fork(lambda: kill(results))))  # type: ignore[misc]
     for visits in random.Random(6).sample(range(1, 12), FROM_OUTSIDE):
         one(f"after visit {visits}", partial(killed_from_outside, plan, visits=visits))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -120,6 +120,7 @@ class FakeProcess:
             "first_call_seconds": blocks[0],
             "iterations": 1,
             "block_seconds": blocks,
+            "conditions": {"load": 0.5, "steal": 0.01, "frequency_mhz": 3000.0},
         }
 
 

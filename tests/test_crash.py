@@ -49,15 +49,37 @@ LAYER = Layer("my-layer", lambda d: torch.nn.Linear(d, d), claims=Claims(flops="
 """
 
 
+LABS = """
+import sys
+from pathlib import Path
+from tests import crash_lab, worker_lab
+folder = Path(sys.argv[1])
+crash_lab.main(folder / "runs")
+worker_lab.main(folder / "workers")
+"""
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What became of one run that was left alone, which is the first, and of 30 that were killed."""
-    command = [sys.executable, "-m", "tests.crash_lab", str(tmp_path_factory.mktemp("lab"))]
+def labs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What became of runs that were killed, and of runs whose workers were."""
+    command = [sys.executable, "-c", LABS, str(tmp_path_factory.mktemp("lab"))]
     root = Path(__file__).parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
 
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def killed(labs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One run that was left alone, which is the first, and 30 that were killed."""
+    return [one for one in labs if "moment" in one]
+
+
+@pytest.fixture(scope="module")
+def bereft(labs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One run that was left alone, which is the first, and those whose workers were killed."""
+    return [one for one in labs if "moment" not in one]
 
 
 def test_a_run_that_is_killed_at_any_moment_loses_and_doubles_no_visit(killed: list[dict[str, Any]]) -> None:
@@ -238,7 +260,7 @@ def refused(folder: Path) -> str:
 def test_a_run_that_another_process_continues_is_left_to_it(machine: FakeMachine, here: Path) -> None:
     folder = stopped(machine)
 
-    with Journal(folder):
+    with Journal(folder, load(folder).info.journal_start):
         assert refused(folder) == f"another process is writing to {folder}; wait for it or choose another folder"
 
     assert resumes_to_the_end(folder)
@@ -310,55 +332,45 @@ def test_times_that_no_clock_can_say_are_a_row_with_a_reason(machine: FakeMachin
 
 # ------------------------------------------------------------------------------------------------- a worker that dies
 
-MORTAL = '''"""A layer whose process is killed in some of its sizes, at a moment of its own for each."""
-import os
-import signal
-import sys
-import torch
-from attnbench import Layer
-MOMENTS = {64: "build", 96: 1, 160: 3}
+
+def test_a_worker_is_killed_at_thirty_moments_of_all_kinds(bereft: list[dict[str, Any]]) -> None:
+    whole, *others = bereft
+    deaths = [death.split() for one in others for death in one["deaths"]]
+
+    assert [one["status"] for one in bereft] == [0] * len(bereft)
+    assert whole["deaths"] == []
+    assert len(deaths) >= 30
+    assert {doing for doing, _ in deaths} == {"starting", "planning", "visiting", "waiting"}
+    assert len({function for _, function in deaths}) > 10
 
 
-class Mortal(torch.nn.Module):
-    def __init__(self, d):
-        super().__init__()
-        self.moment, self.calls = MOMENTS.get(d), 0
-        if self.moment == "build":
-            die()
+def test_a_worker_that_is_killed_costs_the_visit_it_was_asked_for_and_no_other(bereft: list[dict[str, Any]]) -> None:
+    whole, *others = bereft
+    rounds = Counter({trial: 3 for trial, *_ in whole["trials"]})
 
-    def forward(self, x):
-        self.calls += 1
-        if self.calls == self.moment:
-            die()
-        return 2 * x
-
-
-def die():
-    if sys.modules["__main__"].__spec__.name == "attnbench.measure.worker":
-        os.kill(os.getpid(), signal.SIGKILL)
+    for one in others:
+        failed = [trial for trial, _, status in one["visits"] if status != "ok"]
+        kept = Counter(trial for trial, _, status in one["visits"] if status == "ok")
+        assert len(failed) == len(set(failed)) == sum(death.startswith("visiting") for death in one["deaths"])
+        assert one["most_often"] == 1
+        assert {trial: number for trial, number in rounds.items() if trial not in failed} == {
+            trial: number for trial, number in kept.items() if trial not in failed
+        }
+        for trial in failed:  # what was measured of it before is there, and nothing was tried again
+            rows = [(round_, status) for name, round_, status in one["visits"] if name == trial]
+            assert rows == [*((before, "ok") for before in range(len(rows) - 1)), (len(rows) - 1, "oom")]
 
 
-LAYER = Layer("mortal", Mortal)
-'''
+def test_a_run_whose_workers_were_killed_has_the_same_rows_and_says_why_some_are_empty(
+    bereft: list[dict[str, Any]],
+) -> None:
+    whole, *others = bereft
+    killed = "the measuring process was killed, most likely because memory ran out"
 
-
-def test_a_worker_that_is_killed_costs_one_row_and_nothing_before_or_after_it(here: Path) -> None:
-    (here / "mortal.py").write_text(MORTAL, encoding="utf-8")
-    (here / "mortal.toml").write_text(
-        "budget = '2s'\ndevice = 'cpu'\nmetrics = ['time']\n"
-        "[[sweep]]\nlayers = ['mortal']\nb = [1]\nn = [8]\nd = [32, 64, 96, 160]\n",
-        encoding="utf-8",
-    )
-
-    run = session.run("mortal.toml", plugins="mortal.py")
-
-    rows = run.records.set_index("d")
-    visits = Counter(v.trial for v in run.visits)
-    assert (rows.loc[32, "status"], rows.loc[64, "status"]) == ("ok", "oom")
-    for d in (64, 96, 160):  # the kernel kills so when memory runs out, and then a larger size need not be tried
-        oom = "the measuring process was killed, most likely because memory ran out"
-        skipped = "not tried: the smaller b=1, n=8, d="
-        assert str(rows.loc[d, "reason"]).startswith({"oom": oom, "skipped": skipped}[rows.loc[d, "status"]])
-        assert visits[rows.loc[d, "trial"]] == 1
-    assert {v.round for v in run.visits if v.trial == rows.loc[32, "trial"]} >= {0, 1, 2}
-    assert session.resume(run.path, Silent()).visits[: len(run.visits)] == run.visits
+    assert {(status, reason, measured) for _, status, reason, measured, _ in whole["trials"]} == {("ok", "", True)}
+    for one in others:
+        assert [row[0] for row in one["trials"]] == [row[0] for row in whole["trials"]]
+        failed = {trial for trial, _, status in one["visits"] if status != "ok"}
+        for trial, status, reason, measured, _ in one["trials"]:
+            assert (status, reason) == (("oom", killed) if trial in failed else ("ok", "")), one["deaths"]
+            assert measured or trial in failed

@@ -655,6 +655,52 @@ def test_a_run_of_another_machine_is_not_continued_here(
     assert here.key == f"Another CPU · 99 cores · torch {there.torch}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "before", "now"),
+    [
+        ({"accelerators": ("NVIDIA T4, 15 GiB, driver 550",)}, "{key}", "{cpu} · NVIDIA T4, 15 GiB · torch {torch}"),
+        ({"python": "3.99.0"}, "Python {python}", "Python 3.99.0"),
+        ({"blas": "Another BLAS"}, "{blas}", "Another BLAS"),
+    ],
+)
+def test_a_run_is_not_continued_with_another_gpu_or_other_libraries(
+    changes: dict[str, Any],
+    before: str,
+    now: str,
+    suite: str,
+    machine: FakeMachine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, _ = interrupted(suite, machine, tmp_path, 5)
+    there = attnbench.load(folder).info.host
+    monkeypatch.setattr(session, "read_host", lambda: replace(there, **changes))
+
+    with pytest.raises(RunError) as caught:
+        session.resume(folder, Silent())
+
+    told = {"key": there.key, "python": there.python, "blas": there.blas, "torch": there.torch}
+    told["cpu"] = f"{there.cpu} · {there.cores} cores"
+    said = f"{folder} was measured on {before.format(**told)}; this is {now.format(**told)}: start a new run here"
+    assert str(caught.value) == said
+
+
+def test_the_journal_of_another_run_is_not_taken_for_this_ones(
+    suite: str, machine: FakeMachine, tmp_path: Path
+) -> None:
+    mine = interrupted(suite, machine, tmp_path / "mine", 5)[0] / "journal.jsonl"
+    machine.asked.clear()
+    yours = interrupted(suite, machine, tmp_path / "yours", 5)[0] / "journal.jsonl"
+    whole = mine.read_bytes()
+    wrong = "is damaged: its checksum does not fit: it was changed, or lines before it were removed, added or moved"
+
+    for content, line in ((yours.read_bytes(), 1), (whole + yours.read_bytes(), 1 + whole.count(b"\n"))):
+        mine.write_bytes(content)
+        with pytest.raises(RunError) as caught:
+            attnbench.load(mine.parent)
+        assert str(caught.value) == f"{mine}, line {line}, {wrong}, or it is of another run"
+
+
 # ----------------------------------------------------------------------------------------------------- what was ordered
 
 

@@ -20,7 +20,7 @@ import pytest
 from attnbench.errors import RunError
 from attnbench.journal import Journal
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
-from attnbench.record import SCHEMA, Counted, Host, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
 from attnbench.store import RunInfo, StoredRun, create, load_stored, read_laws, runs_in
 from attnbench.trial import Choices, Trial
 from tests.older_run import make_older
@@ -198,7 +198,10 @@ def numbered(line: str, **changes: Any) -> str:
     return json.dumps({**json.loads(line), **changes})
 
 
-CHANGED = "its checksum does not fit: it was changed, or lines before it were removed, added or moved"
+CHANGED = (
+    "its checksum does not fit: it was changed, or lines before it were removed, added or moved, "
+    "or it is of another run"
+)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +282,13 @@ def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(fold
         ({"first_call_seconds": -1}, "first_call_seconds cannot be -1"),
         ({"reference_seconds": "quick"}, "reference_seconds cannot be 'quick'"),
         ({"started": -3.0}, "started cannot be -3.0"),
+        ({"conditions": {"steal": 1.5}}, "steal cannot be 1.5"),
+        ({"conditions": {"load": math.nan}}, "load cannot be nan"),
+        ({"conditions": {"frequency_mhz": 0}}, "frequency_mhz cannot be 0"),
+        ({"conditions": {"sm_clock_mhz": True}}, "sm_clock_mhz cannot be True"),
+        ({"conditions": {"temperature_c": "hot"}}, "temperature_c cannot be 'hot'"),
+        ({"conditions": {"throttle": [7]}}, "throttle must be words"),
+        ({"conditions": {"throttle": "heat"}}, "TypeError throttle must be a list"),
         ({"reason": 3}, "trial and reason must be words"),
         ({"round": 1}, "round 1 has this trial twice"),
     ],
@@ -587,6 +597,22 @@ def test_outliers_are_labelled_within_their_trial_and_stay(tmp_path: Path) -> No
     samples = StoredRun(tmp_path, INFO, (slower, steady), ()).samples
 
     assert list(samples["outlier"]) == [*[""] * 3, *[""] * 6, "severe"]
+
+
+def test_what_visits_were_made_under_survives_the_disk_and_has_a_row_each(folder: Path) -> None:
+    hot = Conditions(0.5, 0.01, None, 1410.0, 83.0, ("heat, by the driver", "power limit"))
+    with Journal(folder) as journal:
+        journal.append(replace(NEXT, conditions=hot))
+    run = load_stored(folder)
+
+    *before, last = run.conditions.to_dict("records")
+    assert len(before) == len(run.visits) - 1
+    assert run.visits[-1].conditions == hot
+    assert {row["throttle"] for row in before} == {""}
+    assert all(math.isnan(row["load"]) for row in before)
+    assert (last["trial"], last["steal"], last["sm_clock_mhz"]) == (NEXT.trial, 0.01, 1410.0)
+    assert last["throttle"] == "heat, by the driver; power limit"
+    assert math.isnan(last["frequency_mhz"])
 
 
 def test_a_run_without_visits_has_empty_samples(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _KINDS = ("layers", "suites", "runs", "devices")
+_TABLES = ("records", "samples", "conditions", "laws")
 
 
 run_options = [
@@ -149,7 +150,8 @@ def list_(kind: str | None, plugins: tuple[str, ...], results: str, as_json: boo
     from attnbench.layers.registry import Registry
 
     kinds = (kind,) if kind else ("layers", "suites")
-    listed = {one: _rows(one, Registry(plugins), Path(results)) for one in kinds}
+    registry = Registry(plugins)
+    listed = {one: _rows(one, registry, Path(results)) for one in kinds}
     if as_json:
         print_json(listed[kind] if kind else listed)
         return
@@ -198,7 +200,9 @@ def report(run: str, open_it: bool, results: str, reports: str) -> None:
 @click.command()
 @click.argument("run")
 @click.option("--format", "form", type=click.Choice(["csv", "markdown"]), default="csv", show_default=True)
-@click.option("--table", type=click.Choice(["records", "samples", "laws"]), default="records", show_default=True)
+@click.option(
+    "--table", type=click.Choice(["records", "samples", "conditions", "laws"]), default="records", show_default=True
+)
 @results_option
 def export(run: str, form: str, table: str, results: str) -> None:
     """Print a table of a run on standard output."""

@@ -31,6 +31,7 @@ _AS_RUN = _AS_WORKED | {"forward": Way.OPENED}
 _AS_STEPPED = _AS_WORKED | {"forward": Way.STEPPED, "train": Way.TRAIN_STEPPED}
 #: A way that shows every step, and the way that most layers, which hide none, were traced in already.
 _SAME_BUT_FOR_HIDDEN_STEPS = {Way.STEPPED: Way.OPENED, Way.TRAIN_STEPPED: Way.TRAIN}
+_PREFILL = {"decode": Way.PREFILL}
 _SAVED = {"forward": Way.KEPT, "train": Way.KEPT}
 
 #: Metrics read from traces, in the order in which people ask for them.
@@ -42,6 +43,8 @@ READINGS = {
     "saved_bytes": Reading(_SAVED, lambda found: (found.saved_bytes,)),
     "depth": Reading(_AS_STEPPED, lambda found: (found.depth,)),
     "log_depth": Reading(_AS_STEPPED, lambda found: (found.log_depth,)),
+    "prefill_flops": Reading(_PREFILL, lambda found: (found.flops,)),
+    "prefill_bytes": Reading(_PREFILL, lambda found: found.live_bytes or (0,)),
 }
 #: Metrics of the forward pass that are read from runs on small real tensors.
 _PATHS = ("hops", "hops_rf")

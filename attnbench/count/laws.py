@@ -13,7 +13,7 @@ from attnbench.count.trace import trace
 from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula
 from attnbench.formula.growth import same_growth
-from attnbench.law import COUNTED_METRICS, Estimate, FittedTerm, Law, Verdict
+from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Estimate, FittedTerm, Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
 
@@ -79,7 +79,8 @@ def count_laws(
 
     Args:
         layer: what is counted.
-        metrics: those wanted, of `COUNTED_METRICS`; others, and those that `mode` does not have, are passed over.
+        metrics: those wanted, of `COUNTED_METRICS` and `PREFILL_METRICS`; others, and those that `mode` does not have,
+            are passed over.
         dtype: of weights and inputs.
         mode: ``forward``, ``train`` (forward and backward) or ``decode`` (one token against a context of n).
 
@@ -88,9 +89,8 @@ def count_laws(
     """
     counter = Counter(layer, dtype, mode)
     possible = counter.metrics()
-    return [
-        _law(counter, metric, dtype, mode) for metric in COUNTED_METRICS if metric in metrics and metric in possible
-    ]
+    wanted = [metric for metric in (*COUNTED_METRICS, *PREFILL_METRICS) if metric in metrics and metric in possible]
+    return [_law(counter, metric, dtype, mode) for metric in wanted]
 
 
 def reach_of(layer: Layer) -> Reach:

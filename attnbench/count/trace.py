@@ -65,6 +65,8 @@ class Way(Enum):
     TRAIN_STEPPED = "train, stepped"
     #: One new token against a context of n.
     DECODE = "decode"
+    #: What a context of n costs before the first token.
+    PREFILL = "prefill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,8 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
             case Way.TRAIN_STEPPED:
                 with without_onednn():
                     return _train(layer, sizes, module, inputs, backward=True)
-            case Way.DECODE:
-                return _decode(layer, sizes, module, inputs)
+            case Way.DECODE | Way.PREFILL:
+                return _decode(layer, sizes, module, inputs, only_prefill=way is Way.PREFILL)
             case _:
                 return _forward(layer, sizes, module, inputs, way)
 
@@ -170,7 +172,7 @@ def _forward(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, .
     return writer.trace(module)
 
 
-def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...]) -> Trace:
+def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...], *, only_prefill: bool) -> Trace:
     prefill, step = (getattr(module, name, None) for name in ("prefill", "step"))
     if not (callable(prefill) and callable(step)):
         raise LayerError(
@@ -178,11 +180,12 @@ def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ..
         )
     (context,) = inputs
     with torch.no_grad():
-        with (
-            torch.inference_mode(),
-            _Writer(known=[], whole=True),
-        ):  # its work is not the token's, and a recurrence need not be walked
-            state, token = prefill(context), context[:, :1].clone()
+        before = _Writer(known=[*_weights(module), context], whole=True)
+        with torch.inference_mode(), before:  # its work is not the token's, and a recurrence need not be walked
+            state = prefill(context)
+        if only_prefill:
+            return before.trace(module)
+        token = context[:, :1].clone()
         writer = _Writer(known=[*_weights(module), *tree_leaves((state, token))], whole=False)
         with without_onednn(), writer:
             output, _ = step(token, state)

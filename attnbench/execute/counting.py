@@ -105,7 +105,7 @@ def _is_ours(registry: Registry, name: str) -> bool:
 
 
 def _setup(registry: Registry) -> Setup:
-    return Setup(threads=1, plugins=registry.plugins, seed=0)
+    return Setup(threads=1, plugins=registry.plugins, seed=0, installed=registry.installed)
 
 
 def _count_here(registry: Registry, wanted: Wanted, laws: Sequence[Law], sizes: Sizes) -> Counted | None:

@@ -21,7 +21,7 @@ from attnbench.errors import UnsupportedError
 from attnbench.execute.process import Process, Setup
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
-from attnbench.record import Status, Visit
+from attnbench.record import Conditions, Status, Visit
 from attnbench.trial import Choices, Sizes, Trial, describe
 
 #: Every trial is visited in at least this many rounds, spread over at least two processes.
@@ -208,7 +208,9 @@ class Rounds:
     def _ask(self, process: Process, planned: PlannedTrial) -> dict[str, Any]:
         answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), patience(planned))
         blocks = tuple(answer.get("block_seconds", ()))
-        return {**answer, "status": Status(answer["status"]), "block_seconds": blocks}
+        read = answer.get("conditions")
+        conditions = None if read is None else Conditions.from_json(read)
+        return {**answer, "status": Status(answer["status"]), "block_seconds": blocks, "conditions": conditions}
 
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:

@@ -29,6 +29,8 @@ from attnbench.trial import Sizes, Trial
 
 #: A process that cannot say hello in this time will not say anything.
 _HELLO_SECONDS = 120.0
+#: A process that ends before any layer was called is started so many times.
+_TRIES = 2
 #: A layer that is not counted by then never will be.
 _COUNTING_SECONDS = 600.0
 #: A process whose pipe has ended is gone after this time, or will not go by itself.
@@ -41,11 +43,12 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What every measuring process of a run has in common."""
+    """What every measuring process of a run has in common; `installed` are the modules of installed plugins."""
 
     threads: int
     plugins: tuple[str, ...]
     seed: int
+    installed: tuple[str, ...] = ()
 
 
 class Process:
@@ -93,10 +96,11 @@ class Process:
         Raises:
             WorkerError: the device cannot multiply two matrices.
         """
-        answer = self._ask({"reference": device}, _HELLO_SECONDS)
-        if "flops_per_second" not in answer:
-            raise WorkerError(f"device {device}: {answer['reason']}")
-        return float(answer["flops_per_second"])
+        for _ in range(_TRIES):  # no layer takes part, so that what ended the process may not be there any more
+            answer = self._ask({"reference": device}, _HELLO_SECONDS)
+            if "flops_per_second" in answer:
+                return float(answer["flops_per_second"])
+        raise WorkerError(f"device {device}: {answer['reason']}")
 
     def count(self, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> list[Law]:
         """Counted laws of a layer.
@@ -131,6 +135,8 @@ class Process:
             _kill_group(self._child)
 
     def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+        if self._child is not None and self._wait([], time.monotonic()):
+            self._stop()  # it ended while nobody had asked it anything, which is not this trial's doing
         if self._child is None:
             self._start()
         if self._errors is not None:
@@ -147,6 +153,31 @@ class Process:
         return answer
 
     def _start(self) -> None:
+        """Start a process that says hello; one that ends before is started anew, as no layer was called yet.
+
+        Raises:
+            WorkerError: none says hello.
+        """
+        for _ in range(_TRIES):
+            self._launch()
+            try:
+                hello = self._exchange(asdict(self._setup), _HELLO_SECONDS)
+            except TimeoutError:
+                self._stop()
+                raise WorkerError(f"the measuring process did not start within {_HELLO_SECONDS:g} s") from None
+            except (EOFError, BrokenPipeError, ValueError):
+                reason = self._obituary()["reason"]
+                if self._stopped:
+                    break
+            except BaseException:  # an interrupt, before the context that would stop the child is entered
+                self._stop()
+                raise
+            else:
+                self.overhead_seconds = hello["overhead"]
+                return
+        raise WorkerError(f"the measuring process did not start: {reason}")
+
+    def _launch(self) -> None:
         self._pending, self._heard = b"", 0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         self._child = subprocess.Popen(
@@ -161,14 +192,6 @@ class Process:
         if self._stopped:  # while it was being started
             self._stop()
             raise WorkerError("the measuring process was stopped")
-        try:
-            hello = self._exchange(asdict(self._setup), _HELLO_SECONDS)
-        except (TimeoutError, EOFError, BrokenPipeError, ValueError):
-            raise WorkerError(f"the measuring process did not start: {self._obituary()['reason']}") from None
-        except BaseException:  # an interrupt, before the context that would stop the child is entered
-            self._stop()
-            raise
-        self.overhead_seconds = hello["overhead"]
 
     def _exchange(self, message: dict[str, Any], timeout: float) -> dict[str, Any]:
         assert self._child is not None  # noqa: S101  both callers have just started it

@@ -13,7 +13,7 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ Codes = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 #: Columns that say which rows were measured together.
 CLUSTERS = ("process", "round")
+#: Column that says where a row was measured, as in the table of records of a run.
+HOST = "host"
 #: More visits than this tell an interval nothing more: neighbours are put together.
 MOST_VISITS = 40
 #: A further column tells rows of the same sizes apart when it leaves less than this share of their variance ...
@@ -117,6 +119,7 @@ def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> Reading:
     columns = {name: _numbers(frame[name]) for name in (y, *axes)}
     usable, remarks = _usable(columns)
     columns = {name: values[usable] for name, values in columns.items()}
+    _refuse_two_hosts(frame.loc[usable], columns)
     names = _written(axes)
     remarks += [f"the axis {axis!r} is written {name} in formulas" for axis, name in names.items() if axis != name]
     fixed = {axis: _whole(columns[axis][:1]).item() for axis in axes if (columns[axis] == columns[axis][0]).all()}
@@ -151,9 +154,20 @@ def _check_names(frame: pd.DataFrame, y: str, axes: list[str]) -> None:
             index = " It is in the index: call reset_index() first." if name in frame.index.names else ""
             hint = near_miss(name, map(str, columns))
             raise InputError(f"there is no column {name!r} among {', '.join(shown) or 'none'}.{index or hint}")
-    for name in (y, *axes, *CLUSTERS):
+    for name in (y, *axes, *CLUSTERS, HOST):
         if columns[name] > 1:
             raise InputError(f"{columns[name]} columns are named {name!r}; rename or remove all but one")
+
+
+def _refuse_two_hosts(frame: pd.DataFrame, columns: Collection[str]) -> None:
+    """Times of two machines have two laws: whoever names the machines knows it, and must not get one by mistake."""
+    hosts = [] if HOST in columns or HOST not in frame.columns else [*frame[HOST].dropna().astype(str).unique()]
+    if len(hosts) > 1:
+        raise InputError(
+            f"the rows come from {len(hosts)} hosts, {hosts[0]!r} and {hosts[1]!r}"
+            f"{' among them' if len(hosts) > 2 else ''}, as the column {HOST!r} says; fit each of them apart, "
+            "or take the column away to fit them as one"
+        )
 
 
 def _numbers(column: pd.Series[Any]) -> Array:

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
-import os
-import sys
-import traceback
-import zlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnbench.errors import AttnbenchError, LayerError, PluginError, near_miss
+from attnbench.errors import LayerError, PluginError, near_miss
 from attnbench.layers.base import Layer
+from attnbench.layers.loading import import_module, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from importlib.metadata import EntryPoint
     from types import ModuleType
 
@@ -74,23 +70,32 @@ class Registry:
 
     Args:
         plugins: files (``my_layer.py``) or modules (``package.module``) to load at once.
+        installed: modules of installed plugins that another process could import, as `installed` names them there:
+            no others are looked at, and nothing is attempted before it is imported. None: all, each attempted first.
 
     Raises:
         PluginError: a plugin cannot be imported, breaks the contract, or takes a name that is taken.
     """
 
-    def __init__(self, plugins: Iterable[str] = ()) -> None:
+    def __init__(self, plugins: Iterable[str] = (), installed: Collection[str] | None = None) -> None:
         self.plugins = tuple(dict.fromkeys(plugins))
+        self._known_good = installed
         self._layers: dict[str, Layer] = {}
         self._origin: dict[str, str] = dict.fromkeys(BUILT_IN, "built in")
         self._summary: dict[str, str] = {}
         self._modules: set[str] = set()
+        self._imported: set[str] = set()
         #: Where layers come from, as `origin` says it → the file of their module.
         self.sources: dict[str, Path] = {}
         #: Installed distribution → what is wrong with its layers; they hide nobody else's.
         self.broken: dict[str, str] = {}
         for plugin in self.plugins:
-            self._register(_load(plugin), origin=plugin)
+            self._register(load(plugin, attempt=installed is None), origin=plugin)
+
+    @property
+    def installed(self) -> tuple[str, ...]:
+        """Modules of the installed plugins that were imported so far."""
+        return tuple(point.module for point in self._entry_points if point.module in self._imported)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,7 +140,8 @@ class Registry:
     def _entry_points(self) -> tuple[EntryPoint, ...]:
         from importlib.metadata import entry_points  # 20 ms that a built-in layer need not pay
 
-        return tuple(entry_points(group=ENTRY_POINT_GROUP))
+        found = entry_points(group=ENTRY_POINT_GROUP)
+        return tuple(one for one in found if self._known_good is None or one.module in self._known_good)
 
     def _load_installed(self) -> None:
         for point in self._entry_points:
@@ -143,18 +149,23 @@ class Registry:
                 self._modules.add(point.module)
                 origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
                 try:
-                    self._register(_import(origin, point.module), origin)
+                    self._register(import_module(origin, point.module, attempt=self._known_good is None), origin)
                 except PluginError as error:
                     self.broken[origin] = str(error)
 
     def _register(self, module: ModuleType, origin: str) -> None:
-        for layer in _exposed(module, origin):
-            if layer.name in self._origin:
-                raise PluginError(f"plugin {origin}: the name {layer.name!r} is taken ({self._origin[layer.name]})")
+        layers = _exposed(module, origin)
+        taken = dict(self._origin)
+        for layer in layers:  # all of them first: a plugin is registered as a whole or not at all
+            if layer.name in taken:
+                raise PluginError(f"plugin {origin}: the name {layer.name!r} is taken ({taken[layer.name]})")
+            taken[layer.name] = origin
+        for layer in layers:
             self._layers[layer.name] = layer
             self._origin[layer.name] = origin
             self._summary[layer.name] = _first_line(module.__doc__)
         self._modules.add(module.__name__)
+        self._imported.add(module.__name__)
         if module.__file__:
             self.sources[origin] = Path(module.__file__).resolve()
 
@@ -175,51 +186,3 @@ def _exposed(module: ModuleType, origin: str) -> list[Layer]:
         if not isinstance(layer, Layer):
             raise PluginError(f"plugin {origin}: {found[0]} must hold an attnbench.Layer, not {type(layer).__name__}")
     return list(layers)
-
-
-def _load(plugin: str) -> ModuleType:
-    if plugin.endswith(".py") or os.sep in plugin:
-        if not Path(plugin).is_file():
-            raise PluginError(f"plugin {plugin}: there is no such file")
-        path = Path(plugin).resolve()
-        # The name is the same in every process, so that what the file defines can be pickled.
-        return _import(plugin, f"attnbench_plugin_{path.stem}_{zlib.crc32(bytes(path)):08x}", path)
-    if os.getcwd() not in sys.path:  # a console script, unlike python -m, does not look in the current folder
-        sys.path.insert(0, os.getcwd())
-    return _import(plugin, plugin)
-
-
-def _import(origin: str, name: str, path: Path | None = None) -> ModuleType:
-    try:
-        return _import_file(name, path) if path else importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        sys.modules.pop(name, None)
-        kind = "" if isinstance(error, AttnbenchError) else f"{type(error).__name__}: "
-        message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-        raise PluginError(f"plugin {origin}{_line(error, name, path)}: {kind}{message}") from error
-
-
-def _import_file(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickling and dataclasses look a module up by its name
-    spec.loader.exec_module(module)
-    return module
-
-
-def _line(error: BaseException, name: str, path: Path | None) -> str:
-    """``, line 7``: the plugin's own line that led to `error`, after the file's name where it is not the plugin's."""
-    package = name.partition(".")[0]
-    lines = [
-        (frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
-    ]
-    if isinstance(error, SyntaxError) and error.lineno and Path(error.filename or "").is_file():
-        lines.append((str(error.filename), error.lineno))
-    if not lines:
-        return ""
-    file, line = lines[-1]
-    return f", line {line}" if Path(file) == path else f", {Path(file).name}, line {line}"

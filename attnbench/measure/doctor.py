@@ -102,7 +102,7 @@ def take_readings(
         host=host,
         threads=threads,
         available_bytes=available_bytes(),
-        steal=_stolen_between(before, system.processor_times()),
+        steal=system.stolen_between(before, system.processor_times()),
         resolution_seconds=resolution(clock),
         overhead_seconds=overhead(clock),
         visits=visits,
@@ -228,12 +228,6 @@ def _graded(name: str, found: str, value: float, limits: Sequence[float], advice
     good, fair = limits
     grade = Grade.GOOD if value <= good else Grade.FAIR if value < fair else Grade.BAD
     return Finding(name, found, grade, "" if grade is Grade.GOOD else advice)
-
-
-def _stolen_between(before: system.ProcessorTimes | None, after: system.ProcessorTimes | None) -> float | None:
-    if before is None or after is None or after.total <= before.total:
-        return None
-    return max(0.0, after.stolen - before.stolen) / (after.total - before.total)
 
 
 def _plural(count: int, word: str) -> str:

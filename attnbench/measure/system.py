@@ -16,6 +16,8 @@ _CPU = "/sys/devices/system/cpu"
 _GROUPS = "/sys/fs/cgroup"
 #: The first version of control groups writes "no limit" as the largest number of whole pages.
 _NO_LIMIT = 2**60
+#: Where /proc/self/stat names the core, counted from what follows the program's name (proc(5), field 39).
+_CORE_FIELD = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,13 @@ def processor_times() -> ProcessorTimes | None:
     return ProcessorTimes(times["steal"], sum(value for name, value in times.items() if name not in inside))
 
 
+def stolen_between(before: ProcessorTimes | None, after: ProcessorTimes | None) -> float | None:
+    """Share of processor time that other virtual machines took; None where it is not counted, or none went by."""
+    if before is None or after is None or after.total <= before.total:
+        return None
+    return min(max(0.0, after.stolen - before.stolen) / (after.total - before.total), 1.0)
+
+
 def lines(path: str | Path) -> list[str]:
     """Lines of a small text file; none when it cannot be read."""
     try:
@@ -72,6 +81,14 @@ def turbo() -> bool | None:
         if found := word(path):
             return found == on
     return None
+
+
+def frequency_here() -> float | None:
+    """Frequency of the core that this process was last seen on, in MHz; None where the system does not tell."""
+    fields = word("/proc/self/stat").rpartition(")")[2].split()
+    core = fields[_CORE_FIELD] if len(fields) > _CORE_FIELD else "0"
+    kilohertz = word(f"{_CPU}/cpu{core}/cpufreq/scaling_cur_freq")
+    return int(kilohertz) / 1000 if kilohertz.isdecimal() and int(kilohertz) else None
 
 
 def cpu_limit() -> float | None:

@@ -26,6 +26,7 @@ from attnbench.measure import guard
 from attnbench.measure.apart import apart
 from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
+from attnbench.measure.conditions import Watch
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.record import Status
 from attnbench.trial import Choices, Sizes, Trial
@@ -46,7 +47,8 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
     torch.set_num_threads(setup["threads"])
     gc.freeze()  # what is loaded by now stays: collecting before each visit need not walk through all of torch
     belongings = guard.Belongings()
-    registry = Registry(setup["plugins"])
+    registry = Registry(setup["plugins"], setup["installed"])
+    torch.set_num_threads(setup["threads"])  # a plugin may have set it when it was imported, for all layers
     _answer(answers, {"overhead": overhead(clock_for("cpu"))})
     for line in requests:
         request = json.loads(line)
@@ -109,7 +111,9 @@ def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, 
     clock = clock_for(trial.choices.device)
     guard.seed_everything(seed_for(trial.id, seed))
     try:
-        return {"reference_seconds": reference(clock, trial.choices.device), **_timed(registry, trial, pace, clock)}
+        before = {"reference_seconds": reference(clock, trial.choices.device)}
+        watch = Watch(trial.choices.device)
+        return {**before, **_timed(registry, trial, pace, clock), "conditions": watch.conditions()}
     except BaseException as error:  # sys.exit and an interrupt are the layer's too: nobody else sends them here
         return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
 

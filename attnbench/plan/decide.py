@@ -128,7 +128,9 @@ def probe(subject: Subject, limits: Limits) -> Probing:
         return Probed(subject, limits, subject.given.get("b", (1,)), (), limits.probing_seconds)
     ladder: list[Probe] = []
     batch = subject.given.get("b") or (yield from _batch(subject, limits, ladder))
-    spent = CALLS_PER_PROBE * sum(probe.seconds or 0.0 for probe in ladder)
+    spent = sum(
+        CALLS_PER_PROBE * (probe.seconds or 0.0) + subject.prefill_seconds(probe.sizes, limits.rate) for probe in ladder
+    )
     looks = yield from _probe_lattice(subject, limits, batch[0], spent)
     return Probed(subject, limits, batch, (*ladder, *looks.probes), looks.left_seconds)
 
@@ -221,18 +223,16 @@ class _Looks:
         """Probe `sizes` if the clock allows and keeps `reserve`; of several looks the fastest counts."""
         key, subject = slug(sizes), self._subject
         known = [self._seen[key]] if key in self._seen else self.probes
-        building = subject.building_seconds(sizes)
-        if (
-            CALLS_PER_PROBE * expected_seconds(subject, sizes, known, self._limits) + building
-            > self.left_seconds - reserve
-        ):
+        waiting = subject.building_seconds(sizes) + subject.prefill_seconds(sizes, self._limits.rate)
+        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, known, self._limits)
+        if expected + waiting > self.left_seconds - reserve:
             return
         seconds = yield sizes
         before = self._seen[key].seconds if key in self._seen else None
         fastest = min(filter(None, (before, seconds)), default=None)
         self._seen[key] = Probe(sizes, fastest)
         self._times[key] += 1
-        self.left_seconds -= CALLS_PER_PROBE * (seconds or 0.0) + building
+        self.left_seconds -= CALLS_PER_PROBE * (seconds or 0.0) + waiting
 
 
 def _probe_lattice(
@@ -305,11 +305,12 @@ def _batch(subject: Subject, limits: Limits, seen: list[Probe]) -> Generator[Siz
     start = max(points, key=lambda sizes: (subject.building_seconds(sizes), -subject.work(sizes)))
     rates, spent = {1: 0.0}, 0.0
     for sizes in (ordered({**start, "b": batch}) for batch in LATTICE["b"]):
-        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen, limits)
+        prefill = subject.prefill_seconds(sizes, limits.rate)
+        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen, limits) + prefill
         if subject.unfit(sizes, limits.memory_bytes) or spent + expected > _LADDER_SHARE * limits.probing_seconds:
             break
         seconds = yield sizes
         seen.append(Probe(sizes, seconds))
-        spent += CALLS_PER_PROBE * (seconds or 0.0)
+        spent += CALLS_PER_PROBE * (seconds or 0.0) + prefill
         rates[sizes["b"]] = subject.work(sizes) / seconds if seconds else 0.0
     return (next(batch for batch, rate in rates.items() if rate >= _SATURATED * max(rates.values())),)

@@ -150,11 +150,17 @@ class Subject:
         return self._value("parameters", sizes) / _WEIGHTS_PER_SECOND
 
     @_once
+    def prefill_seconds(self, sizes: Sizes, rate: float) -> float:
+        """Seconds that a context costs before its first token, at so many operations a second; they are not timed."""
+        return self._value("prefill_flops", sizes) / rate
+
+    @_once
     def unfit(self, sizes: Sizes, memory_bytes: float) -> str:
         """Why the layer cannot be measured at `sizes`; empty when it can."""
         if broken := self.layer.broken_constraint(sizes):
             return f"the layer needs {broken}, which {describe(sizes)} does not satisfy"
-        need = self.peak_bytes(sizes) + self.weight_bytes(sizes)
+        peak = max(self.peak_bytes(sizes), self._value("prefill_bytes", sizes))
+        need = peak + self.weight_bytes(sizes)
         if need > memory_bytes:
             return f"its counted memory of {nbytes(need)} exceeds the {nbytes(memory_bytes)} that a trial may take here"
         return ""

@@ -283,8 +283,10 @@ def _assess(
         return None
     rates = np.array([subject.work(probe.sizes) / (probe.seconds or math.nan) for probe in inside])
     slopes, scatter = _log_plane(inside, tuple(auto), rates)
-    building = sum(subject.building_seconds(point) for point in window.design)
-    cost = CALLS_PER_VISIT * sum(calls) + building
+    waiting = sum(
+        subject.building_seconds(point) + subject.prefill_seconds(point, limits.rate) for point in window.design
+    )
+    cost = CALLS_PER_VISIT * sum(calls) + waiting
     return Window(window.sizes, slopes, scatter, (float(rates.min()), float(rates.max())), share, cost)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attnbench import units
 from attnbench.record import Status
-from attnbench.report import words
+from attnbench.report import conditions, words
 from attnbench.report.context import Notice
 from attnbench.report.slices import DRIFT_LIMIT, reference_times
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def notices(run: StoredRun) -> tuple[Notice, ...]:
     """Every notice that applies to `run`, the gravest first."""
-    kinds = (_failed, _unsupported, _skipped, _lower_bounds, _drift, _outliers, _load)
+    kinds = (_failed, _unsupported, _skipped, _lower_bounds, _drift, *conditions.KINDS, _outliers, _load)
     found = (kind(run) for kind in kinds)
     return tuple(notice for notice in found if notice is not None)
 

@@ -17,7 +17,7 @@ from attnbench.count.laws import count_laws
 from attnbench.count.trace import Way
 from attnbench.errors import LayerError
 from attnbench.formula import Formula
-from attnbench.law import Law, Verdict
+from attnbench.law import PREFILL_METRICS, Law, Verdict
 from attnbench.layers.base import Claims, Layer
 from attnbench.layers.registry import Registry
 from tests.count.calling import Calling, layer_calling
@@ -310,6 +310,19 @@ def test_one_more_token_has_a_law_of_its_own() -> None:
     laws = count_laws(REGISTRY.get("attention-core"), ["flops", "hops"], mode="decode")
 
     assert [(law.metric, law.mode, law.formula) for law in laws] == [("flops", "decode", "4*b*n*d + 4*b*d")]
+
+
+@pytest.mark.parametrize(
+    ("name", "flops", "nbytes"),
+    [("attention-core", "0", "0"), ("multi-head-attention", "6*b*n*d**2", "12*b*n*d"), ("gru", "12*b*n*d**2", None)],
+)
+def test_a_prefill_is_counted_apart_from_the_token(name: str, flops: str, nbytes: str | None) -> None:
+    """Derived by hand: nothing; keys, values and queries of the context; three gates for each of its positions."""
+    laws = {law.metric: law.formula for law in count_laws(REGISTRY.get(name), PREFILL_METRICS, mode="decode")}
+
+    assert laws["prefill_flops"] == flops
+    assert nbytes is None or laws["prefill_bytes"] == nbytes
+    assert count_laws(REGISTRY.get(name), PREFILL_METRICS) == []
 
 
 # ---------------------------------------------------------------------------------------- layers without any count

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from attnbench.session import Run
 
 ZOO = str(Path(zoo.__file__))
-DECENT = ("feed-forward", "attention-core")
+DECENT = ("feed-forward", "attention-core", "installed-and-decent")
 SHORT, LONG = 16, zoo.LONG
 ROUNDS, PATIENCE = 2, 4
 SUITE = f"""
@@ -28,7 +30,7 @@ budget = "1s"
 device = "cpu"
 
 [[sweep]]
-layers = ["{DECENT[0]}", "{DECENT[1]}", "slow-when-long"]
+layers = ["{DECENT[0]}", "{DECENT[1]}", "{DECENT[2]}", "slow-when-long"]
 n = [{SHORT}, {LONG}, {2 * LONG}]
 d = [8]
 
@@ -37,6 +39,12 @@ layers = [{", ".join(f'"{one.name}"' for one in zoo.LAYERS if one.name != "slow-
 n = [{SHORT}]
 d = [8]
 """
+#: Installed distribution → its module.
+INSTALLED = {
+    "decent": "import torch\nfrom attnbench import Layer\n"
+    'LAYER = Layer("installed-and-decent", lambda d: torch.nn.Linear(d, d))\n',
+    "deadly": "import os\nos._exit(3)\n",
+}
 OK = ("ok", "")
 #: Layer → status and reason of its trial; a reason that begins or ends alike on every machine, with … for the rest.
 EXPECTED = {
@@ -99,6 +107,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         patch.setattr("attnbench.execute.here._PATIENCE", 1.0)
         patch.setattr("attnbench.execute.here.MOST_ROUNDS", ROUNDS)
         patch.setenv("ATTNBENCH_ZOO", str(folder))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *sys.path]))
+        patch.syspath_prepend(folder)
+        for name, module in INSTALLED.items():
+            (folder / f"zoo_{name}.py").write_text(module, encoding="utf-8")
+            about = folder / f"zoo_{name}-1.0.dist-info"
+            about.mkdir()
+            (about / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: zoo-{name}\nVersion: 1.0\n", encoding="utf-8"
+            )
+            (about / "entry_points.txt").write_text(f"[attnbench.layers]\n{name} = zoo_{name}\n", encoding="utf-8")
         yield attnbench.run(str(suite), results=folder, plugins=[ZOO])
 
 

@@ -38,6 +38,21 @@ def six_rows(**columns: list[Any]) -> pd.DataFrame:
     return pd.DataFrame({"n": [1, 2, 4, 1, 2, 4], "d": [1, 1, 1, 2, 2, 2], "seconds": [1.0, 2, 4, 2, 4, 8]} | columns)
 
 
+def test_rows_of_two_machines_are_not_fitted_as_one_by_mistake() -> None:
+    """Each machine has its own lengths, so that no replicates could show the difference."""
+    frame = measured().assign(host=lambda rows: np.where(rows["n"] < 300, "here", "there"))
+
+    with pytest.raises(InputError) as caught:
+        attnbench.fit(frame)
+
+    assert str(caught.value) == (
+        "the rows come from 2 hosts, 'here' and 'there', as the column 'host' says; fit each of them apart, "
+        "or take the column away to fit them as one"
+    )
+    assert attnbench.fit(frame[frame["host"] == "here"]).exponents["n"].estimate.value == pytest.approx(2, abs=0.1)
+    assert attnbench.fit(frame.drop(columns="host")).trials == 15
+
+
 def test_each_visit_reads_the_median_of_its_rows() -> None:
     frame = measured()
     by_hand = frame.pivot_table(index=["n", "d"], columns=["process", "round"], values="seconds", aggfunc="median")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnbench.errors import SuiteError
+from attnbench.formula import Formula
 from attnbench.layers.base import Layer
 from attnbench.plan.decide import level, outpaced, probe, share_out
 from attnbench.plan.subject import Limits, Probe, Subject
@@ -61,6 +62,40 @@ def test_comparing_batches_stays_within_the_probing_clock(efficiency: float) -> 
 
     ladder = [probe.seconds or 0.0 for probe in probed.probes[:7]]
     assert CALLS_PER_PROBE * sum(ladder) <= LIMITS.probing_seconds
+
+
+# ---------------------------------------------------------------------------------------------------------- decoding
+
+
+def decoding(**prefill: str) -> Subject:
+    """Attention that writes one token after a context, beside what is counted of the context's prefill."""
+    formulas = {"flops": "4*b*n*d", "peak_bytes": "4*b*n*d", **prefill}
+    counted = {metric: Formula(text) for metric, text in formulas.items()}
+    return replace(CORE, choices=Choices(mode="decode"), formulas=counted, claim=Formula("n*d"))
+
+
+@pytest.mark.parametrize(("prefill", "within"), [({}, False), ({"prefill_flops": "4*b*n**2*d"}, True)])
+def test_a_prefill_is_waited_for_and_so_it_is_paid_for(prefill: dict[str, str], within: bool) -> None:
+    """Without its count nobody would know: a context of 16384 costs a token's work 16384 times."""
+    limits = replace(LIMITS, probing_seconds=200.0, round_seconds=200.0)
+    plan = Machine(decoding(**prefill)).plan(limits)
+
+    def waited(points: list[Sizes]) -> float:
+        return sum(4 * sizes["b"] * sizes["n"] ** 2 * sizes["d"] / RATE for sizes in points)
+
+    assert len(planned_sizes(plan)) >= 9
+    assert (waited(planned_sizes(plan)) <= limits.round_seconds) == within
+    assert (waited([probe.sizes for probe in plan.probed.probes]) <= limits.probing_seconds) == within
+
+
+def test_a_prefill_that_needs_more_memory_than_there_is_is_left_out_before_it_is_tried() -> None:
+    given_sizes = {"n": (1024, 65536), "d": (64,)}
+    made = replace(decoding(prefill_bytes="4*b*n**2"), axes=given_sizes)
+
+    plan = Machine(made).plan()
+
+    assert [reason[:38] for reason in plan.skipped.values()] == ["its counted memory of 16.0 GiB exceeds"]
+    assert [sizes["n"] for sizes in planned_sizes(plan)] == [1024]
 
 
 # ---------------------------------------------------------------------------------------------------- sizes as given
