@@ -183,7 +183,7 @@ class Law:
 
     Attributes:
         layer, device, dtype, mode, threads, scope: what it is about.
-        metric: one of `COUNTED_METRICS` (exact), or ``time`` (measured).
+        metric: one of `COUNTED_METRICS` (exact), or ``time`` or ``memory`` (measured).
         claim: the author's formula, or None.
         formula: the law found, as formula text; empty when none was found.
         exponents: axis → exponent; empty for a law of several terms and for counted metrics.

@@ -175,27 +175,26 @@ def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) ->
 
 def _visits(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
     """Every visit that is missing: those for memory, and then, trial by trial that can be run, those for time."""
-    info, seen = stored.info, list(stored.visits)
+    info, seen, began = stored.info, list(stored.visits), time.monotonic()
     if info.measures("memory"):
         show.stage("measuring memory, each call in a process of its own")
-        for visit in _weighing(info, seen, asked, show):
+        for visit in _weighing(info, seen, asked).visits(show.visiting, began):
             seen.append(visit)
             yield visit
     if info.measures("time"):
         show.stage("measuring")
-        yield from _rounds(stored, seen, asked, show)
+        yield from _rounds(stored, seen, asked, show, began)
 
 
-def _weighing(info: RunInfo, seen: Sequence[Visit], asked: Order, show: Show) -> Iterator[Visit]:
+def _weighing(info: RunInfo, seen: Sequence[Visit], asked: Order) -> Weighing:
     weighed = {visit.trial for visit in seen if visit.metric == "memory"}
-    weighing = Weighing(
+    return Weighing(
         setup=asked.setup,
         trials=[p for p in _left(info, seen) if p.trial.id not in weighed and tells(p.trial.choices.device)],
         counted_bytes={trial: counted.peak_bytes for trial, counted in info.counted.items()},
         failures=_failures(info, seen),
         first_process=_first_process(seen),
     )
-    return weighing.visits(show.visiting, time.monotonic())
 
 
 def _left(info: RunInfo, seen: Sequence[Visit]) -> list[PlannedTrial]:
@@ -213,7 +212,7 @@ def _first_process(seen: Sequence[Visit]) -> int:
     return max((visit.process + 1 for visit in seen), default=0)
 
 
-def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show) -> Iterator[Visit]:
+def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, began: float) -> Iterator[Visit]:
     info = stored.info
     rounds = Rounds(
         setup=asked.setup,
@@ -244,7 +243,7 @@ def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show) -> I
         means = Means(info.visit_seconds, MOST_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _LEAST_SECONDS)
         return worth_visiting(then.records, then.samples, questions_of(info), laws, before, means)
 
-    for visit in rounds.visits(wanted, show.visiting, time.monotonic()):
+    for visit in rounds.visits(wanted, show.visiting, began):
         seen.append(visit)
         yield visit
 

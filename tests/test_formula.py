@@ -571,3 +571,21 @@ def test_only_a_rounded_exponent_of_two_may_vary(text: str) -> None:
 def test_a_power_of_two_that_no_machine_could_hold_has_no_value() -> None:
     with pytest.raises(FormulaError, match="too large"):
         Formula("2**ceil(n)").evaluate({"n": 10**9})
+
+
+@pytest.mark.parametrize(
+    ("n", "largest", "share"),
+    [(100, "20*n*d", 1.0), (250, "8*n**2 + 4*n*d", 1 / 6), (1000, "8*n**2 + 4*n*d", 1 / 21)],
+)
+def test_of_a_maximum_the_largest_counts_where_it_is_the_largest(n: int, largest: str, share: float) -> None:
+    formula = Formula("max(8*n**2 + 4*n*d, 20*n*d)")
+
+    assert formula.largest({"n": n, "d": 100}).terms == Formula(largest).terms
+    assert formula.shares([Monomial.of({"n": 1, "d": 1})], ("n", "d"), {"n": n, "d": 100}) == pytest.approx((share,))
+
+
+def test_what_is_no_maximum_is_itself_the_largest() -> None:
+    formula = Formula("1 + max(n, d)")
+
+    assert formula.largest({"n": 1, "d": 2}) is formula
+    assert formula.shares([Monomial.of({"n": 1})], ("n",), {"n": 1, "d": 2}) == ()

@@ -126,3 +126,11 @@ def test_a_law_that_knows_less_is_read_too() -> None:
     del old["terms"][0]["level"]
 
     assert Law.from_json(old) == row
+
+
+@pytest.mark.parametrize(("h", "does"), [(1, True), (4, False)])
+def test_a_count_that_was_proven_for_one_size_of_an_axis_speaks_of_that_size(h: int, does: bool) -> None:
+    law = Law("any", "peak_bytes", Verdict.INFERRED, "", formula="8*n**2", window={"n": (4, 64), "h": (1, 1)})
+
+    assert law.speaks_of({"n": 10**6, "h": h}) is does
+    assert law.speaks_of({"n": 10**6})

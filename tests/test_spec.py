@@ -175,7 +175,7 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
             {"metrics": ["tim"]},
             (
                 ": unknown metrics 'tim'. Did you mean 'time'? Known: flops, flops_needed, elementwise, parameters, "
-                "peak_bytes, saved_bytes, depth, log_depth, hops, hops_rf, time."
+                "peak_bytes, saved_bytes, depth, log_depth, hops, hops_rf, time, memory."
             ),
         ),
         ({"metrics": []}, ": metrics must be a list of words, not []"),

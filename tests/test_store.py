@@ -524,7 +524,10 @@ def test_a_journal_that_another_process_holds_is_refused(folder: Path) -> None:
 
 BEFORE = "trial layer device dtype mode threads b n d h k l w r m c rank".split()
 AFTER = "status reason seconds seconds_low seconds_high seconds_median samples visits".split()
-COUNTS = "flops parameters peak_bytes saved_bytes depth hops lower_bound first_call_seconds floor_seconds host".split()
+COUNTS = """
+flops parameters peak_bytes saved_bytes allocated_bytes resident_bytes depth hops lower_bound first_call_seconds
+floor_seconds host
+""".split()
 
 
 def test_there_is_one_record_for_each_trial(folder: Path) -> None:

@@ -36,7 +36,7 @@ class Claims:
         peak_bytes: largest sum of live bytes beyond inputs and parameters, exact.
         saved_bytes: bytes kept for the backward pass, exact.
         time: growth class of the running time; constants are ignored.
-        memory: growth class of the measured memory.
+        memory: growth class of the measured memory of one forward pass.
         depth: growth class of the longest chain of dependent kernels.
         hops: growth class of the maximum path length.
 

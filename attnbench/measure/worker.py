@@ -28,6 +28,7 @@ from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.conditions import Watch
 from attnbench.measure.loop import Pace, time_block, time_call
+from attnbench.measure.memory import peaks
 from attnbench.record import Status
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import nbytes
@@ -81,6 +82,8 @@ def _weighed(
 ) -> dict[str, Any]:
     """Peaks of one call; where the system keeps the process's own, in a child, so that it is that trial's alone."""
     work, device = partial(memory_of, registry, trial, seed), trial.choices.device
+    if trial.choices.mode == "train":
+        import torch.fx.experimental.symbolic_shapes  # noqa: F401  torch does so in the first backward pass of each child
     if device == "cpu" and sys.platform.startswith("linux"):
         return _with_room(apart(work), device, room)
     return _watched(belongings, room, device, work)
@@ -122,8 +125,6 @@ def memory_of(registry: Registry, trial: Trial, seed: int) -> dict[str, Any]:
     """Build and call one trial, and say what memory the call took; a failure is an answer like any other."""
     guard.seed_everything(seed_for(trial.id, seed))
     try:
-        from attnbench.measure.memory import peaks  # the profiler, which a process that only times need not load
-
         found = peaks(registry.get(trial.layer), trial)
     except BaseException as error:
         return _failed(_status_of(error), error, name=not isinstance(error, LayerError))

@@ -238,7 +238,7 @@ def test_on_a_gpu_the_marks_are_reset_before_the_call_and_read_when_its_work_is_
 
 
 def test_a_device_that_keeps_no_marks_is_not_supported() -> None:
-    with pytest.raises(UnsupportedError, match="^device mps does not tell how much memory it had in use at most$"):
+    with pytest.raises(UnsupportedError, match=r"^device mps does not tell how much memory it had in use at most$"):
         peaks(Layer("any", lambda d: nn.Identity()), Trial("any", {"b": 1}, Choices(device="mps")))
 
 
