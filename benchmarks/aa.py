@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from attnbench.errors import InputError
 from attnbench.fit.compare import LEAST, compare
@@ -90,7 +91,8 @@ def simulate(world: World, worlds: int) -> Answer:
         late = samples(world, slower * shift, rng)
         null = ratios(base, again).chances(LEAST) <= FALSE
         found = ratios(base, late).chances(LEAST)[:TRIALS] <= FALSE
-        layer = ratios(base, late, groups).chances(LEAST)[0] <= FALSE
+        beside = ratios(base, late, groups).chances_beside(LEAST)
+        layer = stats.false_discovery_control(beside)[0] <= FALSE
         answers.append((null.mean(), null.any(), found.mean(), layer))
     return Answer(*map(float, np.mean(answers, axis=0)))
 

@@ -85,7 +85,7 @@ def _trials_table(found: Comparison) -> Table:
     from rich.text import Text
 
     from attnbench import units
-    from attnbench.fit.law_changes import ratio_text
+    from attnbench.fit.rates import ratio_text
 
     table = _table("trial", "base", "new", "new/base", "beside all", "change")
     few = len(found.trials) <= _MANY

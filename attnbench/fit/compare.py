@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from attnbench.errors import InputError
-from attnbench.fit.law_changes import Found, Judged, LawChange, judge, law_changes, pairs, ratio_text, timed
+from attnbench.fit.law_changes import Found, Judged, LawChange, judge, law_changes, pairs, timed
+from attnbench.fit.rates import together
 from attnbench.law import Estimate
 from attnbench.record import Status
 from attnbench.store import StoredRun
@@ -52,6 +53,7 @@ class Comparison:
         identical: whether both are the same measurements.
         warnings: what differs between the runs beside what was measured.
         together: the ratio that all trials share; None where it has no interval.
+        reference: device → the ratio of its reference kernel, which is the same code in both runs.
         trials, laws: what both runs have.
         only_base, only_new: trials that one run does not have.
         failed: trial → what became of it in each run, where it was not measured in both.
@@ -63,6 +65,7 @@ class Comparison:
     identical: bool
     warnings: tuple[str, ...]
     together: Estimate | None
+    reference: dict[str, Estimate]
     trials: tuple[TrialChange, ...]
     laws: tuple[LawChange, ...]
     only_base: tuple[str, ...]
@@ -103,10 +106,7 @@ class Comparison:
     def _of_all(self) -> list[str]:
         if self.together is None:
             return []
-        said = f"Everything together: {ratio_text(self.together)}."
-        return [
-            f"{said} A slower machine looks like slower layers here, and two runs do not show how much runs differ."
-        ]
+        return [together(self.together, self.reference, self.least)]
 
     @property
     def _of_laws(self) -> str:
@@ -144,6 +144,7 @@ def compare(base: StoredRun, new: StoredRun, *, least: float = LEAST, across_hos
         identical,
         () if identical else tuple(_warnings(base, new, found)),
         found.trials.shared() if found.trials.judged and not identical else None,
+        {} if identical else found.reference,
         tuple(_trial_changes(found, identical)),
         tuple(law_changes(laws, found, identical)),
         tuple(states.index[states["new"].isna()]),
@@ -163,7 +164,7 @@ def _trial_changes(found: Found, identical: bool) -> Iterator[TrialChange]:
 def _counts(law: LawChange, only_slower: bool) -> bool:
     if not only_slower:
         return law.change.endswith("changed")
-    return law.change == "rate changed" and law.rate is not None and law.rate.value > 1
+    return law.change == "rate changed" and law.beside is not None and law.beside.value > 1
 
 
 def _states(run: StoredRun) -> pd.Series:

@@ -15,14 +15,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from attnbench.fit.rates import FALSE, Rate, rates, ratio_text, witnesses
 from attnbench.fit.ratios import Ratios, ratios
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, MARGIN, Estimate, Law
 from attnbench.store import StoredRun
-from attnbench.units import significant
 
-#: Expected share of false findings among those reported.
-FALSE = 0.05
 #: Axes whose logarithms are closer to dependent than this cannot be told apart.
 _LARGEST_CONDITION = 100.0
 #: What makes two laws the same law, and the columns that make trials its own.
@@ -37,7 +35,7 @@ class LawChange:
         base, new: what each run found: formula and verdict.
         exponents: axis → exponent in NEW less exponent in BASE; intervals hold for all laws and axes together.
         rate: NEW/BASE of the layer's time, over the trials that both runs measured.
-        beside: the same, divided by what all layers share.
+        beside: the same, divided by what all layers of its device share; a rate changed where this did.
         change: ``law changed``, ``rate changed``, ``same`` or ``unclear``.
         reason: one sentence.
     """
@@ -65,7 +63,8 @@ class Found:
         records: those trials, by id.
         subjects: trial → what its law is about, as `law_changes` names it.
         trials: the ratio of each trial.
-        layers: the ratio of each subject, over its trials.
+        rates: how each subject changed, over its trials, beside the others.
+        reference: the ratio of each device's reference kernel.
     """
 
     def __init__(self, base: StoredRun, new: StoredRun, measured: list[str], least: float) -> None:
@@ -75,7 +74,8 @@ class Found:
         subjects = self.records[list(_SUBJECT)].apply(lambda row: _name(*row), axis=1)
         self.subjects = subjects if measured else pd.Series(dtype="object")
         self.trials = ratios(before, after)
-        self.layers = ratios(before, after, self.subjects)
+        self.rates = rates((base, new), self.records, self.subjects, least)
+        self.reference = witnesses((base, new), self.records)
 
 
 def timed(run: StoredRun) -> pd.DataFrame:
@@ -111,16 +111,14 @@ def law_changes(pairs: list[tuple[Law, Law]], found: Found, identical: bool) -> 
     """Every law that both runs have; intervals of exponents are corrected for all axes of all measured laws."""
     axes = sum(len(_axes(old, found)) for old, _ in pairs if old.metric not in COUNTED_METRICS)
     level = 1 - FALSE / max(1, axes)
-    rates = dict(zip(found.layers.table.index, judge(found.layers, found.least), strict=True))
     for old, new in pairs:
         if identical:
             yield _changed(old, new, "same", "the same measurements")
         elif old.metric in COUNTED_METRICS:
             yield _counted_change(old, new)
         else:
-            yield _measured_change(
-                old, new, found, level, rates.get(_subject(old), Judged()) if old.metric == "time" else Judged()
-            )
+            rate = found.rates.get(_subject(old), Rate()) if old.metric == "time" else Rate()
+            yield _measured_change(old, new, found, level, rate)
 
 
 def _counted_change(old: Law, new: Law) -> LawChange:
@@ -133,7 +131,7 @@ def _counted_change(old: Law, new: Law) -> LawChange:
     )
 
 
-def _measured_change(old: Law, new: Law, found: Found, level: float, rate: Judged) -> LawChange:
+def _measured_change(old: Law, new: Law, found: Found, level: float, rate: Rate) -> LawChange:
     differences, source = _differences(old, new, found, level)
     far = [axis for axis, e in differences.items() if e.outside(-MARGIN, MARGIN)]
     close = differences and all(e.within(-MARGIN, MARGIN) for e in differences.values())
@@ -147,11 +145,11 @@ def _measured_change(old: Law, new: Law, found: Found, level: float, rate: Judge
     elif close and rate.change == "same":
         word, reason = "same", f"{grows}; {rates}"
     else:
-        word, reason = "unclear", f"no change found: {grows}; {rates}"
+        word, reason = "unclear", f"{rate.doubt or 'no change found'}: {grows}; {rates}"
     return _changed(old, new, word, reason, exponents=differences, rate=rate.ratio, beside=rate.beside)
 
 
-def _rate_text(rate: Judged) -> str:
+def _rate_text(rate: Rate) -> str:
     if rate.ratio is None or rate.beside is None:
         return "no shared trials tell its rate"
     return f"its times are {ratio_text(rate.ratio)}, and {ratio_text(rate.beside)} beside all layers together"
@@ -231,8 +229,3 @@ def _equal(one: str, other: str) -> bool:
     if all(formula.is_sum_of_terms for formula in formulas):
         return formulas[0].terms == formulas[1].terms
     return formulas[0].text == formulas[1].text
-
-
-def ratio_text(ratio: Estimate) -> str:
-    """``×1.02 [0.99, 1.05]``."""
-    return f"×{significant(ratio.value)} [{significant(ratio.low)}, {significant(ratio.high)}]"

@@ -90,6 +90,11 @@ class Ratios:
         corrected: Array = np.asarray(stats.false_discovery_control(np.minimum(2 * np.minimum(itself, beside), 1.0)))
         return corrected
 
+    def chances_beside(self, least: float) -> Array:
+        """For each row: how likely so large a change beside the others is, at most; not corrected for their number."""
+        alone = self.table["change"].to_numpy(dtype=float) - self.together
+        return _beyond(alone, math.log1p(least), *self._errors_beside())
+
     def _estimates(self, origin: float, errors: Array, freedoms: Array, level: float) -> list[Estimate]:
         changes = self.table["change"].to_numpy(dtype=float) - origin
         rows = zip(changes.tolist(), errors.tolist(), freedoms.tolist(), strict=True)

@@ -42,12 +42,14 @@ def attempted(work: Callable[[], str], what: str) -> str:
         os.close(ours)
         _tell(work, theirs)
     os.close(theirs)
+    gone = _gone(pid)
     try:
-        said = _heard(ours, time.monotonic() + _PATIENCE_SECONDS)
+        said = _heard(ours, gone, time.monotonic() + _PATIENCE_SECONDS)
     except TimeoutError:
         return f"{what} did not end within {_PATIENCE_SECONDS:g} s"
     finally:
-        os.close(ours)
+        for descriptor in (ours, *gone):
+            os.close(descriptor)
         code = _end(pid)  # one that has ended keeps its exit status
     if said.endswith(_END):
         return said.removesuffix(_END).decode(errors="replace")
@@ -114,15 +116,24 @@ def _limit_memory() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _heard(end: int, deadline: float) -> bytes:
-    """All that the process says until it has said it, or is gone."""
-    said = b""
-    while not said.endswith(_END):
-        ready, _, _ = select.select([end], [], [], max(0.0, deadline - time.monotonic()))
+def _gone(pid: int) -> list[int]:
+    """A descriptor that becomes readable when a process ends; not every sandbox has one."""
+    with contextlib.suppress(OSError):
+        return [os.pidfd_open(pid)]
+    return []
+
+
+def _heard(end: int, gone: list[int], deadline: float) -> bytes:
+    """All that the process says until it has said it, or is gone; what it started may hold the line open."""
+    said, sources = b"", [end, *gone]
+    while sources and not said.endswith(_END):
+        ready, _, _ = select.select(sources, [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
             raise TimeoutError
-        if not (chunk := os.read(end, 65_536)):
+        if end not in ready:
             break
+        if not (chunk := os.read(end, 65_536)):
+            sources.remove(end)
         said += chunk
     return said
 

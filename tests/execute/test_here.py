@@ -19,7 +19,7 @@ from attnbench.execute.here import (
 from attnbench.execute.process import Setup
 from attnbench.plan.decide import PlannedTrial, Probed
 from attnbench.plan.subject import Limits, Probe, Subject
-from attnbench.record import Status, Visit
+from attnbench.record import Conditions, Status, Visit
 from attnbench.trial import Choices, Trial
 from tests.fake_machine import FakeMachine
 
@@ -316,6 +316,7 @@ def test_a_visit_carries_what_the_process_said_and_when(machine: FakeMachine) ->
         first_call_seconds=0.25,
         reference_seconds=1e-3,
         started=1.0,
+        conditions=Conditions(load=0.5, steal=0.01, frequency_mhz=3000.0),
     )
     assert machine.time == len(found)
 

@@ -17,6 +17,7 @@ import torch
 from attnbench.measure import worker
 from attnbench.measure.loop import Pace
 from attnbench.measure.worker import reference, serve
+from attnbench.record import Conditions
 from attnbench.trial import Choices
 from tests.measure.fake_clock import FakeClock
 
@@ -130,7 +131,7 @@ def request(layer: str, choices: Choices = Choices(), **sizes: int) -> dict[str,
 
 def answers(plugin: str, *requests: dict[str, Any], seed: int = 5) -> list[dict[str, Any]]:
     """What `serve` says to `requests`, after its hello."""
-    setup = {"threads": 1, "plugins": [plugin], "seed": seed}
+    setup = {"threads": 1, "plugins": [plugin], "seed": seed, "installed": []}
     lines, said = io.StringIO("".join(json.dumps(one) + "\n" for one in (setup, *requests))), io.StringIO()
     serve(lines, said)
     hello, *rest = (json.loads(line) for line in said.getvalue().splitlines())
@@ -148,6 +149,7 @@ def test_a_layer_that_works_is_timed(layer: str, plugin: str) -> None:
     assert answer["iterations"] >= 1
     assert len(answer["block_seconds"]) == 3
     assert min(answer["first_call_seconds"], answer["reference_seconds"], *answer["block_seconds"]) > 0
+    assert Conditions.from_json(answer["conditions"]).load is not None
 
 
 @pytest.mark.parametrize("mode", ["forward", "train", "decode"])
@@ -254,10 +256,13 @@ def test_weights_and_inputs_follow_the_seed_and_the_trial(plugin: str, monkeypat
     assert len(set(drawn)) == 3
 
 
-def test_threads_are_set_as_the_first_line_says(plugin: str) -> None:
+@pytest.mark.parametrize("at_import", ["", "torch.set_num_threads(3)\n"])
+def test_threads_are_set_as_the_first_line_says_whatever_a_plugin_does(at_import: str, tmp_path: Path) -> None:
+    meddling = tmp_path / "meddling.py"
+    meddling.write_text(f"{PLUGIN}\n{at_import}", encoding="utf-8")
     torch.set_num_threads(2)
 
-    answers(plugin)
+    answers(str(meddling))
 
     assert torch.get_num_threads() == 1
 
