@@ -123,6 +123,15 @@ class Counter:
         named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
 
+    def counts(self, metric: str) -> list[tuple[Sizes, float]]:
+        """Counts at the sizes that formulas are proved at, without a search for one; for metrics read from traces.
+
+        Raises:
+            LayerError: the layer cannot be counted at any of the sizes tried.
+        """
+        way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
+        return [(sizes, max(read(self.trace(sizes, way)))) for sizes in self._domain({}, way).held_out()]
+
     def trace(self, sizes: Sizes, way: Way) -> Trace:
         """The trace at `sizes`.
 
