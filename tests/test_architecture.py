@@ -28,6 +28,7 @@ ROOMS = (
     "law",
     "published",
     "layers",
+    "new",
     "summary",
     "spec",
     "count",

@@ -75,4 +75,4 @@ def _without_value(layer: Layer) -> Iterator[Outcome]:
         try:
             Formula(text).evaluate(sizes)
         except FormulaError as error:
-            yield Outcome(f"value of {metric}", Mark.FAILED, str(error), "write a formula that has a value there")
+            yield Outcome(f"claim of {metric}", Mark.FAILED, str(error), "write a formula that has a value there")

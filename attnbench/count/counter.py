@@ -55,6 +55,9 @@ _PATH_WIDTHS = (2, 4, 6, 12)
 _FEWEST_LENGTHS = 5
 #: Product of all sizes up to which counting on real numbers is quick.
 _MOST_NUMBERS = 20_000
+#: Sizes along which a class is looked at: most of them powers of two, at which logarithms are whole.
+_GROWING: dict[str, Values] = {"b": (2, 3, 5), "n": (4, 8, 16, 64), "d": (8, 16, 24), "h": (2, 4, 8), "k": (3, 5, 9)}
+_GROWING_PARTS = (2, 4, 8)
 #: A layer's own kernels may change with the length: where is looked for up to this one.
 _LONGEST_FOR_SWITCHES = 2**20
 
@@ -131,6 +134,22 @@ class Counter:
         """
         way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
         return [(sizes, max(read(self.trace(sizes, way)))) for sizes in self._domain({}, way).held_out()]
+
+    def growing_counts(self, metric: str) -> list[tuple[Sizes, float]]:
+        """Counts where one size after the other grows, at sizes that cost little; for metrics read from traces.
+
+        Empty where the layer refuses too many of them to tell how a size that it has makes the count grow.
+        """
+        way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
+        pools = {axis: _GROWING.get(axis, _GROWING_PARTS) for axis in self.layer.axes}
+        first = {axis: sizes[1] for axis, sizes in pools.items()}
+        lines = {axis: [first | {axis: size} for size in sizes] for axis, sizes in pools.items()}
+        possible = {axis: [sizes for sizes in line if self._possible(sizes, way)] for axis, line in lines.items()}
+        if any(len(line) < len(pools[axis]) for axis, line in possible.items()):
+            return []
+        every = [*itertools.chain.from_iterable(possible.values()), {axis: sizes[2] for axis, sizes in pools.items()}]
+        points = {tuple(sizes.items()): sizes for sizes in every if self._possible(sizes, way)}
+        return [(sizes, max(read(self.trace(sizes, way)))) for sizes in points.values()]
 
     def trace(self, sizes: Sizes, way: Way) -> Trace:
         """The trace at `sizes`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from attnbench.count.counter import READINGS, Counter
@@ -130,9 +131,9 @@ def _value(formula: Formula | None, sizes: Sizes) -> float | None:
 
 def _if_it_holds(counter: Counter, metric: str) -> Law | None:
     """The law that says so, where an exact claim equals the count at every size that formulas are proved at."""
-    if metric in CLASSES:
-        return None
     claim = Formula(counter.layer.claims.given[metric])
+    if metric in CLASSES:
+        return _if_it_grows_so(counter, metric, claim)
     counts = counter.counts(metric)
     if not counts or counter.missing(metric) or _first_miss(claim, counts):
         return None
@@ -140,6 +141,26 @@ def _if_it_holds(counter: Counter, metric: str) -> Law | None:
     longest = max(sizes["n"] for sizes in proof)
     reason = f"equal to the count at {len(proof)} sizes, odd and prime ones among them, n up to {longest}"
     return _written(counter, metric, Recovered(claim, proof, reason), "float32", "forward")
+
+
+def _if_it_grows_so(counter: Counter, metric: str, claim: Formula) -> Law | None:
+    """The same for a class: the count is a multiple of the claim and a constant, wherever a size grows."""
+    counts = counter.growing_counts(metric) if metric in READINGS else []
+    try:
+        points = [(claim.evaluate(sizes), Fraction(counted)) for sizes, counted in counts]
+    except FormulaError:
+        return None
+    if not points or not all(isinstance(said, int | Fraction) for said, _ in points):
+        return None
+    (least, lowest), (most, highest) = min(points), max(points)
+    slope = (highest - lowest) / (Fraction(most) - least) if most > least else Fraction(0)
+    if (most > least and slope <= 0) or any(lowest + slope * (said - least) != counted for said, counted in points):
+        return None
+    proof = tuple(sizes for sizes, _ in counts)
+    reason = f"the count is {slope}·({claim.pretty}) and a constant" if slope else f"the count is {lowest} everywhere"
+    return _written(
+        counter, metric, Recovered(claim, proof, f"{reason}, at {len(proof)} growing sizes"), "float32", "forward"
+    )
 
 
 def _first_miss(claim: Formula, counts: Sequence[tuple[Sizes, float]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attnbench.check.contract import CLAIMS, checks_of, go_on
+from attnbench.check.contract import CLAIMS, checks_of, is_due
 from attnbench.check.outcome import Outcome
 from attnbench.execute.process import Process, Setup
 from attnbench.execute.side_by_side import enough, side_by_side
@@ -26,10 +26,11 @@ def check_all(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, l
     def check(process: Process, name: str) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for one in checks_of(registry.get(name)):
-            found, intact = process.check(name, one, _CLAIMS_SECONDS if one == CLAIMS else _SECONDS)
-            outcomes += found
-            if not (intact and go_on(found)):
-                break
+            if is_due(one, outcomes):
+                found, intact = process.check(name, one, _CLAIMS_SECONDS if one == CLAIMS else _SECONDS)
+                outcomes += found
+                if not intact:
+                    break
         return outcomes
 
     setup = Setup(threads=1, plugins=registry.plugins, seed=0)

@@ -188,7 +188,7 @@ def moved(call: Call) -> Reading:
             return torch.empty(0, dtype=torch.float64)
         return torch.from_numpy(call.operand(tensor).places + _OFFSET)
 
-    found = [output.numpy().reshape(-1, 1) - _OFFSET for output in call.again(carrier)]
+    found = [output.numpy().reshape(-1, 1) - _OFFSET for output in call.again(carrier)()]
     highest = len(call.read.label)
     return Reading([np.where((at >= 0) & (at < highest), at, -1).astype(np.int64) for at in found], a_sum=False)
 
@@ -231,17 +231,18 @@ def _impulses(call: Call, probed: Tensor) -> list[tuple[int, list[NDArray[np.boo
 
     def stand_in(tensor: Tensor) -> Tensor:
         if tensor is probed:
-            return impulse.clone()
+            return impulse
         if _is_index(call, tensor):
             return tensor
         known = call.operand(tensor)
         return torch.from_numpy(np.where(known.constant, np.abs(known.value), 1.0).astype(np.float64))
 
-    still = call.again(stand_in)
+    run = call.again(stand_in)
+    still = [output.clone() for output in run()]
     found = []
     for number in np.flatnonzero(places >= 0).tolist():
         impulse.reshape(-1)[number] = 1.0
-        changed = [(new != old).numpy().reshape(-1) for new, old in zip(call.again(stand_in), still, strict=True)]
+        changed = [(new != old).numpy().reshape(-1) for new, old in zip(run(), still, strict=True)]
         found.append((int(places[number]), changed))
         impulse.reshape(-1)[number] = 0.0
     return found
