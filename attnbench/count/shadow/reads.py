@@ -74,6 +74,12 @@ def copied(call: Call) -> Reading:
     return Reading([_side_by_side(sides, output) for output in call.outputs], a_sum=False)
 
 
+def halved(call: Call) -> Reading:
+    """``glu(self, dim)``: one half of the numbers gates the other half."""
+    sides = np.split(call.operands[0].places, 2, axis=call.named["dim"] or 0)
+    return Reading([_side_by_side(sides, output) for output in call.outputs], a_sum=False)
+
+
 def _side_by_side(sides: list[Reads], output: Tensor) -> Reads:
     read = [np.broadcast_to(side, output.shape).reshape(-1) for side in sides if (side >= 0).any()]
     return np.stack(read, axis=1) if read else np.empty((output.numel(), 0), np.int64)
@@ -277,8 +283,9 @@ _INDEXED = frozenset(
 )
 
 _RULES: dict[str, Rule] = {
-    **_named(merged, "_to_copy masked_fill native_dropout bernoulli complex polar"),
+    **_named(merged, "_to_copy masked_fill native_dropout bernoulli complex polar hardswish log_sigmoid_forward"),
     **_named(copied, "copy fill"),
+    **_named(halved, "glu"),
     **_named(
         nothing,
         """

@@ -1,10 +1,10 @@
 """The layer keeps the contract, and a claim that is wrong is noticed."""
 
 import pytest
+from gated_layers.layer import LAYERS
+
 from attnbench.check.contract import check_layer, checks_of, look
 from attnbench.check.outcome import Mark
-
-from gated_layers.layer import LAYERS
 
 GATE, FOR_HALF = LAYERS
 

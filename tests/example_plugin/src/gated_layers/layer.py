@@ -30,7 +30,9 @@ def build(d: int) -> nn.Module:
     return Gate(d)
 
 
+CLAIMS = Claims(flops="4*b*n*d**2", parameters="2*d**2", time="n*d**2", hops="inf")
+
 LAYERS = [
-    Layer("gate", build, claims=Claims(flops="4*b*n*d**2", parameters="2*d**2", time="n*d**2"), source="Dauphin 2017"),
+    Layer("gate", build, claims=CLAIMS, source="Dauphin et al. 2017"),
     Layer("gate-for-half", build, claims=Claims(flops="2*b*n*d**2"), source="nobody: half of the work is forgotten"),
 ]
