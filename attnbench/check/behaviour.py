@@ -47,9 +47,9 @@ def _refusal(layer: Layer, sizes: Sizes) -> str:
 def _what_helps(layer: Layer, sizes: Sizes) -> str:
     """A constraint under which the call succeeds, where one is found."""
     for axis, divisor in itertools.product(("n", "d"), _DIVISORS):
-        tried = [sizes | {axis: divisor}, sizes | {axis: 3 * divisor}]
-        allowed = sizes[axis] % divisor and not any(layer.broken_constraint(other) for other in tried)
-        if allowed and not any(_refusal(layer, other) for other in tried):
+        multiples = (sizes | {axis: factor * divisor} for factor in range(1, 16))
+        tried = list(itertools.islice((other for other in multiples if not layer.broken_constraint(other)), 2))
+        if sizes[axis] % divisor and len(tried) == 2 and not any(_refusal(layer, other) for other in tried):
             return f'it works where {divisor} divides {axis}: say constraints="{axis} % {divisor} == 0"'
     return "mend build() or forward(), or say in constraints= which sizes the layer needs"
 

@@ -98,7 +98,7 @@ class Counter:
 
     def _attempts(self, metric: str, way: Way) -> Iterator[Recovered]:
         restrictions = list(self._restrictions()) if way is not Way.WHOLE else []
-        for only in ({}, *restrictions):
+        for only in ({}, *restrictions, *self._no_single_parts()):
             yield self._attempt(metric, only, way, only_polynomials=True)
         for only in (*restrictions[-1:], {}):
             yield self._attempt(metric, only, way)
@@ -213,6 +213,17 @@ class Counter:
         yield from ([fixed] if fixed else [])
         yield batch
         yield from ([fixed | batch] if fixed else [])
+
+    def _no_single_parts(self) -> Iterator[dict[str, Values]]:
+        """A product over a single number, head or sequence is an element-wise one to ``einsum``, and no matrix work."""
+        parts: dict[str, Values] = {
+            axis: (2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16)
+            for axis in self.layer.axes
+            if axis not in {*INPUT_AXES, "d", "l"}
+        }
+        if parts:
+            yield parts
+            yield parts | {"b": (2, 3, 4, 5, 7)}
 
     def _domain(self, only: dict[str, Values], way: Way) -> Domain:
         small = Domain(tuple(self.layer.axes), lambda sizes: self._possible(sizes, way), large=False, only=only)

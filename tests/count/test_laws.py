@@ -262,6 +262,21 @@ def test_a_claim_that_is_true_at_every_size_is_confirmed_where_no_formula_was_fo
     )
 
 
+def test_work_that_a_single_part_does_otherwise_has_a_formula_from_two_parts_on() -> None:
+    """Einsum multiplies element by element, without a product of matrices, where a dimension has one number."""
+
+    def build(d: int, m: int = 4) -> nn.Module:
+        return Calling(
+            lambda x: torch.einsum("bnm,md->bnd", torch.einsum("bnd,dm->bnm", x, x.new_ones(d, m)), x.new_ones(m, d))
+        )
+
+    law = flops_law(build, claim="4*b*n*m*d")
+
+    assert law.verdict is Verdict.CONFIRMED
+    assert law.formula == "4*b*m*n*d"
+    assert law.reason.endswith(", for m ≥ 2")
+
+
 # -------------------------------------------------------------------------------------------- sizes that are refused
 
 
