@@ -13,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from attnbench import units
+from attnbench.check.outcome import Mark
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.record import MEASURED_METRICS
 from attnbench.trial import Choices, telling_apart
 
 if TYPE_CHECKING:
+    from attnbench.check.outcome import Outcome
     from attnbench.execute.here import Progress
     from attnbench.measure.doctor import Finding
     from attnbench.plan.decide import SubjectPlan
@@ -34,6 +36,8 @@ _STYLES = {
     Verdict.OUT_OF_REGIME: "yellow",
     Verdict.INFERRED: "cyan",
 }
+
+_SIGNS = {Mark.PASSED: ("✓", "green"), Mark.HINT: ("·", "yellow"), Mark.FAILED: ("✗", "bold red")}
 
 _GRADES = {"good": "green", "fair": "yellow", "bad": "bold red", "unknown": "dim"}
 
@@ -104,6 +108,19 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         grade = Text(finding.grade, style=_GRADES[finding.grade])
         told = f"{finding.found}\n→ {finding.advice}" if finding.advice else finding.found
         table.add_row(Text(finding.name), grade, Text(told))
+    return table
+
+
+def checks_table(outcomes: Sequence[Outcome]) -> Table:
+    """What checks found of a layer, one a row, with what to do about each below it."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
+    table.add_column()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for outcome in outcomes:
+        sign, style = _SIGNS[outcome.mark]
+        found = f"{outcome.found}\n→ {outcome.fix}" if outcome.fix else outcome.found
+        table.add_row(Text(sign, style=style), Text(outcome.check), Text(found))
     return table
 
 

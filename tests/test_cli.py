@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from attnbench.check.outcome import Mark, Outcome
 from attnbench.cli import main
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS
@@ -516,28 +517,54 @@ def test_showing_a_layer_puts_its_claims_beside_the_count() -> None:
     } <= set(shown)
 
 
-def test_checking_a_true_layer_shows_a_mark_for_each_claim() -> None:
-    result = invoke("check conv1d")
-
-    assert result.exit_code == 0
-    assert result.stdout.startswith("conv1d\n  ✓ flops        claimed 2bknd²; counted 2bknd²\n")
-    assert "✗" not in result.stdout
-
-
-def test_checking_a_false_claim_fails_and_says_how_to_mend_it(here: Path) -> None:
-    result = invoke("check --plugin false_claim.py")
+def test_checking_shows_a_mark_for_each_check_and_the_fix_for_what_is_wrong(here: Path) -> None:
+    result = invoke("check --plugin false_claim.py conv1d claims-too-little")
+    rows = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
+    wrong = [row for row in rows if row[0] in ("✗", "→")]
 
     assert result.exit_code == 1
-    assert "  ✗ flops        claimed 4bnd²; counted 4bn²d\n" in result.stdout
-    assert 'to mend it, claim flops="4*b*n**2*d", or change the layer' in result.stdout
-    assert "1 of 1 claims disagree with the count: claims-too-little flops" in result.stderr
+    assert ["✓", "conv1d  15 checks"] in rows
+    assert [" ".join(row).split() for row in wrong] == [
+        "✗ claims-too-little 12 checks".split(),
+        "→ define the factory with def at the top of the module, and not as a lambda or within a function".split(),
+        "✗ claim of flops claimed 4bnd², counted 4bn²d".split(),
+        '→ claim flops="4*b*n**2*d", or change the layer'.split(),
+        "✗ claim of time claimed nd², and the work is 4bn²d, which outgrows the claim".split(),
+        '→ claim time="b*n**2*d", or change the layer'.split(),
+    ]
+    assert result.stderr == "1 of 2 break the contract: claims-too-little\n"
 
 
-def test_checking_as_json_prints_laws(here: Path) -> None:
+def test_checking_as_json_prints_one_document(here: Path) -> None:
     result = invoke("check claims-too-little --plugin false_claim.py --json")
+    document = json.loads(result.stdout)
+    (layer,) = document["layers"]
 
     assert result.exit_code == 1
-    assert [(law["metric"], law["verdict"]) for law in json.loads(result.stdout)] == [("flops", "REFUTED")]
+    assert document["passed"] is layer["passed"] is False
+    assert document["broken"] == {}
+    assert (layer["layer"], layer["origin"]) == ("claims-too-little", "false_claim.py")
+    assert [row["check"] for row in layer["checks"] if row["mark"] == "failed"] == ["claim of flops", "claim of time"]
+    assert {tuple(row) for row in layer["checks"]} == {("check", "mark", "found", "fix")}
+
+
+def test_checking_all_shows_one_line_for_a_layer_that_keeps_the_contract_and_fails_for_a_broken_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def found(registry: Registry, names: tuple[str, ...]) -> Iterator[tuple[str, list[Outcome]]]:
+        registry.broken["ring 1.0"] = "plugin ring 1.0: no module named ring"
+        yield from ((name, [Outcome("shape", Mark.PASSED, "right")]) for name in names)
+
+    monkeypatch.setattr("attnbench.execute.checking.check_all", found)
+
+    every, one = invoke("check --all"), invoke("check rnn")
+
+    assert every.stdout.splitlines() == [
+        *(f"✓ {name}  1 checks" for name in BUILT_IN),
+        "✗ plugin ring 1.0: no module named ring",
+    ]
+    assert (every.exit_code, every.stderr) == (1, f"1 of {len(BUILT_IN) + 1} break the contract: ring 1.0\n")
+    assert (one.exit_code, one.stderr) == (0, "")
 
 
 def test_checking_nothing_says_what_to_name() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from attnbench.cli import asking, comparing, counting, doctor, fitting, runs
+from attnbench.cli import asking, checking, comparing, counting, creating, doctor, fitting, runs
 from attnbench.errors import AttnbenchError, Terminated, stopped_by
 from attnbench.version import __version__
 
@@ -50,6 +50,6 @@ def main() -> None:
     """Count, time and judge the scaling laws of attention, recurrent and convolutional layers."""
 
 
-for _room in (runs, counting, fitting, asking, comparing, doctor):
+for _room in (runs, counting, checking, creating, fitting, asking, comparing, doctor):
     for _command in _room.COMMANDS:
         main.add_command(_command)

@@ -1,9 +1,8 @@
-"""Commands that count and need no clock: show, count and check."""
+"""Commands that count and need no clock: show and count."""
 
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +11,6 @@ from attnbench.cli.options import json_option, plugin_option, print_json
 from attnbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from attnbench.law import Law
     from attnbench.layers.base import Layer
     from attnbench.record import Counted
@@ -95,63 +92,6 @@ def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str
         _print_values(sizes, values, probes)
 
 
-@click.command()
-@click.argument("layers", nargs=-1, metavar="[LAYER]...")
-@click.option("--all", "everything", is_flag=True, help="Every registered layer, plugins included.")
-@plugin_option
-@json_option
-def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Check what layers claim against the count, and exit with 1 when a claim is wrong.
-
-    Claims of time and memory are for a clock and an allocator: `attnbench run` judges them.
-    """
-    from attnbench.errors import LayerError
-    from attnbench.execute.counting import count_all
-    from attnbench.law import COUNTED_METRICS
-    from attnbench.layers.registry import Registry
-
-    registry = Registry(plugins)
-    names = registry.names if everything else layers or registry.handed_over
-    if not names:
-        raise InputError("name the layers to check, or give --all or --plugin")
-    claimed = {metric for name in names for metric in registry.get(name).claims.given}
-    counted = count_all(
-        registry,
-        [(name, "float32", "forward") for name in names],
-        [m for m in COUNTED_METRICS if m in claimed],
-        lambda _: None,
-    )
-    found = []
-    for laws in counted.values():
-        if isinstance(laws, LayerError):
-            raise laws
-        found += [law for law in laws if law.claim is not None]
-    if not as_json:
-        for name in names:
-            _print_claims(name, [law for law in found if law.layer == name])
-    if as_json:
-        print_json([law.as_json() for law in found])
-    wrong = [f"{law.layer} {law.metric}" for law in found if str(law.verdict) == "REFUTED"]
-    for origin, message in registry.broken.items():
-        click.echo(f"{origin}: {message}", err=True)
-    if wrong or registry.broken:
-        click.echo(f"{len(wrong)} of {len(found)} claims disagree with the count: {', '.join(wrong)}", err=True)
-        sys.exit(1)
-
-
-def _print_claims(layer: str, laws: Sequence[Law]) -> None:
-    from attnbench.formula import Formula
-
-    click.secho(layer, bold=True)
-    for law in laws:
-        claim = Formula(str(law.claim)).pretty
-        click.echo(f"  {_mark(law)} {law.metric:<12} claimed {claim}; {_counted_words(law)}")
-        if str(law.verdict) == "REFUTED" and law.formula:
-            click.echo(f'      to mend it, claim {law.metric}="{law.formula}", or change the layer')
-    if not laws:
-        click.echo("  · it makes no claim that can be counted")
-
-
 def _print_formula(law: Law) -> None:
     from attnbench.formula import Formula
 
@@ -206,4 +146,4 @@ def _counted_words(law: Law | None) -> str:
     return f"counted {'≥ ' if law.lower_bound else ''}{Formula(law.formula).pretty}"
 
 
-COMMANDS = (show, count, check)
+COMMANDS = (show, count)

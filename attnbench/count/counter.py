@@ -58,6 +58,9 @@ _PATH_WIDTHS = (2, 4, 6, 12)
 _FEWEST_LENGTHS = 5
 #: Product of all sizes up to which counting on real numbers is quick.
 _MOST_NUMBERS = 20_000
+#: Sizes along which a class is looked at: most of them powers of two, at which logarithms are whole.
+_GROWING: dict[str, Values] = {"b": (2, 3, 5), "n": (4, 8, 16, 64), "d": (8, 16, 24), "h": (2, 4, 8), "k": (3, 5, 9)}
+_GROWING_PARTS = (2, 4, 8)
 #: A layer's own kernels may change with the length: where is looked for up to this one.
 _LONGEST_FOR_SWITCHES = 2**20
 
@@ -98,7 +101,7 @@ class Counter:
 
     def _attempts(self, metric: str, way: Way) -> Iterator[Recovered]:
         restrictions = list(self._restrictions()) if way is not Way.WHOLE else []
-        for only in ({}, *restrictions):
+        for only in ({}, *restrictions, *self._no_single_parts()):
             yield self._attempt(metric, only, way, only_polynomials=True)
         for only in (*restrictions[-1:], {}):
             yield self._attempt(metric, only, way)
@@ -128,6 +131,31 @@ class Counter:
         traces = [found for (of, _), found in self._traces.items() if isinstance(found, Trace) and of is way]
         named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
+
+    def counts(self, metric: str) -> list[tuple[Sizes, float]]:
+        """Counts at the sizes that formulas are proved at, without a search for one; for metrics read from traces.
+
+        Raises:
+            LayerError: the layer cannot be counted at any of the sizes tried.
+        """
+        way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
+        return [(sizes, max(read(self.trace(sizes, way)))) for sizes in self._domain({}, way).held_out()]
+
+    def growing_counts(self, metric: str) -> list[tuple[Sizes, float]]:
+        """Counts where one size after the other grows, at sizes that cost little; for metrics read from traces.
+
+        Empty where the layer refuses too many of them to tell how a size that it has makes the count grow.
+        """
+        way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
+        pools = {axis: _GROWING.get(axis, _GROWING_PARTS) for axis in self.layer.axes}
+        first = {axis: sizes[1] for axis, sizes in pools.items()}
+        lines = {axis: [first | {axis: size} for size in sizes] for axis, sizes in pools.items()}
+        possible = {axis: [sizes for sizes in line if self._possible(sizes, way)] for axis, line in lines.items()}
+        if any(len(line) < len(pools[axis]) for axis, line in possible.items()):
+            return []
+        every = [*itertools.chain.from_iterable(possible.values()), {axis: sizes[2] for axis, sizes in pools.items()}]
+        points = {tuple(sizes.items()): sizes for sizes in every if self._possible(sizes, way)}
+        return [(sizes, max(read(self.trace(sizes, way)))) for sizes in points.values()]
 
     def trace(self, sizes: Sizes, way: Way) -> Trace:
         """The trace at `sizes`.
@@ -192,6 +220,17 @@ class Counter:
         yield from ([fixed] if fixed else [])
         yield batch
         yield from ([fixed | batch] if fixed else [])
+
+    def _no_single_parts(self) -> Iterator[dict[str, Values]]:
+        """A product over a single number, head or sequence is an element-wise one to ``einsum``, and no matrix work."""
+        parts: dict[str, Values] = {
+            axis: (2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16)
+            for axis in self.layer.axes
+            if axis not in {*INPUT_AXES, "d", "l"}
+        }
+        if parts:
+            yield parts
+            yield parts | {"b": (2, 3, 4, 5, 7)}
 
     def _domain(self, only: dict[str, Values], way: Way) -> Domain:
         small = Domain(tuple(self.layer.axes), lambda sizes: self._possible(sizes, way), large=False, only=only)

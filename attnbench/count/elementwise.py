@@ -273,19 +273,28 @@ _BY_WORK: dict[_Formula, str] = {
         new_ones new_full zeros zeros_like ones ones_like full full_like fill zero scalar_tensor arange linspace eye
         rand rand_like randn randn_like randint randperm bernoulli normal uniform lift_fresh lift_fresh_copy resize set
         is_same_size _local_scalar_dense nonzero unfold transpose t unsqueeze squeeze as_strided detach swapaxes
-        swapdims select_backward slice_backward value_selecting_reduction_backward
+        swapdims select_backward slice_backward value_selecting_reduction_backward diag_embed diagonal_scatter
+        as_strided_scatter index_fill take masked_scatter _unsafe_index complex exponential multinomial randint_like
+        tril_indices triu_indices rot90 block_diag im2col pixel_shuffle pixel_unshuffle channel_shuffle
+        upsample_nearest1d upsample_nearest2d
     """,
-    _each_given: "floor_divide masked_fill where native_dropout_backward _adaptive_avg_pool2d_backward",
+    _each_given: """
+        floor_divide masked_fill where native_dropout_backward _adaptive_avg_pool2d_backward hardswish polar
+        hardswish_backward log_sigmoid_backward _prelu_kernel _prelu_kernel_backward elu_backward leaky_relu_backward
+        hardsigmoid_backward hardtanh_backward softplus_backward glu_backward bucketize searchsorted
+    """,
+    _each_of(0): "log_sigmoid_forward glu",
     _each_taken(1): """
         sum mean prod amax amin argmax argmin any all cumsum cumprod cummax cummin logcumsumexp adaptive_avg_pool1d
         _adaptive_avg_pool2d embedding_dense_backward unfold_backward max_pool2d_with_indices_backward
+        nansum median nanmedian kthvalue count_nonzero aminmax trace col2im
     """,
     _each_taken(2): "norm linalg_vector_norm native_dropout",
     _each_taken(4): "var var_mean std std_mean logsumexp _softmax_backward_data _log_softmax_backward_data",
     _each_taken(_SOFTMAX): "_softmax _log_softmax softmax log_softmax _safe_softmax",
     _extreme: "max min",
-    _each_of(3): "index_add scatter_add",
-    _put: "index_put",
+    _each_of(3): "index_add scatter_add scatter_reduce",
+    _put: "index_put _index_put_impl",
     _sort: "sort argsort",
     _top: "topk",
     _windows: "avg_pool1d max_pool1d avg_pool2d max_pool2d_with_indices",

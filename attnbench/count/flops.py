@@ -103,6 +103,12 @@ _REVIEWED = frozenset(
     _adaptive_avg_pool2d_backward native_dropout_backward
     _thnn_fused_lstm_cell _thnn_fused_lstm_cell_backward_impl _thnn_fused_gru_cell _thnn_fused_gru_cell_backward
     transpose t unsqueeze squeeze as_strided detach swapaxes swapdims
+    glu glu_backward hardswish hardswish_backward log_sigmoid_forward log_sigmoid_backward _prelu_kernel
+    _prelu_kernel_backward elu_backward leaky_relu_backward hardsigmoid_backward hardtanh_backward softplus_backward
+    nansum median nanmedian kthvalue count_nonzero aminmax trace bucketize searchsorted scatter_reduce
+    diag_embed diagonal_scatter as_strided_scatter index_fill take masked_scatter _unsafe_index _index_put_impl
+    complex polar exponential multinomial randint_like tril_indices triu_indices rot90 block_diag im2col col2im
+    pixel_shuffle pixel_unshuffle channel_shuffle upsample_nearest1d upsample_nearest2d
     """.split()
 )
 

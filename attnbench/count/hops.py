@@ -101,14 +101,14 @@ def _one_layer(layer: Layer, sizes: Sizes) -> Watched:
     with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"):
         torch.manual_seed(0)
         module = build_module(layer, sizes, dtype="float64")
-        _leave_no_zero_weight(module)
+        leave_no_zero_weight(module)
         inputs = make_inputs(layer, sizes, dtype="float64")
         found = watch(module, inputs, positions_among(layer, sizes, inputs), sizes["n"])
     # Information that ends at another position has moved, if only by a shift.
     return Watched(np.maximum(found.hops, 1 - np.eye(sizes["n"], dtype=np.float32)), found.unknown)
 
 
-def _leave_no_zero_weight(module: nn.Module) -> None:
+def leave_no_zero_weight(module: nn.Module) -> None:
     """A weight that training may change is no mask, even if it starts at zero."""
     with torch.no_grad():
         for weight in module.parameters():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from attnbench.count.counter import READINGS, Counter
 from attnbench.count.reach import effective_reach
 from attnbench.count.recover import Recovered
+from attnbench.count.recover.result import Miss, agree
 from attnbench.count.trace import trace
 from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula
@@ -93,6 +96,22 @@ def count_laws(
     return [_law(counter, metric, dtype, mode) for metric in wanted]
 
 
+def claimed_laws(layer: Layer) -> list[Law]:
+    """One law for each counted metric that the layer makes a claim of, with the verdict that `count_laws` would give.
+
+    A formula is looked for only where the claim is a class, or where it does not equal the count.
+
+    Raises:
+        LayerError: the layer cannot be built, called or counted at the sizes tried.
+    """
+    counter = Counter(layer)
+    return [
+        _if_it_holds(counter, metric) or _law(counter, metric, "float32", "forward")
+        for metric in COUNTED_METRICS
+        if metric in layer.claims.given
+    ]
+
+
 def reach_of(layer: Layer) -> Reach:
     """Effective reach at a length that shows it: pairs of distance and mean gradient norm.
 
@@ -116,9 +135,67 @@ def _value(formula: Formula | None, sizes: Sizes) -> float | None:
         return None
 
 
+def _if_it_holds(counter: Counter, metric: str) -> Law | None:
+    """The law that says so, where an exact claim equals the count at every size that formulas are proved at."""
+    claim = Formula(counter.layer.claims.given[metric])
+    if metric in CLASSES:
+        return _if_it_grows_so(counter, metric, claim)
+    counts = counter.counts(metric)
+    if not counts or counter.missing(metric) or _first_miss(claim, counts):
+        return None
+    proof = tuple(sizes for sizes, _ in counts)
+    longest = max(sizes["n"] for sizes in proof)
+    reason = f"equal to the count at {len(proof)} sizes, odd and prime ones among them, n up to {longest}"
+    return _written(counter, metric, Recovered(claim, proof, reason), "float32", "forward")
+
+
+def _if_it_grows_so(counter: Counter, metric: str, claim: Formula) -> Law | None:
+    """The same for a class: the count is a multiple of the claim and a constant, wherever a size grows."""
+    counts = counter.growing_counts(metric) if metric in READINGS else []
+    try:
+        points = [(claim.evaluate(sizes), Fraction(counted)) for sizes, counted in counts]
+    except FormulaError:
+        return None
+    if not points or not all(isinstance(said, int | Fraction) for said, _ in points):
+        return None
+    (least, lowest), (most, highest) = min(points), max(points)
+    slope = (highest - lowest) / (Fraction(most) - least) if most > least else Fraction(0)
+    if (most > least and slope <= 0) or any(lowest + slope * (said - least) != counted for said, counted in points):
+        return None
+    proof = tuple(sizes for sizes, _ in counts)
+    reason = f"the count is {slope}·({claim.pretty}) and a constant" if slope else f"the count is {lowest} everywhere"
+    return _written(
+        counter, metric, Recovered(claim, proof, f"{reason}, at {len(proof)} growing sizes"), "float32", "forward"
+    )
+
+
+def _first_miss(claim: Formula, counts: Sequence[tuple[Sizes, float]]) -> str:
+    """The first size at which a claim is not the count, as a sentence; empty where it always is."""
+    for sizes, counted in counts:
+        try:
+            said = claim.evaluate(sizes)
+        except FormulaError as error:
+            return str(error)
+        if not agree(said, counted):
+            return Miss(claim, sizes, said, counted).sentence
+    return ""
+
+
 def _law(counter: Counter, metric: str, dtype: str, mode: str) -> Law:
-    layer = counter.layer
     found = counter.recover(metric)
+    claim = counter.layer.claims.given.get(metric) if mode == "forward" else None
+    if claim is None or found.formula or metric in CLASSES or counter.missing(metric):
+        return _written(counter, metric, found, dtype, mode)
+    # Nobody finds every formula: a claim may be true all the same, and one size is enough to show that it is not.
+    if held := _if_it_holds(counter, metric):
+        return replace(held, reason=f"{held.reason}; without the claim no formula was found", dtype=dtype)
+    miss = _first_miss(Formula(claim), counter.counts(metric))
+    law = _written(counter, metric, found, dtype, mode)
+    return replace(law, verdict=Verdict.REFUTED, reason=f"the claim is {claim}, but {miss}; {found.reason}")
+
+
+def _written(counter: Counter, metric: str, found: Recovered, dtype: str, mode: str) -> Law:
+    layer = counter.layer
     claim = layer.claims.given.get(metric) if mode == "forward" else None
     missing = counter.missing(metric)
     verdict, reason = _judge(metric, claim, found, missing, layer)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from queue import SimpleQueue
 
 from attnbench.count.laws import Reach, count_at, count_laws, reach_of
 from attnbench.errors import LayerError
 from attnbench.execute.process import Process, Setup
+from attnbench.execute.side_by_side import enough, side_by_side
 from attnbench.law import Law
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
@@ -19,7 +17,6 @@ from attnbench.trial import Sizes, Trial
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
-_MOST_PROCESSES = 8
 
 #: A layer, a dtype and a mode.
 Wanted = tuple[str, str, str]
@@ -36,7 +33,7 @@ def count_all(
     Raises:
         WorkerError: no process could be started.
     """
-    processes = min(os.cpu_count() or 1, _MOST_PROCESSES, len(wanted) // 2)
+    processes = enough(len(wanted) // 2)
     ours = all(_is_ours(registry, name) for name, _, _ in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
         laws: dict[Wanted, list[Law] | LayerError] = {}
@@ -119,33 +116,11 @@ def _count_here(registry: Registry, wanted: Wanted, laws: Sequence[Law], sizes: 
 def _side_by_side(
     number: int, registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
 ) -> dict[Wanted, list[Law] | LayerError]:
-    """Threads that sleep while their processes count."""
-    setup = _setup(registry)
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:  # threads end before their processes do
-        processes = [Process(setup) for _ in range(number)]
-        list(pool.map(stack.enter_context, processes))
-        free: SimpleQueue[Process] = SimpleQueue()
-        for process in processes:
-            free.put(process)
-
-        def count(one: Wanted) -> list[Law] | LayerError:
-            (name, dtype, mode), process = one, free.get()
-            try:
-                return process.count(name, metrics, dtype, mode)
-            except LayerError as error:
-                return error
-            finally:
-                free.put(process)
-
-        futures = {one: pool.submit(count, one) for one in wanted}
-        laws: dict[Wanted, list[Law] | LayerError] = {}
+    def count(process: Process, one: Wanted) -> list[Law] | LayerError:
+        name, dtype, mode = one
         try:
-            for one, future in futures.items():
-                show(one[0])
-                laws[one] = future.result()
-        except BaseException:  # an interrupt, or a process that cannot be started: nobody waits for the others
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.stop()
-            raise
-        return laws
+            return process.count(name, metrics, dtype, mode)
+        except LayerError as error:
+            return error
+
+    return dict(side_by_side(number, _setup(registry), wanted, count, lambda one: show(one[0])))

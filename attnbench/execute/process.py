@@ -22,6 +22,7 @@ from typing import IO, Any, Self
 
 import psutil
 
+from attnbench.check.outcome import Mark, Outcome
 from attnbench.errors import LayerError, WorkerError
 from attnbench.law import Law
 from attnbench.record import Counted, Status
@@ -127,6 +128,14 @@ class Process:
         """Effective reach of a layer; empty where there is none."""
         answer = self._ask({"reach": {"layer": layer}}, _COUNTING_SECONDS)
         return tuple((distance, norm) for distance, norm in answer.get("reach", ()))
+
+    def check(self, layer: str, check: str, timeout: float) -> tuple[list[Outcome], bool]:
+        """What one check of the contract finds of a layer, and whether the process is as it was after it."""
+        answer = self._ask({"check": {"layer": layer, "check": check}}, timeout)
+        if answer.get("status") == Status.OK:
+            return [Outcome.from_json(row) for row in answer["outcomes"]], True
+        fix = "mend what raises, hangs, ends the process or changes it in build() or forward()"
+        return [Outcome(check, Mark.FAILED, answer["reason"], fix)], False
 
     def stop(self) -> None:
         """End the process for good; whoever waits for its answer is told that there is none."""

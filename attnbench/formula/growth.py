@@ -31,6 +31,12 @@ def same_growth(claim: Formula, found: Formula, axes: Iterable[str]) -> bool:
     return all(_alike(claim, found, near, far) for near, far in rays)
 
 
+def outgrows(one: Formula, other: Formula, axes: Iterable[str]) -> bool:
+    """Whether, on some ray, `one` grows beyond every multiple of `other`."""
+    rays = list(_rays(sorted({*axes, *one.axes, *other.axes})))
+    return any(_drift(one, other, near, far) > _DRIFT for near, far in rays)
+
+
 def _rays(axes: list[str]) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     """Pairs of sizes, near and far, along every ray."""
     for speeds in itertools.product(*(_SPEEDS.get(axis, _PART) for axis in axes)):
@@ -50,8 +56,19 @@ def _alike(claim: Formula, found: Formula, near: Mapping[str, int], far: Mapping
         return False
     if any(value == math.inf or value <= 0 for value in values):
         return values[:2] == values[2:] and values[0] == values[1]
+    return abs(_drift(claim, found, near, far)) < _DRIFT
+
+
+def _drift(one: Formula, other: Formula, near: Mapping[str, int], far: Mapping[str, int]) -> float:
+    """Bits by which the ratio of `one` to `other` grows from near to far; 0 where one of them has no such value."""
+    try:
+        values = [formula.evaluate(sizes) for sizes in (near, far) for formula in (one, other)]
+    except FormulaError:
+        return 0.0
+    if any(value == math.inf or value <= 0 for value in values):
+        return 0.0
     logs = [_log2(value) for value in values]
-    return abs((logs[1] - logs[0]) - (logs[3] - logs[2])) < _DRIFT
+    return (logs[2] - logs[3]) - (logs[0] - logs[1])
 
 
 def _log2(value: float | Fraction) -> float:

@@ -186,7 +186,23 @@ def _reach(registry: Registry, layer: str) -> dict[str, Any]:
         return _refused(layer, error)
 
 
-_COUNTING: dict[str, Callable[..., dict[str, Any]]] = {"count": _counted, "count_at": _counted_at, "reach": _reach}
+def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
+    """What one check of the contract finds; a layer that ends the check with more than an error has an answer too."""
+    from attnbench.check.contract import look
+
+    guard.seed_everything(seed_for(layer, 0))
+    try:
+        return {"status": Status.OK, "outcomes": [outcome.as_json() for outcome in look(registry.get(layer), check)]}
+    except BaseException as error:
+        return _failed(Status.ERROR, error)
+
+
+_COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
+    "count": _counted,
+    "count_at": _counted_at,
+    "reach": _reach,
+    "check": _checked,
+}
 
 
 def _refused(layer: str, error: BaseException) -> dict[str, Any]:

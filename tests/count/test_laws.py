@@ -220,13 +220,15 @@ def test_kernels_of_the_opened_trace_do_not_make_the_work_a_lower_bound() -> Non
     assert [law.uncounted for law in laws] == [(), ()]
 
 
-def test_work_that_no_formula_follows_confirms_nothing_and_shows_its_residual() -> None:
-    def length_by_digits(x: torch.Tensor) -> torch.Tensor:
-        n = x.shape[1]
-        longer = nn.functional.pad(x, (0, 0, 0, sum(map(int, str(n)))))
-        return attend(longer)[:, :n]
+def by_digits(x: torch.Tensor) -> torch.Tensor:
+    """Attention over as many more positions as the digits of the length add up to."""
+    n = x.shape[1]
+    longer = nn.functional.pad(x, (0, 0, 0, sum(map(int, str(n)))))
+    return attend(longer)[:, :n]
 
-    law = flops_law(calling(length_by_digits), claim="4*b*n**2*d")
+
+def test_work_that_no_formula_follows_shows_its_residual() -> None:
+    law = flops_law(calling(by_digits))
 
     assert law.verdict is Verdict.INCONCLUSIVE
     assert (law.formula, law.terms) == ("", ())
@@ -235,6 +237,44 @@ def test_work_that_no_formula_follows_confirms_nothing_and_shows_its_residual() 
         r"it would say -?[\d/]+, and \d+ is true; (of formulas|nor does a formula) with roots, ",
         law.reason,
     )
+
+
+def test_one_size_refutes_an_exact_claim_where_no_formula_was_found() -> None:
+    law = flops_law(calling(by_digits), claim="4*b*n**2*d")
+
+    assert law.verdict is Verdict.REFUTED
+    assert re.match(r"the claim is 4\*b\*n\*\*2\*d, but at b=(\d+), n=(\d+), d=(\d+) it would say", law.reason)
+    assert "; no polynomial of degree 3 or less" in law.reason
+
+
+def test_a_claim_that_is_true_at_every_size_is_confirmed_where_no_formula_was_found() -> None:
+    def uneven(x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[1]
+        return attend(nn.functional.pad(x, (0, 0, 0, n * n % 11)))[:, :n]
+
+    law = flops_law(calling(uneven), claim="4*b*(n + n**2 % 11)**2*d")
+
+    assert law.verdict is Verdict.CONFIRMED
+    assert law.formula == "4*b*(n + n**2 % 11)**2*d"
+    assert law.reason == (
+        "equal to the count at 10 sizes, odd and prime ones among them, n up to 1048576; "
+        "without the claim no formula was found"
+    )
+
+
+def test_work_that_a_single_part_does_otherwise_has_a_formula_from_two_parts_on() -> None:
+    """Einsum multiplies element by element, without a product of matrices, where a dimension has one number."""
+
+    def build(d: int, m: int = 4) -> nn.Module:
+        return Calling(
+            lambda x: torch.einsum("bnm,md->bnd", torch.einsum("bnd,dm->bnm", x, x.new_ones(d, m)), x.new_ones(m, d))
+        )
+
+    law = flops_law(build, claim="4*b*n*m*d")
+
+    assert law.verdict is Verdict.CONFIRMED
+    assert law.formula == "4*b*m*n*d"
+    assert law.reason.endswith(", for m ≥ 2")
 
 
 # -------------------------------------------------------------------------------------------- sizes that are refused

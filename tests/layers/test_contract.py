@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from torch.utils._pytree import tree_leaves
 
+from attnbench.check.contract import checks_of, look
+from attnbench.check.outcome import Mark
 from attnbench.count.trace import Way, trace
 from attnbench.formula import Formula
-from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import BUILT_IN, Registry
 from attnbench.trial import slug
 
@@ -26,14 +24,14 @@ LAYERS = [REGISTRY.get(name) for name in REGISTRY.names]
 
 
 def each(layers: list[Layer]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("layer", layers, ids=lambda layer: layer.name)
+    return pytest.mark.parametrize("layer", layers, ids=name_of)
+
+
+def name_of(layer_or_check: Layer | str) -> str:
+    return layer_or_check if isinstance(layer_or_check, str) else layer_or_check.name
 
 
 every_layer = each(LAYERS)
-every_causal_layer = each([layer for layer in LAYERS if layer.causal])
-every_decoding_layer = each([layer for layer in LAYERS if "decode" in layer.modes])
-every_layer_that_claims_its_parameters = each([layer for layer in LAYERS if layer.claims.parameters])
-every_layer_that_claims_its_work = each([layer for layer in LAYERS if layer.claims.flops])
 
 #: Layer → work of one new position after n others, by its definition: no position but the new one is mapped again.
 WORK_OF_A_STEP = {
@@ -51,103 +49,21 @@ WORK_OF_A_STEP = {
 }
 
 
-def sizes_of(layer: Layer) -> Sizes:
-    """An odd length, that blocks divide, and several batch items."""
-    return layer.sizes({"b": 3, "n": 15, "d": 8} | ({"c": 5} if "c" in layer.axes else {}))
+@pytest.mark.parametrize(
+    ("layer", "check"), [(layer, check) for layer in LAYERS for check in checks_of(layer)], ids=name_of
+)
+def test_a_registered_layer_passes_every_check(layer: Layer, check: str) -> None:
+    """The checks of ``attnbench check``; tests/check shows for each of them a layer that fails it."""
+    wrong = [outcome for outcome in look(layer, check) if outcome.mark is Mark.FAILED]
 
-
-def parts(layer: Layer, sizes: Sizes) -> Sizes:
-    """`sizes`, and beside them windows, kernels and blocks, and as many heads as there are numbers."""
-    own = {"k": 5, "l": 2, "w": 3, "c": 5, "s": 3, "h": sizes["d"], "g": 1}
-    return layer.sizes(sizes | {axis: size for axis, size in own.items() if axis in layer.axes})
-
-
-def built(layer: Layer, dtype: str = "float32") -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    torch.manual_seed(7)
-    return build_module(layer, sizes_of(layer), dtype=dtype), make_inputs(layer, sizes_of(layer), dtype=dtype)
+    assert wrong == []
 
 
 @every_layer
-def test_the_output_has_the_shape_of_the_input_and_is_finite(layer: Layer) -> None:
-    module, inputs = built(layer)
+def test_a_layer_of_ours_leaves_no_input_position_out_and_counts_all_its_work(layer: Layer) -> None:
+    hints = [outcome for check in ("gradients", "fake tensors") for outcome in look(layer, check)]
 
-    outputs = tree_leaves(module(*inputs))
-
-    assert layer.inputs or [y.shape for y in outputs] == [(3, 15, 8)]
-    assert all(y.dtype == torch.float32 and torch.isfinite(y).all() for y in outputs)
-
-
-@every_layer
-def test_the_same_input_gives_the_same_output(layer: Layer) -> None:
-    module, inputs = built(layer)
-
-    assert all(map(torch.equal, tree_leaves(module(*inputs)), tree_leaves(module(*inputs))))
-
-
-@every_layer
-def test_batch_items_do_not_touch_each_other(layer: Layer) -> None:
-    module, inputs = built(layer, "float64")
-
-    alone = [tree_leaves(module(*item)) for item in zip(*(x.split(1) for x in inputs), strict=True)]
-
-    torch.testing.assert_close(tree_leaves(module(*inputs)), [torch.cat(each) for each in zip(*alone, strict=True)])
-
-
-@every_causal_layer
-def test_a_causal_layer_does_not_look_ahead(layer: Layer) -> None:
-    module, (x,) = built(layer, "float64")
-    changed = x.clone()
-    changed[:, 6:] += 1
-
-    before, after = module(x), module(changed)
-
-    assert torch.equal(before[:, :6], after[:, :6])
-    assert not torch.equal(before[:, 6:], after[:, 6:])
-
-
-@every_layer
-def test_every_input_position_gets_a_gradient(layer: Layer) -> None:
-    module, inputs = built(layer, "float64")
-    outputs = tree_leaves(module(*(x.requires_grad_() for x in inputs)))
-
-    torch.stack([y.square().sum() for y in outputs]).sum().backward()
-
-    for x in inputs:
-        assert x.grad is not None
-        assert torch.isfinite(x.grad).all()
-        assert (x.grad.abs().sum(dim=-1) > 0).all()
-
-
-@every_layer_that_claims_its_parameters
-def test_the_claimed_parameters_are_the_modules(layer: Layer) -> None:
-    module, _ = built(layer)
-
-    claimed = Formula(layer.claims.given["parameters"]).evaluate(sizes_of(layer))
-
-    assert claimed == sum(weight.numel() for weight in module.parameters())
-
-
-@every_layer_that_claims_its_work
-@pytest.mark.parametrize("sizes", [{"b": 3, "n": 15, "d": 7}, {"b": 1, "n": 35, "d": 11}], ids=slug)
-def test_the_claimed_work_is_what_is_executed(layer: Layer, sizes: Sizes) -> None:
-    sizes = parts(layer, sizes)
-
-    found = trace(layer, sizes)
-
-    assert found.flops == Formula(layer.claims.given["flops"]).evaluate(sizes)
-    assert found.uncounted == ()
-
-
-@every_decoding_layer
-@pytest.mark.parametrize("known", [1, 14])
-def test_decoding_gives_the_last_output_of_the_sequence_so_far(layer: Layer, known: int) -> None:
-    module, (x,) = built(layer, "float64")
-    state = module.prefill(x[:, :known])
-
-    for position in range(known, x.shape[1]):
-        output, state = module.step(x[:, position : position + 1], state)
-
-        torch.testing.assert_close(output, module(x[:, : position + 1])[:, -1:])
+    assert {outcome.mark for outcome in hints} == {Mark.PASSED}
 
 
 @pytest.mark.parametrize("sizes", [{"b": 3, "n": 15, "d": 7}, {"b": 1, "n": 64, "d": 12}], ids=slug)
@@ -163,19 +79,6 @@ def test_decoding_does_the_work_of_one_position(name: str, sizes: Sizes) -> None
 
 def test_the_work_of_a_step_is_known_for_every_built_in_layer_that_decodes() -> None:
     assert list(WORK_OF_A_STEP) == [name for name in BUILT_IN if "decode" in REGISTRY.get(name).modes]
-
-
-@every_layer
-def test_the_claims_have_a_value_at_the_default_sizes(layer: Layer) -> None:
-    values = {metric: Formula(text).evaluate(layer.sizes({})) for metric, text in layer.claims.given.items()}
-
-    assert all(value > 0 for metric, value in values.items() if metric != "parameters")
-
-
-@every_layer
-def test_a_layer_travels_to_another_process_by_reference(layer: Layer) -> None:
-    assert pickle.loads(pickle.dumps(layer)) == layer  # noqa: S301  our own bytes
-    assert pickle.loads(pickle.dumps(layer.build)) is layer.build  # noqa: S301
 
 
 @every_layer

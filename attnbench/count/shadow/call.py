@@ -116,9 +116,16 @@ class Call:
         read = [value for name, value in self.named.items() if name not in self._only_written]
         return [self.operand(leaf) for leaf in tree_leaves(read) if isinstance(leaf, Tensor | int | float | complex)]
 
-    def again(self, replace: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """Run the operation once more on other tensors."""
-        args, kwargs = tree_map(
-            lambda leaf: replace(leaf) if isinstance(leaf, Tensor) else leaf, (tuple(self.args), dict(self.kwargs))
-        )
-        return [leaf for leaf in tree_leaves(self.operation(*args, **kwargs)) if isinstance(leaf, Tensor)]
+    def again(self, replace: Callable[[Tensor], Tensor]) -> Callable[[], list[Tensor]]:
+        """The operation on other tensors, to be run as often as wanted on whatever these hold at the time."""
+        arguments = _mapped(replace, (tuple(self.args), dict(self.kwargs)))
+
+        def run() -> list[Tensor]:
+            args, kwargs = _mapped(Tensor.clone, arguments) if self._written else arguments
+            return [leaf for leaf in tree_leaves(self.operation(*args, **kwargs)) if isinstance(leaf, Tensor)]
+
+        return run
+
+
+def _mapped(change: Callable[[Tensor], Tensor], values: Any) -> Any:
+    return tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, values)

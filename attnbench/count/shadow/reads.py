@@ -74,6 +74,12 @@ def copied(call: Call) -> Reading:
     return Reading([_side_by_side(sides, output) for output in call.outputs], a_sum=False)
 
 
+def halved(call: Call) -> Reading:
+    """``glu(self, dim)``: one half of the numbers gates the other half."""
+    sides = np.split(call.operands[0].places, 2, axis=call.named["dim"] or 0)
+    return Reading([_side_by_side(sides, output) for output in call.outputs], a_sum=False)
+
+
 def _side_by_side(sides: list[Reads], output: Tensor) -> Reads:
     read = [np.broadcast_to(side, output.shape).reshape(-1) for side in sides if (side >= 0).any()]
     return np.stack(read, axis=1) if read else np.empty((output.numel(), 0), np.int64)
@@ -188,7 +194,7 @@ def moved(call: Call) -> Reading:
             return torch.empty(0, dtype=torch.float64)
         return torch.from_numpy(call.operand(tensor).places + _OFFSET)
 
-    found = [output.numpy().reshape(-1, 1) - _OFFSET for output in call.again(carrier)]
+    found = [output.numpy().reshape(-1, 1) - _OFFSET for output in call.again(carrier)()]
     highest = len(call.read.label)
     return Reading([np.where((at >= 0) & (at < highest), at, -1).astype(np.int64) for at in found], a_sum=False)
 
@@ -231,17 +237,18 @@ def _impulses(call: Call, probed: Tensor) -> list[tuple[int, list[NDArray[np.boo
 
     def stand_in(tensor: Tensor) -> Tensor:
         if tensor is probed:
-            return impulse.clone()
+            return impulse
         if _is_index(call, tensor):
             return tensor
         known = call.operand(tensor)
         return torch.from_numpy(np.where(known.constant, np.abs(known.value), 1.0).astype(np.float64))
 
-    still = call.again(stand_in)
+    run = call.again(stand_in)
+    still = [output.clone() for output in run()]
     found = []
     for number in np.flatnonzero(places >= 0).tolist():
         impulse.reshape(-1)[number] = 1.0
-        changed = [(new != old).numpy().reshape(-1) for new, old in zip(call.again(stand_in), still, strict=True)]
+        changed = [(new != old).numpy().reshape(-1) for new, old in zip(run(), still, strict=True)]
         found.append((int(places[number]), changed))
         impulse.reshape(-1)[number] = 0.0
     return found
@@ -276,8 +283,9 @@ _INDEXED = frozenset(
 )
 
 _RULES: dict[str, Rule] = {
-    **_named(merged, "_to_copy masked_fill native_dropout bernoulli complex polar"),
+    **_named(merged, "_to_copy masked_fill native_dropout bernoulli complex polar hardswish log_sigmoid_forward"),
     **_named(copied, "copy fill"),
+    **_named(halved, "glu"),
     **_named(
         nothing,
         """

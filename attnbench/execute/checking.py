@@ -1,0 +1,37 @@
+"""Checking: the contract of many layers side by side, never in this process, for a layer may do anything to one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attnbench.check.contract import CLAIMS, checks_of, is_due
+from attnbench.check.outcome import Outcome
+from attnbench.execute.process import Process, Setup
+from attnbench.execute.side_by_side import enough, side_by_side
+from attnbench.layers.registry import Registry
+
+#: A check calls a layer at tiny sizes a few dozen times; comparing claims with counts makes hundreds of traces.
+_SECONDS, _CLAIMS_SECONDS = 60.0, 300.0
+
+
+def check_all(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, list[Outcome]]]:
+    """Each layer with the outcomes of its checks, in the order of `names`.
+
+    A check after which the process is gone, or has been changed, is the layer's last.
+
+    Raises:
+        WorkerError: no process could be started.
+    """
+
+    def check(process: Process, name: str) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for one in checks_of(registry.get(name)):
+            if is_due(one, outcomes):
+                found, intact = process.check(name, one, _CLAIMS_SECONDS if one == CLAIMS else _SECONDS)
+                outcomes += found
+                if not intact:
+                    break
+        return outcomes
+
+    setup = Setup(threads=1, plugins=registry.plugins, seed=0)
+    return side_by_side(enough(len(names)), setup, names, check)
