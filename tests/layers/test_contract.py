@@ -70,7 +70,8 @@ def test_a_layer_of_ours_leaves_no_input_position_out_and_counts_all_its_work(la
 @pytest.mark.parametrize("name", WORK_OF_A_STEP)
 def test_decoding_does_the_work_of_one_position(name: str, sizes: Sizes) -> None:
     layer = REGISTRY.get(name)
-    sizes = parts(layer, sizes)
+    heads = {"h": sizes["d"], "g": 1}
+    sizes = layer.sizes(sizes | {axis: size for axis, size in heads.items() if axis in layer.axes})
 
     found = trace(layer, sizes, way=Way.DECODE)
 
