@@ -17,14 +17,15 @@ import torch
 from torch import nn
 
 from attnbench.layers.base import Claims, Layer
+from attnbench.layers.position.joining import Position, unplaced
 
 
 class MaterialisedMultiHeadAttention(nn.Module):
     """Projections to queries, keys and values, attention in each head, and a projection of all heads together."""
 
-    def __init__(self, d: int, h: int) -> None:
+    def __init__(self, d: int, h: int, position: Position = unplaced) -> None:
         super().__init__()
-        self.h = h
+        self.h, self.position = h, position
         self.project = nn.Linear(d, 3 * d, bias=False)
         self.output = nn.Linear(d, d, bias=False)
 
@@ -33,8 +34,9 @@ class MaterialisedMultiHeadAttention(nn.Module):
         b, n, d = x.shape
         by_head = self.project(x).view(b, n, 3, self.h, d // self.h).permute(2, 0, 3, 1, 4).contiguous()
         q, k, v = by_head  # three times (b, h, n, d/h), views of one copy
+        q, k, bias = self.position(q, k)
         scores = (q / math.sqrt(d // self.h)) @ k.transpose(-2, -1)  # (b, h, n, n)
-        weights = scores.softmax(dim=-1)  # (b, h, n, n)
+        weights = (scores if bias is None else scores + bias).softmax(dim=-1)  # (b, h, n, n)
         mixed = weights @ v  # (b, h, n, d/h)
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
