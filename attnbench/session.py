@@ -261,6 +261,8 @@ def _info(plan: Plan) -> RunInfo:
         visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
         code=_code(asked),
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
+        weights=plan.pictures.weights,
+        fading=plan.pictures.fading,
     )
 
 

@@ -78,6 +78,9 @@ class RunInfo:
         code: what measured → its fingerprint: attnbench, and each plugin by its file or module; empty where an older
             attnbench kept none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
+        weights: layer → head, query, key → attention weight, on the same few random tokens for every layer.
+        fading: layer → way of stacking it → what a read-out still tells of the position after 0, 1, 2 … layers, one
+            list for each draw.
     """
 
     name: str
@@ -104,6 +107,8 @@ class RunInfo:
     visit_seconds: dict[str, float] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
+    weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
+    fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
 
     @property
     def shown_laws(self) -> tuple[Law, ...]:

@@ -114,6 +114,20 @@ class Process:
         answer = self._ask({"reach": {"layer": layer}}, _COUNTING_SECONDS)
         return tuple((distance, norm) for distance, norm in answer.get("reach", ()))
 
+    def weights(self, layer: str) -> list[list[list[float]]] | None:
+        """Attention weights of a layer; None where there are none to be seen."""
+        found: list[list[list[float]]] | None = self._ask({"weights": {"layer": layer}}, _COUNTING_SECONDS).get(
+            "weights"
+        )
+        return found
+
+    def fading(self, layer: str) -> dict[str, list[list[float]]] | None:
+        """What is left of a position after copies of a layer; None where they cannot be stacked."""
+        found: dict[str, list[list[float]]] | None = self._ask({"fading": {"layer": layer}}, _COUNTING_SECONDS).get(
+            "fading"
+        )
+        return found
+
     def stop(self) -> None:
         """End the process for good; whoever waits for its answer is told that there is none."""
         self._stopped = True
