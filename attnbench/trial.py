@@ -17,12 +17,14 @@ AXES: dict[str, str] = {
     "n": "sequence length",
     "d": "hidden size",
     "h": "heads",
+    "g": "key-value heads",
     "k": "kernel width",
     "l": "layers in a stack",
     "w": "half window",
     "r": "neighbourhood",
     "m": "landmarks or rank",
     "c": "block length",
+    "s": "dilation",
 }
 
 #: What is done with a layer, each a trial of its own.

@@ -105,9 +105,12 @@ class Counter:
         said = f"other kernels run from n = {switch} on"
         if found.formula:
             return replace(found, reason=f"{found.reason}; {said}")
-        longer = self._attempt(metric, {"n": tuple(switch + more for more in (0, 1, 3, 6, 13, 66))}, way)
         few = tuple(dict.fromkeys(max(1, switch * part // 8 - 1) for part in range(1, 9)))
-        shorter = self._attempt(metric, {"n": few}, way, short=True)
+        try:
+            longer = self._attempt(metric, {"n": tuple(switch + more for more in (0, 1, 3, 6, 13, 66))}, way)
+            shorter = self._attempt(metric, {"n": few}, way, short=True)
+        except LayerError:  # its constraints leave none of these lengths
+            return replace(found, reason=f"{found.reason}; {said}")
         if longer.formula is None or shorter.formula is None:
             return replace(found, reason=f"{found.reason}; {said}")
         return replace(longer, reason=f"{longer.reason}; {said}, and below it is {shorter.formula}")
@@ -148,7 +151,8 @@ class Counter:
         """By strides, then by halving; lengths that the layer refuses are passed over."""
 
         def kernels(n: int) -> set[str] | None:
-            found = self._try(start | {"n": n}, way)
+            sizes = start | {"n": n}
+            found = None if self.layer.broken_constraint(sizes) else self._try(sizes, way)
             return {kernel.name for kernel in found.kernels} if isinstance(found, Trace) else None
 
         strides = itertools.takewhile(lambda n: n <= _LONGEST_FOR_SWITCHES, (4**i for i in itertools.count(1)))

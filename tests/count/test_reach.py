@@ -17,6 +17,8 @@ from tests.count.calling import layer_calling
 
 REGISTRY = Registry()
 SIZES = {"b": 1, "n": 8, "d": 4}
+#: Layers that compute scores and mask them out again: a NaN passes where no information does.
+MASKED = ("multi-head-attention-causal", "attention-grouped-query", "attention-multi-query", "attention-strided")
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -26,8 +28,12 @@ def test_gradient_shadow_and_nan_find_the_same_pairs_in_every_built_in_layer(nam
 
     found = bracket(layer, layer.sizes(sizes))
 
-    assert found.jacobian == found.shadow == found.taint
-    assert (found.finding, found.violation) == ("", "")
+    assert found.jacobian == found.shadow
+    assert found.violation == ""
+    if name in MASKED:
+        assert found.taint > found.shadow
+    else:
+        assert (found.taint, found.finding) == (found.shadow, "")
 
 
 def test_a_masked_dense_attention_computes_all_pairs_and_uses_half() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from attnbench.count.trace import Way, trace
 from attnbench.formula import Formula
@@ -39,6 +40,9 @@ WORK_OF_A_STEP = {
     "attention-core": "4*b*(n + 1)*d",
     "attention-core-fused": "4*b*(n + 1)*d",
     "multi-head-attention": "8*b*d**2 + 4*b*(n + 1)*d",
+    "multi-head-attention-causal": "8*b*d**2 + 4*b*(n + 1)*d",
+    "attention-grouped-query": "4*b*d**2 + 4*b*d**2*g/h + 4*b*(n + 1)*d",
+    "attention-multi-query": "4*b*d**2 + 4*b*d**2/h + 4*b*(n + 1)*d",
     "rnn": "4*b*d**2",
     "gru": "12*b*d**2",
     "lstm": "16*b*d**2",
@@ -54,41 +58,46 @@ def sizes_of(layer: Layer) -> Sizes:
     return layer.sizes({"b": 3, "n": 15, "d": 8} | ({"c": 5} if "c" in layer.axes else {}))
 
 
-def built(layer: Layer, dtype: str = "float32") -> tuple[torch.nn.Module, torch.Tensor]:
+def parts(layer: Layer, sizes: Sizes) -> Sizes:
+    """`sizes`, and beside them windows, kernels and blocks, and as many heads as there are numbers."""
+    own = {"k": 5, "l": 2, "w": 3, "c": 5, "s": 3, "h": sizes["d"], "g": 1}
+    return layer.sizes(sizes | {axis: size for axis, size in own.items() if axis in layer.axes})
+
+
+def built(layer: Layer, dtype: str = "float32") -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     torch.manual_seed(7)
-    return build_module(layer, sizes_of(layer), dtype=dtype), make_inputs(layer, sizes_of(layer), dtype=dtype)[0]
+    return build_module(layer, sizes_of(layer), dtype=dtype), make_inputs(layer, sizes_of(layer), dtype=dtype)
 
 
 @every_layer
 def test_the_output_has_the_shape_of_the_input_and_is_finite(layer: Layer) -> None:
-    module, x = built(layer)
+    module, inputs = built(layer)
 
-    y = module(x)
+    outputs = tree_leaves(module(*inputs))
 
-    assert y.shape == (3, 15, 8)
-    assert y.dtype == x.dtype
-    assert torch.isfinite(y).all()
+    assert layer.inputs or [y.shape for y in outputs] == [(3, 15, 8)]
+    assert all(y.dtype == torch.float32 and torch.isfinite(y).all() for y in outputs)
 
 
 @every_layer
 def test_the_same_input_gives_the_same_output(layer: Layer) -> None:
-    module, x = built(layer)
+    module, inputs = built(layer)
 
-    assert torch.equal(module(x), module(x))
+    assert all(map(torch.equal, tree_leaves(module(*inputs)), tree_leaves(module(*inputs))))
 
 
 @every_layer
 def test_batch_items_do_not_touch_each_other(layer: Layer) -> None:
-    module, x = built(layer, "float64")
+    module, inputs = built(layer, "float64")
 
-    alone = torch.cat([module(item) for item in x.split(1)])
+    alone = [tree_leaves(module(*item)) for item in zip(*(x.split(1) for x in inputs), strict=True)]
 
-    torch.testing.assert_close(module(x), alone)
+    torch.testing.assert_close(tree_leaves(module(*inputs)), [torch.cat(each) for each in zip(*alone, strict=True)])
 
 
 @every_causal_layer
 def test_a_causal_layer_does_not_look_ahead(layer: Layer) -> None:
-    module, x = built(layer, "float64")
+    module, (x,) = built(layer, "float64")
     changed = x.clone()
     changed[:, 6:] += 1
 
@@ -100,14 +109,15 @@ def test_a_causal_layer_does_not_look_ahead(layer: Layer) -> None:
 
 @every_layer
 def test_every_input_position_gets_a_gradient(layer: Layer) -> None:
-    module, x = built(layer, "float64")
-    x.requires_grad_()
+    module, inputs = built(layer, "float64")
+    outputs = tree_leaves(module(*(x.requires_grad_() for x in inputs)))
 
-    module(x).square().sum().backward()
+    torch.stack([y.square().sum() for y in outputs]).sum().backward()
 
-    assert x.grad is not None
-    assert torch.isfinite(x.grad).all()
-    assert (x.grad.abs().sum(dim=-1) > 0).all()
+    for x in inputs:
+        assert x.grad is not None
+        assert torch.isfinite(x.grad).all()
+        assert (x.grad.abs().sum(dim=-1) > 0).all()
 
 
 @every_layer_that_claims_its_parameters
@@ -122,8 +132,7 @@ def test_the_claimed_parameters_are_the_modules(layer: Layer) -> None:
 @every_layer_that_claims_its_work
 @pytest.mark.parametrize("sizes", [{"b": 3, "n": 15, "d": 7}, {"b": 1, "n": 35, "d": 11}], ids=slug)
 def test_the_claimed_work_is_what_is_executed(layer: Layer, sizes: Sizes) -> None:
-    own = {axis: size for axis, size in {"k": 5, "l": 2, "w": 3, "c": 5}.items() if axis in layer.axes}
-    sizes = layer.sizes(sizes | own)
+    sizes = parts(layer, sizes)
 
     found = trace(layer, sizes)
 
@@ -134,7 +143,7 @@ def test_the_claimed_work_is_what_is_executed(layer: Layer, sizes: Sizes) -> Non
 @every_decoding_layer
 @pytest.mark.parametrize("known", [1, 14])
 def test_decoding_gives_the_last_output_of_the_sequence_so_far(layer: Layer, known: int) -> None:
-    module, x = built(layer, "float64")
+    module, (x,) = built(layer, "float64")
     state = module.prefill(x[:, :known])
 
     for position in range(known, x.shape[1]):
@@ -147,7 +156,7 @@ def test_decoding_gives_the_last_output_of_the_sequence_so_far(layer: Layer, kno
 @pytest.mark.parametrize("name", WORK_OF_A_STEP)
 def test_decoding_does_the_work_of_one_position(name: str, sizes: Sizes) -> None:
     layer = REGISTRY.get(name)
-    sizes = layer.sizes(sizes)
+    sizes = parts(layer, sizes)
 
     found = trace(layer, sizes, way=Way.DECODE)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import BUILT_IN, Registry
@@ -33,7 +34,19 @@ SIZES: dict[str, tuple[Sizes, ...]] = {
         {"b": 2, "n": 5, "d": 2, "k": 5, "l": 2},
     ),
     "w": ({"b": 2, "n": 13, "d": 3, "w": 1}, {"b": 3, "n": 8, "d": 5, "w": 3}, {"b": 1, "n": 4, "d": 2, "w": 9}),
-    "c": ({"b": 2, "n": 7, "d": 3, "c": 1}, {"b": 3, "n": 12, "d": 5, "c": 4}, {"b": 1, "n": 9, "d": 2, "c": 9}),
+    "c": (
+        {"b": 2, "n": 7, "d": 3, "c": 1},
+        {"b": 3, "n": 12, "d": 5, "c": 4},
+        {"b": 1, "n": 9, "d": 2, "c": 9},
+        {"b": 2, "n": 6, "d": 3, "c": 2},
+        {"b": 1, "n": 35, "d": 2, "c": 5},
+    ),
+    "g": (
+        {"b": 2, "n": 5, "d": 8, "h": 4, "g": 2},
+        {"b": 1, "n": 7, "d": 6, "h": 6, "g": 3},
+        {"b": 3, "n": 4, "d": 4, "h": 2, "g": 1},
+    ),
+    "s": ({"b": 2, "n": 13, "d": 3, "w": 2, "s": 3}, {"b": 3, "n": 8, "d": 5, "w": 1, "s": 7}),
 }
 
 # Four words, and the projections of each to query, key and value: a worked example whose numbers were published.
@@ -74,13 +87,15 @@ def test_a_layer_computes_its_definition(name: str, sizes: Sizes) -> None:
     layer = Registry().get(name)
     sizes = layer.sizes(sizes)
     module = build_module(layer, sizes, dtype="float64")
-    (x,) = make_inputs(layer, sizes, dtype="float64")
+    inputs = make_inputs(layer, sizes, dtype="float64")
     weights = {key: value.numpy() for key, value in module.state_dict().items()}
     own_axes = {axis: size for axis, size in sizes.items() if axis not in ("b", "n", "d")}
 
-    expected = np.stack([ORACLES[name](sequence, weights, **own_axes) for sequence in x.numpy()])
+    items = zip(*(each.numpy() for each in inputs), strict=True)
+    results = [tree_leaves(ORACLES[name](*item, weights, **own_axes)) for item in items]
 
-    np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=1e-9, atol=1e-12)
+    for found, expected in zip(tree_leaves(module(*inputs)), zip(*results, strict=True), strict=True):
+        np.testing.assert_allclose(found.detach().numpy(), np.stack(expected), rtol=1e-9, atol=1e-12)
 
 
 def test_every_built_in_layer_has_an_oracle() -> None:

@@ -107,7 +107,7 @@ def test_an_encoding_goes_before_any_layer(name: str, encoding: type[nn.Module])
     ("fused", "written_out"),
     [
         (lambda p: FusedAttentionCore(3, p), lambda p: AttentionCore(3, p)),
-        (lambda p: MultiHeadAttention(12, 3, p), lambda p: MaterialisedMultiHeadAttention(12, 3, p)),
+        (lambda p: MultiHeadAttention(12, 3, position=p), lambda p: MaterialisedMultiHeadAttention(12, 3, position=p)),
     ],
     ids=["core", "multi-head"],
 )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from attnbench.count.recover.beyond import Search
 from attnbench.count.recover.ceilings import recover_ceiling
 from attnbench.count.recover.domain import Domain, Values, grid
-from attnbench.count.recover.polynomial import Count, Counts, largest, polynomials
+from attnbench.count.recover.polynomial import Count, Counts, largest, maximum, polynomials
 from attnbench.count.recover.result import Miss, Recovered, agree, proof_sentence
 from attnbench.errors import FormulaError
 from attnbench.trial import Sizes
@@ -27,7 +27,7 @@ def recover(count: Count, domain: Domain, *, only_polynomials: bool = False) -> 
 
     `count` returns one or several numbers (such as the bytes alive after each kernel). As polynomials, each is solved
     for by itself and the formula is their maximum, without those that can never be the largest; beyond polynomials,
-    their maximum is followed.
+    their maximum is followed or, where it changes from one of them to another, each that is the largest somewhere.
 
     Args:
         count: the numbers at some sizes; whole, or floating-point where logarithms are in them.
@@ -42,7 +42,11 @@ def recover(count: Count, domain: Domain, *, only_polynomials: bool = False) -> 
     if found.formula or only_polynomials:
         return found
     search = Search(once, domain)
-    return search.find() or replace(found, reason=f"{found.reason}; {_closest(search.misses)}")
+    return (
+        search.find()
+        or _each_by_itself(once, domain, base)
+        or replace(found, reason=f"{found.reason}; {_closest(search.misses)}")
+    )
 
 
 def _polynomial(count: Count, domain: Domain, base: Sizes) -> Recovered:
@@ -61,6 +65,27 @@ def _polynomial(count: Count, domain: Domain, base: Sizes) -> Recovered:
     if not held_out:
         return Recovered(None, (), "the layer can be called at none of the sizes that formulas are proved at")
     return Recovered(formula, (*points, *held_out), proof_sentence(points, held_out))
+
+
+def _each_by_itself(count: Count, domain: Domain, base: Sizes) -> Recovered | None:
+    """The maximum of one formula for each number that is the largest at some size, proved as a maximum again."""
+    held_out = domain.held_out()
+    points = [base, *held_out]
+    if len(count(base)) == 1 or len({len(count(sizes)) for sizes in points}) > 1:
+        return None
+    parts: dict[int, Recovered] = {}
+    while more := sorted({row.index(max(row)) for row in map(count, points)} - parts.keys()):
+        for column in more:
+            parts[column] = recover(lambda sizes, of=column: (count(sizes)[of],), domain)  # type: ignore[misc]
+            if parts[column].formula is None:
+                return None
+        points = [sizes for part in parts.values() for sizes in part.proof]
+    formula = maximum(part.formula.text for part in parts.values() if part.formula)
+    proof = {tuple(sizes.values()): sizes for sizes in points}
+    if not all(agree(formula.evaluate(sizes), max(count(sizes))) for sizes in proof.values()):
+        return None
+    unseen = [sizes for sizes in held_out if proof.pop(tuple(sizes.values()), None)]
+    return Recovered(formula, (*proof.values(), *unseen), proof_sentence(list(proof.values()), unseen))
 
 
 def _closest(misses: list[Miss]) -> str:

@@ -4,7 +4,8 @@
     y = concat(softmax(q_i k_iᵀ / √(d/h)) v_i  for i in 1 … h) W_o
 
 The function of ``multi-head-attention``. What training must keep is spelled out by the layout: the input, one copy of
-all queries, keys and values head by head (3·n·d), the scaled queries, the weights (h·n²) and the merged heads.
+all queries, keys and values head by head (3·n·d), the scaled queries, the weights (h·n²) and the merged heads. Dropout
+of the weights, none by default, acts in training only.
 
 Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
 """
@@ -23,11 +24,12 @@ from attnbench.layers.position.joining import Position, unplaced
 class MaterialisedMultiHeadAttention(nn.Module):
     """Projections to queries, keys and values, attention in each head, and a projection of all heads together."""
 
-    def __init__(self, d: int, h: int, position: Position = unplaced) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float = 0.0, position: Position = unplaced) -> None:
         super().__init__()
-        self.h, self.position = h, position
-        self.project = nn.Linear(d, 3 * d, bias=False)
-        self.output = nn.Linear(d, d, bias=False)
+        self.h, self.position = num_heads, position
+        self.project = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.output = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(b, n, d) → (b, n, d)``."""
@@ -37,7 +39,7 @@ class MaterialisedMultiHeadAttention(nn.Module):
         q, k, bias = self.position(q, k)
         scores = (q / math.sqrt(d // self.h)) @ k.transpose(-2, -1)  # (b, h, n, n)
         weights = (scores if bias is None else scores + bias).softmax(dim=-1)  # (b, h, n, n)
-        mixed = weights @ v  # (b, h, n, d/h)
+        mixed = self.dropout(weights) @ v  # (b, h, n, d/h)
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
 

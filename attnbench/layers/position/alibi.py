@@ -44,7 +44,7 @@ class LinearBias(nn.Module):
 
 def build(d: int, h: int = 1) -> nn.Module:
     """`h` heads of width ``d/h``."""
-    return MultiHeadAttention(d, h, LinearBias(h))
+    return MultiHeadAttention(d, h, position=LinearBias(h))
 
 
 LAYER = Layer(

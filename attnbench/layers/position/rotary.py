@@ -49,7 +49,7 @@ class Rotary(nn.Module):
 
 def build(d: int, n: int, h: int = 1) -> nn.Module:
     """`h` heads of width ``d/h``, for contexts of `n` positions and one more."""
-    return MultiHeadAttention(d, h, Rotary(d // h, max_len=n + 1))
+    return MultiHeadAttention(d, h, position=Rotary(d // h, max_len=n + 1))
 
 
 LAYER = Layer(
