@@ -3,12 +3,13 @@
 A module that has a method ``weights(*inputs)`` is asked for them: ``(…, queries, keys)``. Of all others the softmaxes
 are watched: every one over as many keys as there are positions, for each position or for a single query, is taken for
 the weights of a head. Fused kernels are replaced by the small operations they are made of, so that theirs is seen too.
+Of a window or a block, whose softmax is over fewer keys, the weights are found by what arrives of each value.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -57,14 +58,39 @@ def _sizes(layer: Layer) -> Sizes:
 
 
 def _found(module: nn.Module, inputs: tuple[Any, ...], n: int) -> list[Tensor]:
+    """Weights ``(…, queries, keys)``, several where the module works them out one after the other."""
     own: Any = getattr(module, "weights", None)
     if inspect.ismethod(own):
         given: list[Tensor] = [own(*inputs)]
         return given
-    watched = _Softmaxes(n)
-    with watched:
+    softmaxes = _Softmaxes()
+    with softmaxes:
         module(*inputs)
-    return watched.found
+    seen = [weights for weights in softmaxes.over_keys() if weights.shape[-1] == n and weights.shape[-2] in (1, n)]
+    if len(seen) == n > 1 and all(weights.shape[-2] == 1 for weights in seen):
+        return [torch.cat(seen, dim=-2)]  # a decoder that takes one step after the other
+    return seen or _through_values(module, inputs, softmaxes.outputs)
+
+
+def _through_values(module: nn.Module, inputs: tuple[Any, ...], softmaxes: Sequence[Tensor]) -> list[Tensor]:
+    """Weights of a layer that writes out no n × n of them, such as a window, found by what arrives of each value.
+
+    With every softmax held at what it was, the output is linear in the values: a value of 1 at position j and 0 at all
+    others arrives at position i as the weight of j there. This is so where values are not projected; where what
+    arrives does not add up to 1 for every query, there is nothing to show.
+    """
+    (x, *others) = inputs
+    if others or not softmaxes:
+        return []
+    arrived = []
+    for position in range(x.shape[1]):
+        value = torch.zeros_like(x)
+        value[:, position] = 1
+        with _Softmaxes(held=softmaxes):
+            arrived.append(module(value).mean(dim=-1))
+    weights = torch.stack(arrived, dim=-1)  # (b, queries, keys)
+    adds_up = torch.allclose(weights.sum(dim=-1), torch.ones(()), atol=1e-3) and bool((weights > -1e-4).all())
+    return [weights] if adds_up else []
 
 
 def _heads(found: Sequence[Tensor]) -> Weights:
@@ -74,19 +100,33 @@ def _heads(found: Sequence[Tensor]) -> Weights:
 
 
 class _Softmaxes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
-    """Keeps what softmaxes over the positions return."""
+    """Keeps what every softmax returns; or makes each return what it is told to, in order.
 
-    def __init__(self, n: int) -> None:
+    Args:
+        held: what the softmaxes have to return.
+    """
+
+    def __init__(self, held: Sequence[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._n = n
-        self.found: list[Tensor] = []
+        self._held = list(held)
+        self._dimensions: list[int] = []
+        self.outputs: list[Tensor] = []
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = operation(*args, **(kwargs or {}))
-        if operation.overloadpacket.__name__ in _SOFTMAXES:
-            weights = output.movedim(args[1], -1)  # the keys are what is summed over
-            if weights.ndim > 1 and weights.shape[-1] == self._n and weights.shape[-2] in (1, self._n):
-                self.found.append(weights.clone() if weights.ndim > 2 else weights[None].clone())
+        if operation.overloadpacket.__name__ not in _SOFTMAXES:
+            return output
+        if self._held:
+            return self._held.pop(0).clone()
+        self._dimensions.append(args[1])
+        self.outputs.append(output.clone())
         return output
+
+    def over_keys(self) -> Iterator[Tensor]:
+        """Each output with the dimension that it adds up to 1 over, the keys, as its last."""
+        for output, dimension in zip(self.outputs, self._dimensions, strict=True):
+            if output.ndim > 1:
+                weights = output.movedim(dimension, -1)
+                yield weights if output.ndim > 2 else weights[None]
