@@ -164,6 +164,25 @@ def test_other_kernels_with_the_same_work_are_remarked() -> None:
     assert law.reason.endswith("; other kernels run from n = 64 on")
 
 
+def in_blocks(x: torch.Tensor, c: int) -> torch.Tensor:
+    """Attention within blocks; the length of the only block takes another way."""
+    blocks = x.view(-1, c, x.shape[2])
+    return (attend(blocks) if len(blocks) > 1 else blocks.tanh()).view(x.shape)
+
+
+def test_lengths_that_a_layer_refuses_show_no_other_kernels() -> None:
+    layer = Layer("x", lambda c: Calling(lambda x: in_blocks(x, c)), constraints=("n % c == 0", "n > c"))
+
+    assert Counter(layer).switch is None
+    assert law_of(layer, "flops").formula == "4*b*c*n*d"
+
+
+def test_other_kernels_are_remarked_where_constraints_leave_too_few_lengths_for_two_formulas() -> None:
+    longer = Layer("x", lambda d: Switching(d, lambda x, _: attend(x)), constraints="n % 16 == 0")
+
+    assert law_of(longer, "flops").reason.endswith("; other kernels run from n = 64 on")
+
+
 @pytest.mark.parametrize("name", ["attention-core", "conv1d"])
 def test_the_built_in_layers_run_the_same_kernels_at_every_length(name: str) -> None:
     assert Counter(REGISTRY.get(name)).switch is None

@@ -12,9 +12,11 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from attnbench.count.laws import count_laws
 from attnbench.count.needed import needed_flops
 from attnbench.count.trace import trace
 from attnbench.errors import LayerError
+from attnbench.formula import Formula
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from tests.count.calling import layer_calling
@@ -255,3 +257,12 @@ def test_an_inner_layer_cannot_hide_a_fused_kernel() -> None:
 def test_a_tensor_made_on_the_way_is_as_precise_as_the_input() -> None:
     assert needed(lambda x: x @ torch.ones(D, D)) == DENSE
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_work_that_falls_with_the_heads_is_not_taken_for_a_line_through_two_points() -> None:
+    layer = Registry().get("attention-multi-query")
+    [law] = count_laws(layer, ["flops_needed"])
+
+    for b, n, d, h in ((1, 5, 12, 3), (2, 4, 8, 8), (1, 9, 12, 6)):
+        projected, attended = 4 * b * n * d**2 + 4 * b * n * d**2 // h, 2 * b * n * (n + 1) * d
+        assert Formula(law.formula).evaluate({"b": b, "n": n, "d": d, "h": h}) == projected + attended

@@ -226,3 +226,38 @@ def test_the_proof_beyond_polynomials_holds_sizes_that_had_no_part_in_finding_it
     assert said is not None
     assert int(said[2]) >= 10
     assert len({tuple(sizes.values()) for sizes in recovered.proof}) == int(said[1]) + int(said[2])
+
+
+# ------------------------------------------------------------------------------------------------- several numbers
+
+
+def test_the_largest_of_several_numbers_has_a_formula_for_each_that_is_ever_the_largest() -> None:
+    """None of the two follows a polynomial, and their maximum changes from one to the other."""
+
+    def counts(s: Sizes) -> tuple[float, ...]:
+        logs = digits(s["n"], 2)
+        return (7, 4 * s["n"] * s["d"] * logs + s["b"], s["n"] * logs**0 * 900, 3 * s["n"] * s["d"])
+
+    found = recover(counts, Domain(ALWAYS, lambda sizes: True, large=True))
+
+    assert found.formula is not None
+    assert found.formula.text.startswith("max(")
+    for sizes in ({"b": 3, "n": 5, "d": 7}, {"b": 2, "n": 999, "d": 40}, {"b": 1, "n": 2, "d": 1}):
+        assert found.formula.evaluate(sizes) == max(counts(sizes))
+
+
+def test_where_every_position_brings_numbers_they_are_told_apart_from_the_end() -> None:
+    def counts(s: Sizes) -> tuple[float, ...]:
+        steps = [step * s["d"] for step in range(1, s["n"])]
+        return (*steps, s["n"] * s["d"], 5 * s["d"] + 1, s["b"])
+
+    found = recover(counts, Domain(ALWAYS, lambda sizes: True, large=False))
+
+    assert str(found.formula) == "max(5*d + 1, n*d)"
+
+
+def test_a_number_among_several_that_no_formula_follows_leaves_none() -> None:
+    def counts(s: Sizes) -> tuple[float, ...]:
+        return (s["n"] * s["d"] * digits(s["n"], 2), s["n"] * s["d"] + 50 * pow(3, s["n"], 101))
+
+    assert recover(counts, Domain(ALWAYS, lambda sizes: True, large=True)).formula is None

@@ -68,16 +68,19 @@ def _polynomial(count: Count, domain: Domain, base: Sizes) -> Recovered:
 
 
 def _each_by_itself(count: Count, domain: Domain, base: Sizes) -> Recovered | None:
-    """The maximum of one formula for each number that is the largest at some size, proved as a maximum again."""
-    held_out = domain.held_out()
-    points = [base, *held_out]
-    if len(count(base)) == 1 or len({len(count(sizes)) for sizes in points}) > 1:
+    """The maximum of one formula for each number that is the largest at some size, proved as a maximum again.
+
+    Numbers are told apart by their place from the end: where every position brings more of them, as the steps of a
+    recurrence do, those of the last step are alike at all lengths.
+    """
+    if len(count(base)) == 1:
         return None
-    parts: dict[int, Recovered] = {}
-    while more := sorted({row.index(max(row)) for row in map(count, points)} - parts.keys()):
-        for column in more:
-            parts[column] = recover(lambda sizes, of=column: (count(sizes)[of],), domain)  # type: ignore[misc]
-            if parts[column].formula is None:
+    held_out = domain.held_out()
+    points, parts = [base, *held_out], dict[int, Recovered]()
+    while more := sorted({_place_of_largest(count(sizes)) for sizes in points} - parts.keys()):
+        for place in more:
+            parts[place] = recover(lambda sizes, at=place: (_at(count(sizes), at),), domain)  # type: ignore[misc]
+            if parts[place].formula is None:
                 return None
         points = [sizes for part in parts.values() for sizes in part.proof]
     formula = maximum(part.formula.text for part in parts.values() if part.formula)
@@ -86,6 +89,15 @@ def _each_by_itself(count: Count, domain: Domain, base: Sizes) -> Recovered | No
         return None
     unseen = [sizes for sizes in held_out if proof.pop(tuple(sizes.values()), None)]
     return Recovered(formula, (*proof.values(), *unseen), proof_sentence(list(proof.values()), unseen))
+
+
+def _place_of_largest(counts: Counts) -> int:
+    return counts.index(max(counts)) - len(counts)
+
+
+def _at(counts: Counts, place: int) -> float:
+    """The number at a place from the end; the largest where there are not so many."""
+    return counts[place] if -place <= len(counts) else max(counts)
 
 
 def _closest(misses: list[Miss]) -> str:
