@@ -12,6 +12,7 @@ from torch import nn
 from attnbench.count.trace import Way, trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
+from attnbench.layers.building import make_inputs
 from attnbench.layers.registry import Registry
 from tests.count.calling import SIZES, Calling, layer_calling, trace_of, trace_of_module
 
@@ -122,7 +123,7 @@ def test_saved_bytes_are_what_autograd_really_keeps(name: str) -> None:
 
     found = trace(layer, sizes, way=Way.TRAIN)
 
-    assert found.saved_bytes == saved_by_torch(module, torch.randn(3, 32, 12))
+    assert found.saved_bytes == saved_by_torch(module, *make_inputs(layer, sizes))
 
 
 def test_a_workspace_that_only_the_real_kernel_knows_is_named() -> None:

@@ -222,13 +222,17 @@ def test_a_million_positions_are_traced_without_a_number_being_stored() -> None:
     assert found.flops == 4 * 2**40 * 4
 
 
-@pytest.mark.parametrize("name", REGISTRY.names)
+#: A decoder that looks back at every step calls its kernels anew for each.
+STEP_BY_STEP = {"attention-bahdanau"}
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTRY.names if name not in STEP_BY_STEP])
 def test_a_million_positions_take_as_many_kernels_as_a_few(name: str) -> None:
     layer = REGISTRY.get(name)
     few, million = (trace(layer, layer.sizes({"b": 1, "n": n, "d": 12})) for n in (64, 2**20))
 
     assert [kernel.name for kernel in million.kernels] == [kernel.name for kernel in few.kernels]
-    assert million.flops >= few.flops * 2**14
+    assert million.flops > 0.99 * 2**14 * few.flops  # all but what is done once a call
 
 
 # --------------------------------------------------------------------------------------------- what cannot be traced
