@@ -71,8 +71,8 @@ class Claims:
 class Layer:
     """A map ``(b, n, d) → (b, n, d)`` over a sequence, as one value.
 
-    A module may have a method ``weights(x)`` that returns its attention weights, ``(…, queries, keys)``, for pictures of
-    them; without it its softmaxes are watched.
+    A module may have a method ``weights(x)`` that returns its attention weights, ``(…, queries, keys)``, to be drawn;
+    without it its softmaxes are watched.
 
     Attributes:
         name: what users type.
