@@ -14,7 +14,7 @@ from typing import Any
 
 from attnbench.count.laws import Reach
 from attnbench.errors import LayerError, SuiteError, UnsupportedError
-from attnbench.execute.counting import count_all, count_trials, reach_all
+from attnbench.execute.counting import Pictures, count_all, count_trials, pictures_of, reach_all
 from attnbench.execute.here import (
     answer_probes,
     floor_seconds,
@@ -57,6 +57,7 @@ class Plan:
     counted: dict[str, Counted] = field(default_factory=dict)
     reach: dict[str, Reach] = field(default_factory=dict)
     unsupported: dict[Trial, str] = field(default_factory=dict)
+    pictures: Pictures = field(default_factory=Pictures)
 
     def as_json(self) -> dict[str, Any]:
         """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
@@ -111,20 +112,21 @@ def make_plan(asked: Order, show: Show) -> Plan:
     flat = tuple(law for found in laws.values() for law in found)
     names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
     reach = reach_all(asked.registry, names) if "hops" in suite.metrics else {}
+    pictures = pictures_of(asked.registry, names, suite.pictures)
     if not set(suite.metrics) & set(MEASURED_METRICS):
-        return Plan(asked, flat, (), reach=reach, unsupported=unsupported)
+        return Plan(asked, flat, (), reach=reach, unsupported=unsupported, pictures=pictures)
     if "time" not in suite.metrics:
         show.stage("choosing sizes by their counted bytes")
         plans = tuple(_each_once(_weigh_all(asked, subjects)))
         counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
-        return Plan(asked, flat, plans, counted=counted, reach=reach, unsupported=unsupported)
+        return Plan(asked, flat, plans, counted=counted, reach=reach, unsupported=unsupported, pictures=pictures)
     show.stage("calibrating: short probes to find where each law can be read")
     pilot = _probe_all(asked, subjects, unsupported, show)
     _something_left(asked, pilot.probed, unsupported)
     spent = sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
     plans = tuple(_each_once(share_out(pilot.probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
     counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
-    return Plan(asked, flat, plans, pilot.overhead_seconds, spent, pilot.floors, counted, reach, unsupported)
+    return Plan(asked, flat, plans, pilot.overhead_seconds, spent, pilot.floors, counted, reach, unsupported, pictures)
 
 
 def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[Asked, str]]:

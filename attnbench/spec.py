@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 #: What a run can produce today, and what it produces where a suite does not say.
 METRICS = (*COUNTED_METRICS, *MEASURED_METRICS)
 _USUAL_METRICS = ("flops", "parameters", "peak_bytes", "time")
+#: What can be looked at beside them: attention weights, and what becomes of a position in a stack of layers.
+PICTURES = ("weights", "position")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 AUTO = "auto"
 
 #: Sizes of one axis: chosen by the planner, or given.
 AxisValues = tuple[int, ...] | str
 
-_SUITE_KEYS = ("title", "question", "metrics", "budget", "device", "dtype", "mode", "threads", "sweep")
+_SUITE_KEYS = ("title", "question", "metrics", "budget", "device", "dtype", "mode", "threads", "pictures", "sweep")
 _RANGE_KEYS = ("from", "to", "factor")
 
 
@@ -58,6 +60,7 @@ class Suite:
         modes: modes, of `MODES`.
         threads: numbers of CPU threads; each has measuring processes of its own.
         sweeps: layers and sizes.
+        pictures: what to look at beside the metrics, of `PICTURES`.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Suite:
     modes: tuple[str, ...]
     threads: tuple[int, ...]
     sweeps: tuple[Sweep, ...]
+    pictures: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -108,6 +112,7 @@ class Suite:
             "dtype": list(self.dtypes),
             "mode": list(self.modes),
             "threads": list(self.threads),
+            **({"pictures": list(self.pictures)} if self.pictures else {}),
             "sweep": [
                 {
                     "layers": list(s.layers),
@@ -177,6 +182,7 @@ def from_mapping(content: Mapping[str, Any], name: str, where: str) -> Suite:
         modes=_words(content.get("mode", ["forward"]), MODES, "mode", where),
         threads=_threads(content.get("threads", 1), f"{where}: threads"),
         sweeps=tuple(_sweep(sweep, f"{where}, sweep {number}") for number, sweep in enumerate(sweeps, start=1)),
+        pictures=_words(content["pictures"], PICTURES, "pictures", where) if "pictures" in content else (),
     )
 
 

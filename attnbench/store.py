@@ -81,6 +81,9 @@ class RunInfo:
         journal_start: the checksum from which that of the journal's first line goes on, drawn for this run; 0 where an
             older attnbench drew none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
+        weights: layer → head, query, key → attention weight, on the same few random tokens for every layer.
+        fading: layer → way of stacking it → what a read-out still tells of the position after 0, 1, 2 … layers, one
+            list for each draw.
     """
 
     name: str
@@ -108,6 +111,8 @@ class RunInfo:
     journal_start: int = 0
     code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
+    weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
+    fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
 
     @property
     def shown_laws(self) -> tuple[Law, ...]:

@@ -230,6 +230,19 @@ def test_a_suite_that_asks_for_no_time_starts_no_process(machine: FakeMachine, t
     assert run.records.empty
 
 
+def test_pictures_that_a_suite_asks_for_are_kept_with_the_run(machine: FakeMachine, tmp_path: Path) -> None:
+    file = tmp_path / "look.toml"
+    file.write_text('metrics = ["parameters"]\npictures = ["weights"]\n[[sweep]]\nlayers = ["attention-core"]\n')
+
+    run = attnbench.run(str(file), results=tmp_path)
+
+    (heads,) = run.info.weights.values()
+    assert np.shape(heads) == (4, 12, 12)
+    assert attnbench.load(run.path).info.weights == run.info.weights
+    assert run.info.fading == {}
+    assert "Attention weights of attention-core" in run.report(tmp_path / "reports").read_text(encoding="utf-8")
+
+
 def test_trials_that_fail_are_rows_with_a_status_and_a_reason(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
     machine.failures = lambda trial: (Status.OOM, "too large") if trial.sizes["n"] == trial.sizes["d"] == 256 else None
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SWEEP = {"layers": ["rnn"]}
+KEYS = "title, question, metrics, budget, device, dtype, mode, threads, pictures, sweep"
 
 
 def suite(**content: Any) -> Suite:
@@ -53,6 +54,7 @@ def test_every_key_is_read() -> None:
         dtype="float64",
         mode=["train", "decode"],
         threads=[2, 1],
+        pictures=["position", "weights"],
         sweep=[{"layers": ["rnn", "gru"], "b": 4, "zz": [7]}, {"layers": "conv1d", "k": "auto"}],
     )
 
@@ -66,6 +68,7 @@ def test_every_key_is_read() -> None:
         dtypes=("float64",),
         modes=("train", "decode"),
         threads=(2, 1),
+        pictures=("position", "weights"),
         sweeps=(Sweep(("rnn", "gru"), {"b": (4,), "zz": (7,)}), Sweep(("conv1d",), {"k": "auto"})),
     )
     assert read.layers == ("rnn", "gru", "conv1d")
@@ -162,10 +165,7 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
     ("content", "message"),
     [
         ({"budge": "60s"}, ": unknown key 'budge'. Did you mean 'budget'?"),
-        (
-            {"colour": 1},
-            ": unknown key 'colour'. Known: title, question, metrics, budget, device, dtype, mode, threads, sweep.",
-        ),
+        ({"colour": 1}, f": unknown key 'colour'. Known: {KEYS}."),
         ({"sweep": []}, " needs at least one [[sweep]] table with layers"),
         ({"sweep": {"layers": ["rnn"]}}, " needs at least one [[sweep]] table with layers"),
         ({"sweep": ["rnn"]}, " needs at least one [[sweep]] table with layers"),
@@ -185,6 +185,7 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"budget": "60"}, ": budget: a duration such as 60s, 2m or 1h is needed, not '60'"),
         ({"threads": 0}, ": threads needs a positive whole number, not 0"),
         ({"threads": [1, 0]}, ": threads needs a positive whole number, not 0"),
+        ({"pictures": ["cats"]}, ": unknown pictures 'cats'. Known: weights, position."),
         ({"threads": []}, ": threads needs a positive whole number, not []"),
         ({"mode": "trian"}, ": unknown mode 'trian'. Did you mean 'train'? Known: forward, train, decode."),
         ({"mode": []}, ": mode must be a list of words, not []"),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from attnbench.count.fading import Fading, fading_of
 from attnbench.count.laws import Reach, count_at, count_laws, reach_of
+from attnbench.count.weights import Weights, weights_of
 from attnbench.errors import LayerError
 from attnbench.execute.process import Process, Setup
 from attnbench.execute.side_by_side import enough, side_by_side
 from attnbench.law import Law
+from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
 from attnbench.trial import Sizes, Trial
@@ -20,6 +25,20 @@ _WORTH_A_PROCESS = 6
 
 #: A layer, a dtype and a mode.
 Wanted = tuple[str, str, str]
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was looked at beside the metrics, by layer.
+
+    Attributes:
+        weights: head, query, key → attention weight.
+        fading: way of stacking → what is left of the position after each layer, in several draws.
+    """
+
+    weights: dict[str, Weights] = field(default_factory=dict)
+    fading: dict[str, Fading] = field(default_factory=dict)
 
 
 def count_all(
@@ -76,14 +95,35 @@ def reach_all(registry: Registry, names: Sequence[str]) -> dict[str, Reach]:
     Raises:
         WorkerError: no process could be started.
     """
+    return _of_each(registry, names, reach_of, Process.reach)
+
+
+def pictures_of(registry: Registry, names: Sequence[str], wanted: Collection[str]) -> Pictures:
+    """What the suite wants to look at, of `attnbench.spec.PICTURES`; a layer that has none to show is left out.
+
+    Raises:
+        WorkerError: no process could be started.
+    """
+    weights = _of_each(registry, names, weights_of, Process.weights) if "weights" in wanted else {}
+    fading = _of_each(registry, names, fading_of, Process.fading) if "position" in wanted else {}
+    return Pictures(weights, fading)
+
+
+def _of_each(
+    registry: Registry,
+    names: Sequence[str],
+    here: Callable[[Layer], Found],
+    there: Callable[[Process, str], Found | None],
+) -> dict[str, Found]:
+    """Our own layers are looked at in this process, others in one of their own."""
     found = {}
     with _process_for(registry, names) as process:
         for name in names:
             if process is None or _is_ours(registry, name):
                 with contextlib.suppress(LayerError):
-                    found[name] = reach_of(registry.get(name))
-            elif reach := process.reach(name):
-                found[name] = reach
+                    found[name] = here(registry.get(name))
+            elif seen := there(process, name):
+                found[name] = seen
     return found
 
 

@@ -137,6 +137,20 @@ class Process:
         fix = "mend what raises, hangs, ends the process or changes it in build() or forward()"
         return [Outcome(check, Mark.FAILED, answer["reason"], fix)], False
 
+    def weights(self, layer: str) -> list[list[list[float]]] | None:
+        """Attention weights of a layer; None where there are none to be seen."""
+        found: list[list[list[float]]] | None = self._ask({"weights": {"layer": layer}}, _COUNTING_SECONDS).get(
+            "weights"
+        )
+        return found
+
+    def fading(self, layer: str) -> dict[str, list[list[float]]] | None:
+        """What is left of a position after copies of a layer; None where they cannot be stacked."""
+        found: dict[str, list[list[float]]] | None = self._ask({"fading": {"layer": layer}}, _COUNTING_SECONDS).get(
+            "fading"
+        )
+        return found
+
     def stop(self) -> None:
         """End the process for good; whoever waits for its answer is told that there is none."""
         self._stopped = True

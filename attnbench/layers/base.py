@@ -71,6 +71,9 @@ class Claims:
 class Layer:
     """A map ``(b, n, d) → (b, n, d)`` over a sequence, as one value.
 
+    A module may have a method ``weights(x)`` that returns its attention weights, ``(…, queries, keys)``, to be drawn;
+    without it its softmaxes are watched.
+
     Attributes:
         name: what users type.
         build: factory of the module; its parameter names are the axes it needs, a default is that axis's default.

@@ -62,6 +62,12 @@ BUILT_IN = {
     "feed-forward": "controls.feed_forward",
     "attention-block-diagonal": "attention.block_diagonal",
     "fully-connected": "controls.fully_connected",
+    "position-sinusoidal": "position.sinusoidal",
+    "position-learned": "position.learned",
+    "attention-sinusoidal": "position.attention_sinusoidal",
+    "attention-learned": "position.attention_learned",
+    "attention-rotary": "position.rotary",
+    "attention-alibi": "position.alibi",
 }
 
 

@@ -197,11 +197,33 @@ def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
+def _weights(registry: Registry, layer: str) -> dict[str, Any]:
+    """Attention weights of one layer, or one line that says why it has none."""
+    from attnbench.count.weights import weights_of
+
+    try:
+        return {"weights": weights_of(registry.get(layer))}
+    except BaseException as error:
+        return _refused(layer, error)
+
+
+def _fading(registry: Registry, layer: str) -> dict[str, Any]:
+    """What is left of a position after copies of one layer, or one line that says why it cannot be told."""
+    from attnbench.count.fading import fading_of
+
+    try:
+        return {"fading": fading_of(registry.get(layer))}
+    except BaseException as error:
+        return _refused(layer, error)
+
+
 _COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
     "count": _counted,
     "count_at": _counted_at,
     "reach": _reach,
     "check": _checked,
+    "weights": _weights,
+    "fading": _fading,
 }
 
 

@@ -12,6 +12,7 @@ from attnbench import units
 from attnbench.law import MARGIN, Verdict
 from attnbench.record import MEASURED_METRICS, Status
 from attnbench.report import figures, words
+from attnbench.report.beside import beside
 from attnbench.report.context import (
     CountedLayer,
     CountedRow,
@@ -27,10 +28,12 @@ from attnbench.report.context import (
 from attnbench.report.environment import environment
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
+from attnbench.report.positions import positions
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.table1 import table_one
 from attnbench.report.toml import as_toml
+from attnbench.report.weights import weight_gallery
 from attnbench.trial import describe, ordered, telling_apart
 
 if TYPE_CHECKING:
@@ -58,6 +61,9 @@ def build_context(run: StoredRun) -> PageContext:
         table_one=table_one(run),
         verdicts=tuple(_verdict_row(law, anchors, _anchor(law, anchors)) for law in _judged(run)),
         forest=_forest(run),
+        beside=beside(run),
+        positions=positions(run),
+        weights=weight_gallery(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

@@ -87,6 +87,40 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideRow:
+    """One layer at sizes that all layers share: its counts, its time, and its time over that of the first layer."""
+
+    layer: str
+    about: str
+    flops: str
+    formula: Markup
+    parameters: str
+    peak_bytes: str
+    seconds: str
+    ratio: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """All layers at the same sizes; without rows where they share none."""
+
+    sizes: str = ""
+    first: str = ""
+    rows: tuple[BesideRow, ...] = ()
+    spread: Gallery = field(default_factory=Gallery)
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What the sinusoidal encoding is, and what becomes of a position in a stack of layers."""
+
+    shown: bool = False
+    absolute: Gallery = field(default_factory=Gallery)
+    relative: Gallery = field(default_factory=Gallery)
+    fading: Gallery = field(default_factory=Gallery)
+
+
+@dataclass(frozen=True, slots=True)
 class TableCell:
     """One cell of Table 1: published with a mark and the number of its note, or measured with a word beside it."""
 
@@ -274,6 +308,9 @@ class PageContext:
     table_one: TableOne
     verdicts: tuple[VerdictRow, ...]
     forest: Gallery
+    beside: Beside
+    positions: Positions
+    weights: Gallery
     counted: tuple[CountedLayer, ...]
     counted_limits: tuple[Fact, ...]
     timed: bool

@@ -248,12 +248,19 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
 
 
 @contextmanager
-def panel(height: float) -> Iterator[tuple[Figure, Axes]]:
-    """One panel of the common width, in the style of all."""
+def panels(height: float, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure as wide as a telephone, with axes side by side."""
     settings: Any = {**sns.axes_style("ticks"), **_STYLE, **SETTINGS}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(_WIDTH, height), dpi=72, layout="constrained")
-        yield figure, figure.subplots()
+        yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+@contextmanager
+def panel(height: float) -> Iterator[tuple[Figure, Axes]]:
+    """One panel of the common width, in the style of all."""
+    with panels(height, 1) as (figure, (axes,)):
+        yield figure, axes
 
 
 def _hued(plot: Callable[..., object], frame: pd.DataFrame, xy: tuple[str, str], axes: Axes, **style: object) -> None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from attnbench.errors import LayerError
-from attnbench.execute.counting import count_all, count_trials, reach_all
+from attnbench.execute.counting import count_all, count_trials, pictures_of, reach_all
 from attnbench.law import Verdict
 from attnbench.layers.registry import Registry
 from attnbench.trial import Trial
@@ -136,10 +136,14 @@ def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None
         registry, here, {("tells", "float32", "forward"): [], ("feed-forward", "float32", "forward"): []}
     )
     reach = reach_all(registry, ["tells", "raises", "feed-forward"])
+    pictures = pictures_of(registry, ["tells", "raises", "attention-core"], ("weights", "position"))
 
     assert isinstance(laws["tells", "float32", "forward"], list)
     assert {trial: counts.flops for trial, counts in counted.items()} == {here[0].id: 0, here[1].id: 8 * 4 * 2 * 8**2}
     assert set(reach) == {"tells", "feed-forward"}
+    assert set(pictures.weights) == {"attention-core"}
+    assert set(pictures.fading) == {"tells", "attention-core"}
+    assert pictures_of(registry, ["attention-core"], ()).weights == {}
 
 
 def test_few_layers_of_our_own_are_counted_without_any_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ WORK_OF_A_STEP = {
     "lstm": "16*b*d**2",
     "conv1d-causal": "2*b*k*d**2",
     "feed-forward": "16*b*d**2",
+    "attention-rotary": "8*b*d**2 + 4*b*(n + 1)*d",
+    "attention-alibi": "8*b*d**2 + 4*b*(n + 1)*d",
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.oracles import attention, table1
+from tests.oracles import attention, position, table1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,4 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 #: The oracle of each built-in layer.
-ORACLES: dict[str, Callable[..., np.ndarray | tuple[np.ndarray, ...]]] = {**table1.ORACLES, **attention.ORACLES}
+ORACLES: dict[str, Callable[..., np.ndarray | tuple[np.ndarray, ...]]] = {
+    **table1.ORACLES,
+    **attention.ORACLES,
+    **position.ORACLES,
+}

@@ -16,14 +16,15 @@ import torch
 from torch import nn
 
 from attnbench.layers.base import Claims, Layer
+from attnbench.layers.position.joining import Position, unplaced
 
 
 class AttentionCore(nn.Module):
     """Every position attends to every position; query, key and value are the input itself."""
 
-    def __init__(self, h: int) -> None:
+    def __init__(self, h: int, position: Position = unplaced) -> None:
         super().__init__()
-        self.h = h
+        self.h, self.position = h, position
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(b, n, d) → (b, n, d)``."""
@@ -40,10 +41,11 @@ class AttentionCore(nn.Module):
 
     def _attend(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         q, k = (x.view(*x.shape[:2], self.h, -1).transpose(1, 2) for x in (queries, keys))  # (b, h, n, d/h), views
-        scale = 1 / math.sqrt(k.shape[-1])
+        v, scale = k, 1 / math.sqrt(k.shape[-1])
+        q, k, bias = self.position(q, k)
         scores = (q * scale) @ k.transpose(-2, -1)  # (b, h, n, n)
-        weights: torch.Tensor = scores.softmax(dim=-1)  # (b, h, n, n)
-        mixed = weights @ k  # (b, h, n, d/h)
+        weights: torch.Tensor = (scores if bias is None else scores + bias).softmax(dim=-1)  # (b, h, n, n)
+        mixed = weights @ v  # (b, h, n, d/h)
         return mixed.transpose(1, 2).flatten(2)  # (b, n, d)
 
 

@@ -15,14 +15,15 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnbench.layers.base import Claims, Layer
+from attnbench.layers.position.joining import Position, unplaced
 
 
 class FusedAttentionCore(nn.Module):
     """Every position attends to every position; query, key and value are the input itself."""
 
-    def __init__(self, h: int) -> None:
+    def __init__(self, h: int, position: Position = unplaced) -> None:
         super().__init__()
-        self.h = h
+        self.h, self.position = h, position
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(b, n, d) → (b, n, d)``."""
@@ -39,7 +40,9 @@ class FusedAttentionCore(nn.Module):
 
     def _attend(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         q, k = (x.view(*x.shape[:2], self.h, -1).transpose(1, 2) for x in (queries, keys))  # (b, h, n, d/h), views
-        mixed = scaled_dot_product_attention(q, k, k)  # (b, h, n, d/h)
+        v = k
+        q, k, bias = self.position(q, k)
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (b, h, n, d/h)
         return mixed.transpose(1, 2).flatten(2)  # (b, n, d)
 
 

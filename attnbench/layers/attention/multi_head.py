@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnbench.layers.base import Claims, Layer
+from attnbench.layers.position.joining import Position, unplaced
 
 State = tuple[torch.Tensor, torch.Tensor]
 
@@ -22,16 +23,15 @@ State = tuple[torch.Tensor, torch.Tensor]
 class MultiHeadAttention(nn.Module):
     """Projections to queries, keys and values, attention in each head, and a projection of all heads together."""
 
-    def __init__(self, d: int, h: int) -> None:
+    def __init__(self, d: int, h: int, position: Position = unplaced) -> None:
         super().__init__()
-        self.h = h
+        self.h, self.position = h, position
         self.project = nn.Linear(d, 3 * d, bias=False)
         self.output = nn.Linear(d, d, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(b, n, d) → (b, n, d)``."""
-        q, k, v = self._project(x)  # three times (b, h, n, d/h), views
-        return self._attend(q, k, v)
+        return self._attend(*self._project(x))
 
     def prefill(self, context: torch.Tensor) -> State:
         """Keys and values of the context, which later positions attend to."""
@@ -46,10 +46,11 @@ class MultiHeadAttention(nn.Module):
 
     def _project(self, x: torch.Tensor) -> torch.Tensor:
         projected: torch.Tensor = self.project(x).view(*x.shape[:2], 3, self.h, -1)  # (b, n, 3, h, d/h)
-        return projected.permute(2, 0, 3, 1, 4)
+        return projected.permute(2, 0, 3, 1, 4)  # (3, b, h, n, d/h), a view
 
     def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        mixed = scaled_dot_product_attention(q, k, v)  # (b, h, n, d/h)
+        q, k, bias = self.position(q, k)
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (b, h, n, d/h)
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
 

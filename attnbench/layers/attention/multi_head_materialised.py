@@ -18,14 +18,15 @@ import torch
 from torch import nn
 
 from attnbench.layers.base import Claims, Layer
+from attnbench.layers.position.joining import Position, unplaced
 
 
 class MaterialisedMultiHeadAttention(nn.Module):
     """Projections to queries, keys and values, attention in each head, and a projection of all heads together."""
 
-    def __init__(self, hidden_size: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, dropout: float = 0.0, position: Position = unplaced) -> None:
         super().__init__()
-        self.h = num_heads
+        self.h, self.position = num_heads, position
         self.project = nn.Linear(hidden_size, 3 * hidden_size, bias=False)
         self.output = nn.Linear(hidden_size, hidden_size, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -35,8 +36,9 @@ class MaterialisedMultiHeadAttention(nn.Module):
         b, n, d = x.shape
         by_head = self.project(x).view(b, n, 3, self.h, d // self.h).permute(2, 0, 3, 1, 4).contiguous()
         q, k, v = by_head  # three times (b, h, n, d/h), views of one copy
+        q, k, bias = self.position(q, k)
         scores = (q / math.sqrt(d // self.h)) @ k.transpose(-2, -1)  # (b, h, n, n)
-        weights = scores.softmax(dim=-1)  # (b, h, n, n)
+        weights = (scores if bias is None else scores + bias).softmax(dim=-1)  # (b, h, n, n)
         mixed = self.dropout(weights) @ v  # (b, h, n, d/h)
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
