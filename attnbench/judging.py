@@ -57,7 +57,8 @@ def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric:
     """
     laws = [law for law in info.counted_laws if law.metric == COUNTED_FOR[metric]]
     sizes = {law.layer: [trial.sizes for trial in info.trials if trial.layer == law.layer] for law in laws}
-    counts = {(law.layer, law.dtype, law.mode): law for law in laws if all(map(law.speaks_of, sizes[law.layer]))}
+    speak = [law for law in laws if metric != "memory" or all(map(law.speaks_of, sizes[law.layer]))]
+    counts = {(law.layer, law.dtype, law.mode): law for law in speak}
     subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
     questions = {}
     for layer, dtype, mode in dict.fromkeys((layer, choices.dtype, choices.mode) for layer, choices in subjects):

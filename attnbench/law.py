@@ -275,7 +275,7 @@ class Law:
         return f"{far}, and a forecast goes {FARTHEST:.0f} times beyond the window at most" if factor > FARTHEST else ""
 
     def speaks_of(self, sizes: Mapping[str, int]) -> bool:
-        """Whether a counted formula holds at `sizes`: one that was proven for a single size of an axis holds there."""
+        """Whether a formula of bytes holds at `sizes`: one that was proven for a single size of an axis holds there."""
         return all(low < high or sizes.get(axis, low) == low for axis, (low, high) in self.window.items())
 
     @property

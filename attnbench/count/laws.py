@@ -47,7 +47,8 @@ def count_at(
     """
     worked, run = (READINGS[metric].ways[mode] for metric in ("flops", "peak_bytes"))
     whole = trace(layer, sizes, dtype=dtype, way=worked)
-    formulas = {law.metric: Formula(law.formula) for law in laws if law.formula and law.speaks_of(sizes)}
+    known = [law for law in laws if law.formula and (law.metric != "peak_bytes" or law.speaks_of(sizes))]
+    formulas = {law.metric: Formula(law.formula) for law in known}
     saved, depth, hops, peak = (
         _value(formulas.get(metric), sizes) for metric in ("saved_bytes", "depth", "hops", "peak_bytes")
     )
