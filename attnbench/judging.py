@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from attnbench.fit.time_law import Asked, Question, time_laws
+from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.record import Status
 from attnbench.spec import from_mapping
 from attnbench.store import RunInfo, StoredRun
-from attnbench.trial import Choices
+from attnbench.trial import Asked, Choices, counted_as
 
 
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
@@ -24,14 +24,14 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
 
 
 def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None) -> dict[Asked, Question]:
-    """Layer, dtype and mode → what is asked of its times; `claims` (layer → formula) replaces what the layers claim."""
-    flops = {(law.layer, law.dtype, law.mode): law for law in info.counted_laws if law.metric == "flops"}
+    """What is asked of the times of each layer and choice; `claims` (layer → formula) replaces what layers claim."""
+    flops = {counted_as(law.layer, law.choices): law for law in info.counted_laws if law.metric == "flops"}
     subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
     questions = {}
-    for layer, dtype, mode in dict.fromkeys((layer, choices.dtype, choices.mode) for layer, choices in subjects):
-        text = (claims or {}).get(layer, claimed_time(info.claims.get(layer, {}), mode))
-        counted = flops.get((layer, dtype, mode))
-        questions[layer, dtype, mode] = Question(
+    for layer, choices in subjects:
+        text = (claims or {}).get(layer, claimed_time(info.claims.get(layer, {}), choices.mode))
+        counted = flops.get(counted_as(layer, choices))
+        questions[counted_as(layer, choices)] = Question(
             claim=Formula(text) if text else None,
             flops=Formula(counted.formula) if counted and counted.formula else None,
             scope=info.scopes[layer],
@@ -50,7 +50,7 @@ def _without_trials(info: RunInfo) -> list[tuple[str, Choices]]:
 
 def _unread(layer: str, choices: Choices, info: RunInfo, questions: Mapping[Asked, Question]) -> Law:
     """The row of a layer for which the plan found no window."""
-    question, reason = questions[layer, choices.dtype, choices.mode], info.window(layer, choices)
+    question, reason = questions[counted_as(layer, choices)], info.window(layer, choices)
     claim = question.claim.text if question.claim else None
     law = Law(layer, "time", Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
     return replace(law, **asdict(choices))

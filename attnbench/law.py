@@ -15,7 +15,7 @@ from typing import Any
 
 from attnbench.errors import InputError, LayerError, near_miss
 from attnbench.formula import Formula
-from attnbench.trial import ordered
+from attnbench.trial import CHOICES, Choices, ordered
 
 #: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
 FARTHEST = 16.0
@@ -178,7 +178,7 @@ class Law:
     """One row of the table of laws.
 
     Attributes:
-        layer, device, dtype, mode, threads, scope: what it is about.
+        layer, device, dtype, mode, threads, compile, sdpa, scope: what it is about.
         metric: one of `COUNTED_METRICS` (exact), or ``time`` (measured).
         claim: the author's formula, or None.
         formula: the law found, as formula text; empty when none was found.
@@ -205,6 +205,8 @@ class Law:
     dtype: str = ""
     mode: str = "forward"
     threads: int = 1
+    compile: bool = False
+    sdpa: str = "default"
     scope: str = "layer"
     exponents: dict[str, Exponent] = field(default_factory=dict)
     terms: tuple[FittedTerm, ...] = ()
@@ -216,6 +218,11 @@ class Law:
     parts: dict[str, Parts] = field(default_factory=dict)
     regimes: tuple[str, ...] = ()
     curves: Curves | None = None
+
+    @property
+    def choices(self) -> Choices:
+        """Device, dtype, mode and the like that it is about."""
+        return Choices(*(getattr(self, name) for name in CHOICES))
 
     @property
     def lower_bound(self) -> bool:
@@ -294,10 +301,7 @@ class Law:
         """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
         return {
             "layer": self.layer,
-            "device": self.device,
-            "dtype": self.dtype,
-            "mode": self.mode,
-            "threads": self.threads,
+            **asdict(self.choices),
             "scope": self.scope,
             "metric": self.metric,
             "claim": self.claim,

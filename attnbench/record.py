@@ -45,6 +45,8 @@ class Visit:
         first_call_seconds: seconds of the very first call after building the layer.
         reference_seconds: the drift reference (a fixed matrix product) timed just before.
         started: seconds since the run began.
+        compile_seconds: seconds of the call that compiled the layer, before the first call; None where none did.
+        kernels: names of what one call ran, in the order of first use; told by the first visit of a trial.
     """
 
     trial: str
@@ -57,6 +59,8 @@ class Visit:
     first_call_seconds: float | None = None
     reference_seconds: float | None = None
     started: float = 0.0
+    compile_seconds: float | None = None
+    kernels: tuple[str, ...] = ()
 
     @property
     def clock_seconds(self) -> float:
@@ -69,10 +73,10 @@ class Visit:
         for name in ("process", "round", "iterations"):
             if not _is_whole(number := getattr(self, name)):
                 return f"{name} cannot be {number!r:.40}"
-        words: list[Any] = [self.trial, self.reason]
+        words: list[Any] = [self.trial, self.reason, *self.kernels]
         if not all(isinstance(word, str) for word in words):
-            return "trial and reason must be words"
-        once = [("first_call_seconds", self.first_call_seconds), ("reference_seconds", self.reference_seconds)]
+            return "trial, reason and kernels must be words"
+        once = [(name, getattr(self, name)) for name in ("first_call_seconds", "reference_seconds", "compile_seconds")]
         times = [("block_seconds", seconds) for seconds in self.block_seconds]
         for name, seconds in times + [(name, seconds) for name, seconds in once if seconds is not None]:
             if not _is_seconds(seconds):
@@ -97,6 +101,7 @@ class Visit:
         values = dict(line)
         values["status"] = Status(values["status"])
         values["block_seconds"] = tuple(values["block_seconds"])  # `flaw` says whether they are numbers
+        values["kernels"] = tuple(values.get("kernels", ()))
         return cls(**values)
 
 

@@ -86,7 +86,7 @@ class FakeProcess:
         assert device == "cpu"
         return RATE
 
-    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float, *, first: bool = False) -> dict[str, Any]:
         machine = self.machine
         assert trial.choices.threads == self.threads
         machine.asked.append((self.number, trial, pace, timeout))

@@ -109,6 +109,7 @@ def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], a
     from attnbench.execute.counting import count_all
     from attnbench.law import COUNTED_METRICS
     from attnbench.layers.registry import Registry
+    from attnbench.trial import Choices, counted_as
 
     registry = Registry(plugins)
     names = registry.names if everything else layers or registry.handed_over
@@ -117,7 +118,7 @@ def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], a
     claimed = {metric for name in names for metric in registry.get(name).claims.given}
     counted = count_all(
         registry,
-        [(name, "float32", "forward") for name in names],
+        [counted_as(name, Choices()) for name in names],
         [m for m in COUNTED_METRICS if m in claimed],
         lambda _: None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attnbench.count.counter import READINGS, Counter
@@ -33,7 +34,12 @@ Reach = tuple[tuple[int, float], ...]
 
 
 def count_at(
-    layer: Layer, sizes: Sizes, dtype: str = "float32", laws: Sequence[Law] = (), mode: str = "forward"
+    layer: Layer,
+    sizes: Sizes,
+    dtype: str = "float32",
+    laws: Sequence[Law] = (),
+    mode: str = "forward",
+    sdpa: str = "default",
 ) -> Counted:
     """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
 
@@ -41,13 +47,13 @@ def count_at(
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
     worked, run = (READINGS[metric].ways[mode] for metric in ("flops", "peak_bytes"))
-    whole = trace(layer, sizes, dtype=dtype, way=worked)
+    whole = trace(layer, sizes, dtype=dtype, way=worked, sdpa=sdpa)
     formulas = {law.metric: Formula(law.formula) for law in laws if law.formula}
     saved, depth, hops = (_value(formulas.get(metric), sizes) for metric in ("saved_bytes", "depth", "hops"))
     return Counted(
         flops=round(whole.flops),
         parameters=whole.parameters,
-        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run)).peak_bytes,
+        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run, sdpa=sdpa)).peak_bytes,
         uncounted=whole.uncounted,
         saved_bytes=None if saved is None else round(saved),
         depth=None if depth is None else round(depth),
@@ -67,7 +73,11 @@ def count_layer(layer: str | Layer, **sizes: int) -> Counted:
 
 
 def count_laws(
-    layer: Layer, metrics: Collection[str] = COUNTED_METRICS, dtype: str = "float32", mode: str = "forward"
+    layer: Layer,
+    metrics: Collection[str] = COUNTED_METRICS,
+    dtype: str = "float32",
+    mode: str = "forward",
+    sdpa: str = "default",
 ) -> list[Law]:
     """One law for each counted metric, recovered without using the claim and then compared with it.
 
@@ -76,14 +86,17 @@ def count_laws(
         metrics: those wanted, of `COUNTED_METRICS`; others, and those that `mode` does not have, are passed over.
         dtype: of weights and inputs.
         mode: ``forward``, ``train`` (forward and backward) or ``decode`` (one token against a context of n).
+        sdpa: the form of fused attention: ``math`` writes out the n×n matrix.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at the sizes tried.
     """
-    counter = Counter(layer, dtype, mode)
+    counter = Counter(layer, dtype, mode, sdpa)
     possible = counter.metrics()
     return [
-        _law(counter, metric, dtype, mode) for metric in COUNTED_METRICS if metric in metrics and metric in possible
+        replace(_law(counter, metric), dtype=dtype, mode=mode, sdpa=sdpa)
+        for metric in COUNTED_METRICS
+        if metric in metrics and metric in possible
     ]
 
 
@@ -110,10 +123,11 @@ def _value(formula: Formula | None, sizes: Sizes) -> float | None:
         return None
 
 
-def _law(counter: Counter, metric: str, dtype: str, mode: str) -> Law:
+def _law(counter: Counter, metric: str) -> Law:
+    """A law that does not say yet what choices it is about."""
     layer = counter.layer
     found = counter.recover(metric)
-    claim = layer.claims.given.get(metric) if mode == "forward" else None
+    claim = layer.claims.given.get(metric) if counter.is_plain else None
     missing = counter.missing(metric)
     verdict, reason = _judge(metric, claim, found, missing, layer)
     formula = found.formula
@@ -124,8 +138,6 @@ def _law(counter: Counter, metric: str, dtype: str, mode: str) -> Law:
         reason=reason,
         claim=claim,
         formula=formula.text if formula else "",
-        dtype=dtype,
-        mode=mode,
         scope=layer.scope,
         terms=_terms(formula, found.proof) if formula and formula.is_sum_of_terms else (),
         window=found.window,

@@ -15,20 +15,17 @@ from attnbench.execute.process import Process, Setup
 from attnbench.law import Law
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
-from attnbench.trial import Sizes, Trial
+from attnbench.trial import Asked, Sizes, Trial, counted_as
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
 _MOST_PROCESSES = 8
 
-#: A layer, a dtype and a mode.
-Wanted = tuple[str, str, str]
-
 
 def count_all(
-    registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Wanted, list[Law] | LayerError]:
-    """Counted laws of each layer in each dtype and mode, or why it cannot be counted.
+    registry: Registry, wanted: Sequence[Asked], metrics: Sequence[str], show: Callable[[str], None]
+) -> dict[Asked, list[Law] | LayerError]:
+    """Counted laws of each layer in each dtype, mode and form of attention, or why it cannot be counted.
 
     `show` is told of every layer that is about to be counted. A layer from elsewhere may hang or end the process that
     calls it, so it is never called in this one.
@@ -37,30 +34,31 @@ def count_all(
         WorkerError: no process could be started.
     """
     processes = min(os.cpu_count() or 1, _MOST_PROCESSES, len(wanted) // 2)
-    ours = all(_is_ours(registry, name) for name, _, _ in wanted)
+    ours = all(_is_ours(registry, one[0]) for one in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
-        laws: dict[Wanted, list[Law] | LayerError] = {}
-        for name, dtype, mode in wanted:
+        laws: dict[Asked, list[Law] | LayerError] = {}
+        for one in wanted:
+            name, *choices = one
             show(name)
             try:
-                laws[name, dtype, mode] = count_laws(registry.get(name), metrics, dtype, mode)
+                laws[one] = count_laws(registry.get(name), metrics, *choices)
             except LayerError as error:
-                laws[name, dtype, mode] = error
+                laws[one] = error
         return laws
     return _side_by_side(max(processes, 1), registry, wanted, metrics, show)
 
 
 def count_trials(
-    registry: Registry, trials: Sequence[Trial], laws: Mapping[Wanted, Sequence[Law]]
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Asked, Sequence[Law]]
 ) -> dict[str, Counted]:
     """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
 
     Raises:
         WorkerError: no process could be started.
     """
-    groups: dict[Wanted, list[Trial]] = {}
+    groups: dict[Asked, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.layer, trial.choices.dtype, trial.choices.mode), []).append(trial)
+        groups.setdefault(counted_as(trial.layer, trial.choices), []).append(trial)
     found: dict[str, Counted] = {}
     with _process_for(registry, {trial.layer for trial in trials}) as process:
         for one, group in groups.items():
@@ -68,7 +66,7 @@ def count_trials(
             if process is None or _is_ours(registry, one[0]):
                 counts = [_count_here(registry, one, known, sizes) for sizes in points]
             else:
-                counts = process.count_at(*one, known, points)
+                counts = process.count_at(one, known, points)
             found |= {trial.id: counted for trial, counted in zip(group, counts, strict=True) if counted is not None}
     return found
 
@@ -108,17 +106,17 @@ def _setup(registry: Registry) -> Setup:
     return Setup(threads=1, plugins=registry.plugins, seed=0)
 
 
-def _count_here(registry: Registry, wanted: Wanted, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
-    name, dtype, mode = wanted
+def _count_here(registry: Registry, wanted: Asked, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
+    name, dtype, mode, sdpa = wanted
     try:
-        return count_at(registry.get(name), sizes, dtype, laws, mode)
+        return count_at(registry.get(name), sizes, dtype, laws, mode, sdpa)
     except LayerError:
         return None
 
 
 def _side_by_side(
-    number: int, registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Wanted, list[Law] | LayerError]:
+    number: int, registry: Registry, wanted: Sequence[Asked], metrics: Sequence[str], show: Callable[[str], None]
+) -> dict[Asked, list[Law] | LayerError]:
     """Threads that sleep while their processes count."""
     setup = _setup(registry)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:  # threads end before their processes do
@@ -128,17 +126,17 @@ def _side_by_side(
         for process in processes:
             free.put(process)
 
-        def count(one: Wanted) -> list[Law] | LayerError:
-            (name, dtype, mode), process = one, free.get()
+        def count(one: Asked) -> list[Law] | LayerError:
+            process = free.get()
             try:
-                return process.count(name, metrics, dtype, mode)
+                return process.count(one, metrics)
             except LayerError as error:
                 return error
             finally:
                 free.put(process)
 
         futures = {one: pool.submit(count, one) for one in wanted}
-        laws: dict[Wanted, list[Law] | LayerError] = {}
+        laws: dict[Asked, list[Law] | LayerError] = {}
         try:
             for one, future in futures.items():
                 show(one[0])

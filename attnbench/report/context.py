@@ -190,7 +190,7 @@ class SpecificationRow:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Everything about one layer under one choice of device, dtype, mode and threads."""
+    """Everything about one layer under one choice of device, dtype, mode, threads and the like."""
 
     layer: str
     anchor: str

@@ -72,7 +72,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 def wanted(*layers: str) -> list[tuple[str, str, str]]:
-    return [(layer, "float32", "forward") for layer in layers]
+    return [(layer, "float32", "forward", "default") for layer in layers]
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -82,7 +82,11 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [*wanted(*CHEAP), ("feed-forward", "bfloat16", "forward"), ("linear", "float32", "train")]
+    asked = [
+        *wanted(*CHEAP),
+        ("feed-forward", "bfloat16", "forward", "default"),
+        ("linear", "float32", "train", "default"),
+    ]
     shown: dict[int, list[str]] = {1: [], 2: []}
     found = {}
     for number, names in shown.items():
@@ -133,7 +137,9 @@ def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None
 
     laws = count_all(registry, wanted("tells"), ("flops",), lambda name: None)
     counted = count_trials(
-        registry, here, {("tells", "float32", "forward"): [], ("feed-forward", "float32", "forward"): []}
+        registry,
+        here,
+        {("tells", "float32", "forward", "default"): [], ("feed-forward", "float32", "forward", "default"): []},
     )
     reach = reach_all(registry, ["tells", "raises", "feed-forward"])
 

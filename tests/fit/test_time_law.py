@@ -477,7 +477,7 @@ def test_swept_axes_take_more_than_one_size() -> None:
 def test_every_group_of_trials_has_its_own_law_in_the_order_of_the_records() -> None:
     slow, fast = renamed(quiet("1e-9*n**2*d"), "slow", 0), renamed(quiet("1e-9*n*d"), "fast", 0)
     records = pd.concat([slow[0].assign(threads=2), fast[0].assign(device="cuda:0")])
-    questions = {(name, "float32", "forward"): Question(Formula(CORE), None) for name in ("fast", "slow")}
+    questions = {(name, "float32", "forward", "default"): Question(Formula(CORE), None) for name in ("fast", "slow")}
 
     laws = time_laws(records, pd.concat([slow[1], fast[1]]), questions)
 
@@ -497,7 +497,7 @@ def test_claims_of_one_run_are_judged_together() -> None:
     laws = time_laws(
         pd.concat([records for records, _ in tables.values()]),
         pd.concat([samples for _, samples in tables.values()]),
-        {(name, "float32", "forward"): question for name in tables},
+        {(name, "float32", "forward", "default"): question for name in tables},
     )
 
     asked = sum(verdict is not Verdict.OUT_OF_REGIME for verdict in alone)
