@@ -133,8 +133,10 @@ def test_a_refusal_is_an_answer(run: str, asked: str, reason: str) -> None:
         ("predict {} rnn --at n:64", "sizes are written n=128,d=64; 'n:64' in 'n:64' is not"),
         (
             "predict {} rnn --at n=64,d=64 --device cuda",
-            "rnn was not measured so; "
-            "leave out --device, --dtype, --mode, --threads, --compile or --sdpa to see what there is",
+            (
+                "rnn was not measured so; leave out "
+                "--device, --dtype, --mode, --threads, --compile or --sdpa to see what there is"
+            ),
         ),
         ("crossover {} rnn rnn", "crossover compares two layers, and rnn was named twice"),
         ("crossover {} rnn atention-core", "the run has no layer 'atention-core'. Did you mean 'attention-core'?"),

@@ -174,8 +174,10 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
         ({"budge": "60s"}, ": unknown key 'budge'. Did you mean 'budget'?"),
         (
             {"colour": 1},
-            ": unknown key 'colour'. "
-            "Known: title, question, metrics, budget, device, dtype, mode, threads, compile, sdpa, sweep.",
+            (
+                ": unknown key 'colour'. "
+                "Known: title, question, metrics, budget, device, dtype, mode, threads, compile, sdpa, sweep."
+            ),
         ),
         ({"sweep": []}, " needs at least one [[sweep]] table with layers"),
         ({"sweep": {"layers": ["rnn"]}}, " needs at least one [[sweep]] table with layers"),

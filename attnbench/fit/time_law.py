@@ -10,6 +10,7 @@ import pandas as pd
 from attnbench.fit.draft import Draft, draft_law
 from attnbench.fit.estimate import Observations, observe
 from attnbench.fit.question import Question
+from attnbench.fit.switches import one_code
 from attnbench.fit.verdict import Case, together
 from attnbench.formula import Formula
 from attnbench.law import Law
@@ -68,12 +69,21 @@ def _draft_of_trials(
     records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()
 ) -> Draft:
     measured = records[records["status"] == Status.OK]
+    measured, switch = one_code(measured, axes or swept_axes(measured))
     axes = axes or swept_axes(measured)
     observed = observe(measured, samples, axes)
-    draft = draft_law(observed, question, "time", measured)
+    draft = _with_switch(draft_law(observed, question, "time", measured), switch)
     every = [a for a in size_columns(measured) if measured[a].notna().all() and a not in axes]
     fixed = {axis: int(measured[axis].iloc[0]) for axis in every} if len(measured) else {}
     return replace(draft, law=replace(draft.law, fixed=fixed))
+
+
+def _with_switch(draft: Draft, sentence: str) -> Draft:
+    """A draft that says where kernels switch, if they do."""
+    if not sentence:
+        return draft
+    law = replace(draft.law, regimes=(sentence, *draft.law.regimes))
+    return Draft(law if draft.case else replace(law, reason=f"{law.reason}; {sentence}"), draft.case)
 
 
 def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:

@@ -468,8 +468,9 @@ def test_trials_that_failed_are_left_out() -> None:
 
 
 def test_swept_axes_take_more_than_one_size() -> None:
-    columns = ["trial", "threads", "b", "n", "d", "h", "status", "samples"]
-    records = pd.DataFrame([["a", 1, 1, 64, 8, None, "ok", 5], ["b", 1, 1, 128, 8, None, "ok", 6]], columns=columns)
+    columns = ["trial", "threads", "sdpa", "b", "n", "d", "h", "status", "samples"]
+    rows = [["a", 1, "default", 1, 64, 8, None, "ok", 5], ["b", 2, "math", 1, 128, 8, None, "ok", 6]]
+    records = pd.DataFrame(rows, columns=columns)
 
     assert swept_axes(records) == ("n",)
 
