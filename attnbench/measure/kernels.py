@@ -70,9 +70,9 @@ def implementations(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         fields = line.split(",")
         if fields[0] == "onednn_verbose" and "exec" in fields:
-            kind, implementation = fields[fields.index("exec") + 2 :][:2]
-            if kind not in _REORDERS:
-                yield f"{kind}/{implementation}"
+            told = fields[fields.index("exec") + 2 :][:2]
+            if len(told) == 2 and told[0] not in _REORDERS:
+                yield "/".join(told)
 
 
 def device_kernels(events: Iterable[Any]) -> Iterator[str]:
