@@ -12,6 +12,8 @@ import pandas as pd
 
 #: A library chooses kernels of a device by the size, nearly anew for each: they are shown, and no law is split at them.
 _OF_A_DEVICE = "device::"
+#: How a sentence about a switch begins, by which others find it.
+SWITCH = "the kernels change "
 #: More names than this of what changed are not told.
 _MOST_NAMES = 3
 
@@ -51,7 +53,7 @@ def _sentence(names: frozenset[str], groups: dict[frozenset[str], pd.DataFrame],
     here, there = _told(names - other) or "fewer of them", _told(other - names) or "fewer of them"
     change = f"{here} → {there}" if side == "below" else f"{there} → {here}"
     judged = f"sizes {side} are judged" if side else f"the {len(groups[names])} trials with {here} are judged"
-    return f"the kernels change {where} ({change}): {judged}, and {len(rest)} trials are left out"
+    return f"{SWITCH}{where} ({change}): {judged}, and {len(rest)} trials are left out"
 
 
 def _where(kept: pd.DataFrame, rest: pd.DataFrame, axes: Sequence[str]) -> tuple[str, str]:

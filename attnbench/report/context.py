@@ -202,6 +202,7 @@ class Section:
     window: str
     window_reason: str
     evidence: str
+    kernels: tuple[str, ...]
     level: str
     time: Gallery
     local: Gallery
