@@ -6,6 +6,7 @@ sizes of one set of kernels are judged, and the law says which, where the switch
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
@@ -57,12 +58,14 @@ def _sentence(names: frozenset[str], groups: dict[frozenset[str], pd.DataFrame],
 
 
 def _where(kept: pd.DataFrame, rest: pd.DataFrame, axes: Sequence[str]) -> tuple[str, str]:
-    """Where the switch is, and on which side of it the kept sizes lie; without a side where no single axis tells."""
-    for axis in axes:
-        if kept[axis].min() > rest[axis].max():
-            return f"at {axis} = {int(kept[axis].min())}", "from there on"
-        if kept[axis].max() < rest[axis].min():
-            return f"at {axis} = {int(rest[axis].min())}", "below"
+    """Where the switch is, and on which side of it the kept sizes lie; none where no product tells."""
+    for count in range(1, len(axes) + 1):
+        for chosen in map(list, itertools.combinations(axes, count)):
+            ours, others = (part[chosen].astype("float64").prod(axis=1) for part in (kept, rest))
+            if ours.min() > others.max():
+                return f"at {'·'.join(chosen)} = {ours.min():.0f}", "from there on"
+            if ours.max() < others.min():
+                return f"at {'·'.join(chosen)} = {others.min():.0f}", "below"
     return "between sizes", ""
 
 

@@ -18,14 +18,11 @@ TRUTH = "1e-9*k*n*d"
 
 
 def law_where(kernels: dict[tuple[str, float], tuple[str, str]], slower: float, seed: int = 1) -> Law:
-    """The law of a layer that is `slower` past a threshold of an axis, with kernels of one name below, another past it.
-
-    Everywhere else the kernels are of one name.
-    """
-    ((axis, threshold),), ((below, beyond),) = kernels.keys(), kernels.values()
+    """The law of a layer that is `slower` where a product of axes is past a threshold, with other kernels there."""
+    ((axes, threshold),), ((below, beyond),) = kernels.keys(), kernels.values()
     world = World(TRUTH, SIZES, noise=0.01, process=0.0, late=0.0)
     records, samples = world.tables(seed)
-    past = (records[axis] > threshold).to_numpy()
+    past = (records[list(axes)].prod(axis=1) > threshold).to_numpy()
     records = records.assign(kernels=[beyond if one else below for one in past])
     trials = set(records["trial"][past])
     factors = samples["trial"].isin(trials).map({True: slower, False: 1.0})
@@ -54,6 +51,13 @@ def test_the_side_with_more_trials_is_judged() -> None:
         "the kernels change at n = 128 (_slow_conv2d_forward → convolution/jit_dw, mkldnn_convolution): " in law.reason
     )
     assert "sizes from there on are judged, and 15 trials are left out" in law.reason
+
+
+def test_a_switch_may_be_at_a_product_of_sizes() -> None:
+    law = law_where({("nd", 10000): ("aten::_slow_conv2d_forward", NARROW)}, slower=0.5)
+
+    assert (law.verdict, law.trials) == (Verdict.CONFIRMED, 45)
+    assert "the kernels change at n·d = 16384 (" in law.reason
 
 
 @pytest.mark.parametrize(
