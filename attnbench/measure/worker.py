@@ -41,13 +41,7 @@ _REFERENCE_BLOCKS = 3
 #: How torch's CPU allocators put it, and the C++ library.
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc")
 #: How torch puts it that an operation has no kernel for a dtype or a device.
-_NO_KERNEL = (
-    "\" not implemented for '",
-    "Could not run 'aten::",
-    "Unsupported dtype ",
-    "dtypes not supported",
-    "No viable backend for scaled_dot_product_attention",
-)
+_NO_KERNEL = ("\" not implemented for '", "Could not run 'aten::", "Unsupported dtype ", "dtypes not supported")
 
 
 def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
