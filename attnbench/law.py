@@ -301,7 +301,10 @@ class Law:
         """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
         return {
             "layer": self.layer,
-            **asdict(self.choices),
+            "device": self.device,
+            "dtype": self.dtype,
+            "mode": self.mode,
+            "threads": self.threads,
             "scope": self.scope,
             "metric": self.metric,
             "claim": self.claim,
@@ -330,6 +333,8 @@ class Law:
             "fixed": self.fixed,
             "parts": {axis: asdict(parts) for axis, parts in self.parts.items()},
             "regimes": list(self.regimes),
+            "compile": self.compile,
+            "sdpa": self.sdpa,
             **({"curves": self.curves.as_json() if self.curves else None} if curves else {}),
         }
 

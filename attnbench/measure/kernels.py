@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch.autograd.profiler import profile
@@ -98,26 +98,29 @@ def _works(name: str) -> bool:
 
 @contextmanager
 def _onednn_log() -> Iterator[Iterable[str]]:
-    """Lines that oneDNN wrote on standard output within; to be read afterwards. Nothing where there is no oneDNN."""
+    """Lines that oneDNN wrote on standard output within; to be read afterwards.
+
+    Nothing where there is no oneDNN, or where the layer has closed standard output.
+    """
     onednn = torch.backends.mkldnn
-    if not onednn.is_available():  # type: ignore[no-untyped-call]
+    output = _copy_of_output() if onednn.is_available() else None  # type: ignore[no-untyped-call]
+    if output is None:
         yield ()
         return
-    with tempfile.TemporaryFile() as written:
-        with _instead_of_output(written), onednn.verbose(onednn.VERBOSE_ON):  # type: ignore[no-untyped-call]
-            lines: list[str] = []
+    lines: list[str] = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, output)
+        written = stack.enter_context(tempfile.TemporaryFile())
+        stack.callback(os.dup2, output, 1)
+        os.dup2(written.fileno(), 1)
+        with onednn.verbose(onednn.VERBOSE_ON):  # type: ignore[no-untyped-call]
             yield lines
         written.seek(0)
         lines.extend(written.read().decode(errors="replace").splitlines())
 
 
-@contextmanager
-def _instead_of_output(file: IO[bytes]) -> Iterator[None]:
-    """Let a file stand for standard output, also for what is not Python; a process without one goes without."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            kept = os.dup(1)
-            stack.callback(os.close, kept)
-            stack.callback(os.dup2, kept, 1)
-            os.dup2(file.fileno(), 1)
-        yield
+def _copy_of_output() -> int | None:
+    try:
+        return os.dup(1)
+    except OSError:
+        return None
