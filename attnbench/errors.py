@@ -56,7 +56,7 @@ class PluginError(LayerError):
 
 
 class UnsupportedError(LayerError):
-    """A layer that does not support a mode or a dtype here."""
+    """A layer that does not support a mode, a dtype or another choice here."""
 
 
 class RunError(InputError):

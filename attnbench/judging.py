@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 
 from attnbench.execute.weigh import tells
 from attnbench.fit.memory_law import memory_laws
-from attnbench.fit.time_law import Asked, Question, time_laws
+from attnbench.fit.time_law import Question, time_laws
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_FOR, Law, Verdict
 from attnbench.record import Status
 from attnbench.spec import from_mapping
 from attnbench.store import RunInfo, StoredRun
-from attnbench.trial import Choices
+from attnbench.trial import Asked, Choices, counted_as
 
 
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
@@ -51,20 +51,20 @@ def _untold(device: str) -> str:
 
 
 def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric: str = "time") -> dict[Asked, Question]:
-    """Layer, dtype and mode → what is asked of its times, or of another measured `metric`.
+    """What is asked of the times, or of another measured `metric`, of each layer and choice.
 
     `claims` (layer → formula) replaces what the layers claim.
     """
     laws = [law for law in info.counted_laws if law.metric == COUNTED_FOR[metric]]
     sizes = {law.layer: [trial.sizes for trial in info.trials if trial.layer == law.layer] for law in laws}
     speak = [law for law in laws if metric != "memory" or all(map(law.speaks_of, sizes[law.layer]))]
-    counts = {(law.layer, law.dtype, law.mode): law for law in speak}
+    counts = {counted_as(law.layer, law.choices): law for law in speak}
     subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
     questions = {}
-    for layer, dtype, mode in dict.fromkeys((layer, choices.dtype, choices.mode) for layer, choices in subjects):
-        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, mode))
-        counted = counts.get((layer, dtype, mode))
-        questions[layer, dtype, mode] = Question(
+    for layer, choices in subjects:
+        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, choices.mode))
+        counted = counts.get(counted_as(layer, choices))
+        questions[counted_as(layer, choices)] = Question(
             claim=Formula(text) if text else None,
             counted=Formula(counted.formula) if counted and counted.formula else None,
             scope=info.scopes[layer],
@@ -85,7 +85,7 @@ def _unread(info: RunInfo, questions: Mapping[Asked, Question], metric: str) -> 
     """The rows of layers for which the plan found no window."""
     rows = []
     for layer, choices in _without_trials(info):
-        question, reason = questions[layer, choices.dtype, choices.mode], info.window(layer, choices)
+        question, reason = questions[counted_as(layer, choices)], info.window(layer, choices)
         claim = question.claim.text if question.claim else None
         law = Law(layer, metric, Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
         rows.append(replace(law, **asdict(choices)))

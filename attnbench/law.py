@@ -15,7 +15,7 @@ from typing import Any
 
 from attnbench.errors import InputError, LayerError, near_miss
 from attnbench.formula import Formula
-from attnbench.trial import ordered
+from attnbench.trial import CHOICES, Choices, ordered
 
 #: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
 FARTHEST = 16.0
@@ -182,7 +182,7 @@ class Law:
     """One row of the table of laws.
 
     Attributes:
-        layer, device, dtype, mode, threads, scope: what it is about.
+        layer, device, dtype, mode, threads, compile, sdpa, scope: what it is about.
         metric: one of `COUNTED_METRICS` (exact), or ``time`` or ``memory`` (measured).
         claim: the author's formula, or None.
         formula: the law found, as formula text; empty when none was found.
@@ -209,6 +209,8 @@ class Law:
     dtype: str = ""
     mode: str = "forward"
     threads: int = 1
+    compile: bool = False
+    sdpa: str = "default"
     scope: str = "layer"
     exponents: dict[str, Exponent] = field(default_factory=dict)
     terms: tuple[FittedTerm, ...] = ()
@@ -220,6 +222,11 @@ class Law:
     parts: dict[str, Parts] = field(default_factory=dict)
     regimes: tuple[str, ...] = ()
     curves: Curves | None = None
+
+    @property
+    def choices(self) -> Choices:
+        """Device, dtype, mode and the like that it is about."""
+        return Choices(*(getattr(self, name) for name in CHOICES))
 
     @property
     def lower_bound(self) -> bool:
@@ -334,6 +341,8 @@ class Law:
             "fixed": self.fixed,
             "parts": {axis: asdict(parts) for axis, parts in self.parts.items()},
             "regimes": list(self.regimes),
+            "compile": self.compile,
+            "sdpa": self.sdpa,
             **({"curves": self.curves.as_json() if self.curves else None} if curves else {}),
         }
 

@@ -19,8 +19,7 @@ from attnbench.execute.here import (
     answer_probes,
     floor_seconds,
 )
-from attnbench.execute.process import Process
-from attnbench.fit.time_law import Asked
+from attnbench.execute.process import Process, compile_folder
 from attnbench.formula import Formula
 from attnbench.judging import claimed
 from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, told_once
@@ -34,7 +33,7 @@ from attnbench.plan.window import PLANNED_ROUNDS, tiny
 from attnbench.record import MEASURED_METRICS, Counted
 from attnbench.show import Show
 from attnbench.spec import AxisValues
-from attnbench.trial import Choices, Trial, subject_id
+from attnbench.trial import Asked, Choices, Trial, counted_as, subject_id
 
 #: Counted metrics without which no plan can be made and no time judged.
 _NEEDED_TO_PLAN = ("flops", "parameters", "peak_bytes")
@@ -130,7 +129,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
 
 
 def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[Asked, str]]:
-    """Counted laws of every layer in every dtype and mode, those asked for and those needed to plan; and refusals.
+    """Counted laws of every layer under every choice, those asked for and those needed to plan; and refusals.
 
     A layer whose forward pass cannot be counted has laws that say so; another mode that cannot be has none.
 
@@ -139,26 +138,29 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
     """
     metrics = [metric for metric in COUNTED_METRICS if metric in {*asked.suite.metrics, *_NEEDED_TO_PLAN}]
     metrics += PREFILL_METRICS if "time" in asked.suite.metrics else ()
-    every = itertools.product(asked.layers.values(), asked.suite.dtypes, asked.suite.modes)
-    wanted = [(layer.name, dtype, mode) for layer, dtype, mode in every if mode in layer.modes]
+    every = itertools.product(asked.layers.values(), asked.suite.choices)
+    wanted = [
+        *dict.fromkeys(counted_as(layer.name, choices) for layer, choices in every if choices.mode in layer.modes)
+    ]
     laws, refused = dict[Asked, list[Law]](), dict[Asked, LayerError]()
     for one, found in count_all(asked.registry, wanted, metrics, show.counting).items():
         if not isinstance(found, LayerError):
             laws[one] = found
             continue
         refused[one] = found
-        if one[-1] == "forward":
-            laws[one] = _unlawful(asked.layers[one[0]], one[1], metrics, str(found))
+        name, dtype, mode, sdpa = one
+        if mode == "forward":
+            laws[one] = [replace(law, dtype=dtype, sdpa=sdpa) for law in _unlawful(asked.layers[name], metrics, found)]
     if laws and len(refused) == len(wanted):
         raise next(iter(refused.values()))
     return laws, {one: str(error) for one, error in refused.items()}
 
 
-def _unlawful(layer: Layer, dtype: str, metrics: Sequence[str], reason: str) -> list[Law]:
+def _unlawful(layer: Layer, metrics: Sequence[str], why: LayerError) -> list[Law]:
     """The rows of a layer that cannot be counted."""
     claims = layer.claims.given
     return [
-        Law(layer.name, metric, Verdict.INCONCLUSIVE, reason, claim=claims.get(metric), dtype=dtype, scope=layer.scope)
+        Law(layer.name, metric, Verdict.INCONCLUSIVE, str(why), claim=claims.get(metric), scope=layer.scope)
         for metric in metrics
     ]
 
@@ -171,7 +173,7 @@ def _unsupported(asked: Order, refused: Mapping[Asked, str]) -> Iterator[tuple[T
             if choices.mode not in layer.modes:
                 why = f"layer {name!r} has no mode {choices.mode}, only {' and '.join(layer.modes)}"
                 yield _stand_in(layer, sweep.axes, choices), why
-            elif choices.mode != "forward" and (why := refused.get((name, choices.dtype, choices.mode), "")):
+            elif choices.mode != "forward" and (why := refused.get(counted_as(name, choices), "")):
                 yield _stand_in(layer, sweep.axes, choices), why
 
 
@@ -205,7 +207,7 @@ def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mappin
     metric = "time" if "time" in asked.suite.metrics else "memory"
     for choices, sweep in itertools.product(asked.suite.choices, asked.suite.sweeps):
         for name in sweep.layers:
-            key = (name, choices.dtype, choices.mode)
+            key = counted_as(name, choices)
             if (counted := laws.get(key)) is None:
                 continue
             layer = asked.registry.get(name)
@@ -236,14 +238,14 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
     A subject that cannot be run here joins the `unsupported`.
     """
     budget = asked.suite.budget
-    left, pilot, processes = _PROBING_SHARE * budget, _Pilot(), dict[int, Process]()
-    with contextlib.ExitStack() as stack:
-        for threads in dict.fromkeys(subject.choices.threads for subject in subjects):
-            processes[threads] = stack.enter_context(Process(replace(asked.setup, threads=threads)))
+    left, pilot = _PROBING_SHARE * budget, _Pilot()
+    every = dict.fromkeys(choices for s in subjects for choices in (s.choices, replace(s.choices, compile=False)))
+    with compile_folder(every) as folder, contextlib.ExitStack() as stack:
+        setups = {choices: asked.setup.under(choices, folder) for choices in every}
+        processes = {setup: stack.enter_context(Process(setup)) for setup in dict.fromkeys(setups.values())}
         for number, subject in enumerate(subjects):
-            share = left / (len(subjects) - number)
-            process, device = processes[subject.choices.threads], subject.choices.device
-            pilot.floors |= _floor(process, subject)
+            share, device = left / (len(subjects) - number), subject.choices.device
+            process = processes[setups[replace(subject.choices, compile=False)]]
             limits = Limits(
                 probing_seconds=share,
                 round_seconds=2 * budget / len(subjects) / PLANNED_ROUNDS,  # a share, and what others leave
@@ -252,7 +254,8 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
                 cache_bytes=last_cache_bytes() if device == "cpu" else math.inf,
             )
             try:
-                pilot.probed.append(_probe_one(process, subject, limits, show))
+                pilot.floors |= _floor(processes[setups[subject.choices]], subject)
+                pilot.probed.append(_probe_one(process, subject, limits, pilot.probed, show))
                 left -= share - max(pilot.probed[-1].left_seconds, 0.0)
             except UnsupportedError as error:
                 unsupported[_stand_in(subject.layer, subject.axes, subject.choices)] = str(error)
@@ -279,14 +282,24 @@ def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:
 
 
 def _floor(process: Process, subject: Subject) -> dict[str, float]:
-    """What a call of a layer costs where it does next to nothing."""
+    """What a call of a layer costs where it does next to nothing.
+
+    Raises:
+        UnsupportedError: it cannot be run under its choices.
+    """
     sizes = None if subject.uncounted else tiny(subject)
     seconds = floor_seconds(process, Trial(subject.layer.name, sizes, subject.choices)) if sizes else None
     return {} if seconds is None else {subject_id(subject.layer.name, subject.choices): seconds}
 
 
-def _probe_one(process: Process, subject: Subject, limits: Limits, show: Show) -> Probed:
-    probes = answer_probes(process, probe(subject, limits), subject.layer.name, subject.choices)
+def _probe_one(process: Process, subject: Subject, limits: Limits, earlier: Sequence[Probed], show: Show) -> Probed:
+    """Probes of a layer as it is written, also where it is to be compiled: that would compile it for every probe."""
+    plain = replace(subject.choices, compile=False)
+    for one in earlier:
+        alike = one.subject.layer is subject.layer and one.subject.axes == subject.axes
+        if alike and replace(one.subject.choices, compile=False) == plain:
+            return replace(one, subject=subject, limits=limits, left_seconds=limits.probing_seconds)
+    probes = answer_probes(process, probe(subject, limits), subject.layer.name, plain)
     while True:
         try:
             show.probing(next(probes))
@@ -302,7 +315,7 @@ def _counts(
     possible = [
         trial
         for trial in trials
-        if (trial.layer, trial.choices.dtype, trial.choices.mode) not in refused
+        if counted_as(trial.layer, trial.choices) not in refused
         and not layers[trial.layer].broken_constraint(trial.sizes)
     ]
     return count_trials(asked.registry, possible, laws)

@@ -106,6 +106,8 @@ class Visit:
         resident_bytes: largest growth of the process (on a GPU: of what torch reserved there) during one call; None
             where the system does not tell.
         conditions: what it was made under; None where nothing was read.
+        compile_seconds: seconds of the call that compiled the layer, before the first call; None where none did.
+        kernels: names of what one call ran, in the order of first use; told by the first visit of a trial.
     """
 
     trial: str
@@ -122,6 +124,8 @@ class Visit:
     allocated_bytes: int | None = None
     resident_bytes: int | None = None
     conditions: Conditions | None = None
+    compile_seconds: float | None = None
+    kernels: tuple[str, ...] = ()
 
     @property
     def clock_seconds(self) -> float:
@@ -136,10 +140,10 @@ class Visit:
         for name in ("process", "round", "iterations"):
             if not _is_whole(number := getattr(self, name)):
                 return f"{name} cannot be {number!r:.40}"
-        words: list[Any] = [self.trial, self.reason]
+        words: list[Any] = [self.trial, self.reason, *self.kernels]
         if not all(isinstance(word, str) for word in words):
-            return "trial and reason must be words"
-        once = [("first_call_seconds", self.first_call_seconds), ("reference_seconds", self.reference_seconds)]
+            return "trial, reason and kernels must be words"
+        once = [(name, getattr(self, name)) for name in ("first_call_seconds", "reference_seconds", "compile_seconds")]
         times = [("block_seconds", seconds) for seconds in self.block_seconds]
         for name, seconds in times + [(name, seconds) for name, seconds in once if seconds is not None]:
             if not _is_seconds(seconds):
@@ -186,6 +190,7 @@ class Visit:
         if values.get("conditions") is not None:
             values["conditions"] = Conditions.from_json(values["conditions"])
         values["block_seconds"] = tuple(values["block_seconds"])  # `flaw` says whether they are numbers
+        values["kernels"] = tuple(values.get("kernels", ()))
         return cls(**values)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from attnbench.errors import InputError, SuiteError, near_miss
 from attnbench.law import COUNTED_METRICS
 from attnbench.record import MEASURED_METRICS
-from attnbench.trial import AXES, MODES, Choices, parse_size
+from attnbench.trial import AXES, MODES, SDPA_BACKENDS, Choices, parse_size
 from attnbench.units import parse_duration
 
 if TYPE_CHECKING:
@@ -33,7 +33,11 @@ AUTO = "auto"
 #: Sizes of one axis: chosen by the planner, or given.
 AxisValues = tuple[int, ...] | str
 
-_SUITE_KEYS = ("title", "question", "metrics", "budget", "device", "dtype", "mode", "threads", "pictures", "sweep")
+_SUITE_KEYS = (
+    *("title", "question", "metrics", "budget"),
+    *("device", "dtype", "mode", "threads", "compile", "sdpa"),
+    *("pictures", "sweep"),
+)
 _RANGE_KEYS = ("from", "to", "factor")
 
 
@@ -61,6 +65,8 @@ class Suite:
         threads: numbers of CPU threads; each has measuring processes of its own.
         sweeps: layers and sizes.
         pictures: what to look at beside the metrics, of `PICTURES`.
+        compiles: without ``torch.compile``, with it, or both.
+        sdpa: backends of scaled_dot_product_attention, of `SDPA_BACKENDS`.
     """
 
     name: str
@@ -74,6 +80,8 @@ class Suite:
     threads: tuple[int, ...]
     sweeps: tuple[Sweep, ...]
     pictures: tuple[str, ...] = ()
+    compiles: tuple[bool, ...] = (False,)
+    sdpa: tuple[str, ...] = ("default",)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -82,8 +90,9 @@ class Suite:
 
     @property
     def choices(self) -> tuple[Choices, ...]:
-        """Every device with every dtype, mode and number of threads."""
-        return tuple(Choices(*one) for one in product(self.devices, self.dtypes, self.modes, self.threads))
+        """Every device with every dtype, mode, number of threads, with and without compiling, and every backend."""
+        every = (self.devices, self.dtypes, self.modes, self.threads, self.compiles, self.sdpa)
+        return tuple(Choices(*one) for one in product(*every))
 
     def only(self, layers: Iterable[str]) -> Suite:
         """The suite restricted to `layers`, all of which it names."""
@@ -113,6 +122,8 @@ class Suite:
             "mode": list(self.modes),
             "threads": list(self.threads),
             **({"pictures": list(self.pictures)} if self.pictures else {}),
+            "compile": list(self.compiles),
+            "sdpa": list(self.sdpa),
             "sweep": [
                 {
                     "layers": list(s.layers),
@@ -183,6 +194,8 @@ def from_mapping(content: Mapping[str, Any], name: str, where: str) -> Suite:
         threads=_threads(content.get("threads", 1), f"{where}: threads"),
         sweeps=tuple(_sweep(sweep, f"{where}, sweep {number}") for number, sweep in enumerate(sweeps, start=1)),
         pictures=_words(content["pictures"], PICTURES, "pictures", where) if "pictures" in content else (),
+        compiles=_switches(content.get("compile", False), f"{where}: compile"),
+        sdpa=_words(content.get("sdpa", ["default"]), SDPA_BACKENDS, "sdpa", where),
     )
 
 
@@ -263,6 +276,13 @@ def _words(value: Any, known: Iterable[str] | None, key: str, where: str) -> tup
 def _threads(value: Any, where: str) -> tuple[int, ...]:
     numbers = value if isinstance(value, list) and value else [value]
     return tuple(dict.fromkeys(parse_size(number, where) for number in numbers))
+
+
+def _switches(value: Any, where: str) -> tuple[bool, ...]:
+    states = value if isinstance(value, list) and value else [value]
+    if not all(isinstance(state, bool) for state in states):
+        raise SuiteError(f"{where} must be true, false or [false, true], not {value!r}")
+    return tuple(dict.fromkeys(states))
 
 
 def _budget(value: Any, where: str) -> float:

@@ -26,7 +26,7 @@ from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
-from attnbench.trial import AXES, Choices, Trial, ordered, subject_id
+from attnbench.trial import AXES, CHOICES, Choices, Trial, ordered, subject_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,7 +141,7 @@ class RunInfo:
         values = {key: value for key, value in content.items() if key not in ("schema", _SHA256)}
         values["host"] = Host(**_with_tuples(content["host"], "devices", "load", "accelerators"))
         values["trials"] = tuple(
-            Trial(t["layer"], t["sizes"], Choices(t["device"], t["dtype"], t["mode"], t["threads"]))
+            Trial(t["layer"], t["sizes"], Choices(**{name: t[name] for name in CHOICES if name in t}))
             for t in content["trials"]
         )
         values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
@@ -224,7 +224,7 @@ class StoredRun:
 
     @property
     def _record_columns(self) -> list[str]:
-        before = ["trial", "layer", "device", "dtype", "mode", "threads"]
+        before = ["trial", "layer", *CHOICES]
         after = ["status", "reason", "seconds", "seconds_low", "seconds_high", "seconds_median", "samples", "visits"]
         counts = [
             "flops",
@@ -236,7 +236,9 @@ class StoredRun:
             "hops",
             "lower_bound",
             "first_call_seconds",
+            "compile_seconds",
             "floor_seconds",
+            "kernels",
             "host",
         ]
         return [*before, *self._axes, *after, *counts]
@@ -269,7 +271,9 @@ class StoredRun:
             "hops": counted.hops if counted else None,
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
+            "compile_seconds": next((v.compile_seconds for v in visits if v.compile_seconds is not None), None),
             "floor_seconds": self.info.floors.get(subject_id(trial.layer, trial.choices)),
+            "kernels": ";".join(next((visit.kernels for visit in visits if visit.kernels), ())),
             "host": self.info.host.key,
         }
 

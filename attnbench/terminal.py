@@ -17,7 +17,7 @@ from attnbench.check.outcome import Mark
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.record import MEASURED_METRICS
-from attnbench.trial import Choices, telling_apart
+from attnbench.trial import telling_apart
 
 if TYPE_CHECKING:
     from attnbench.check.outcome import Outcome
@@ -77,11 +77,7 @@ def laws_table(laws: Sequence[Law], *, reasons: bool = True) -> Table:
 def _told_apart(law: Law, laws: Sequence[Law]) -> str:
     """What tells a law from others of the same layer and metric."""
     rivals = (other for other in laws if (other.layer, other.metric) == (law.layer, law.metric))
-    return telling_apart(map(_choices, rivals))[_choices(law)]
-
-
-def _choices(law: Law) -> Choices:
-    return Choices(law.device, law.dtype, law.mode, law.threads)
+    return telling_apart(rival.choices for rival in rivals)[law.choices]
 
 
 def plan_table(subjects: Sequence[SubjectPlan], unsupported: Mapping[Trial, str]) -> Table:

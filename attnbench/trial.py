@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import compress
 from typing import TYPE_CHECKING
 
@@ -30,15 +30,18 @@ AXES: dict[str, str] = {
 #: What is done with a layer, each a trial of its own.
 MODES = ("forward", "train", "decode")
 
+#: Backends of torch's scaled_dot_product_attention that can be asked for; the default is torch's own choice.
+SDPA_BACKENDS = ("default", "math", "flash", "efficient", "cudnn")
+
 #: Axes that every input has; a layer's factory names the others.
 INPUT_AXES = ("b", "n")
 
 #: Columns of the table of trials that are no sizes; no axis may be called so.
 TABLE_COLUMNS = frozenset(
     """
-    trial layer device dtype mode threads status reason seconds seconds_low seconds_high seconds_median samples visits
-    flops parameters peak_bytes saved_bytes allocated_bytes resident_bytes depth hops lower_bound first_call_seconds
-    floor_seconds host
+    trial layer device dtype mode threads compile sdpa status reason seconds seconds_low seconds_high seconds_median
+    samples visits flops parameters peak_bytes saved_bytes allocated_bytes resident_bytes depth hops lower_bound
+    first_call_seconds compile_seconds floor_seconds kernels host
     """.split()
 )
 
@@ -50,17 +53,43 @@ _LONGEST_SIZE = 18
 
 @dataclass(frozen=True, slots=True, order=True)
 class Choices:
-    """The named (not numbered) axes of a trial."""
+    """The named (not numbered) axes of a trial.
+
+    Attributes:
+        device, dtype, mode: where, in what numbers, and what is done with the layer.
+        threads: number of CPU threads.
+        compile: whether ``torch.compile`` made one graph of the layer.
+        sdpa: backend of scaled_dot_product_attention, of `SDPA_BACKENDS`.
+    """
 
     device: str = "cpu"
     dtype: str = "float32"
     mode: str = "forward"
     threads: int = 1
+    compile: bool = False
+    sdpa: str = "default"
 
     @property
     def slug(self) -> str:
-        """Text for ids and file names: ``cpu-float32-forward-t1``."""
-        return f"{self.device.replace(':', '')}-{self.dtype}-{self.mode}-t{self.threads}"
+        """Text for ids and file names: ``cpu-float32-forward-t1``; what is not usual is added at its end."""
+        usual = f"{self.device.replace(':', '')}-{self.dtype}-{self.mode}-t{self.threads}"
+        return usual + "-compiled" * self.compile + (f"-sdpa-{self.sdpa}" if self.sdpa != "default" else "")
+
+
+#: Names of the choices, in the order of columns and of keys.
+CHOICES = tuple(field.name for field in fields(Choices))
+
+#: What a count is about, and with it a question about times: a layer, a dtype, a mode, the form of fused attention.
+Asked = tuple[str, str, str, str]
+
+
+def counted_as(layer: str, choices: Choices) -> Asked:
+    """What is counted for a layer under one choice.
+
+    Compiling changes nothing that is counted: the counts are those of the layer as it is written. Of the backends of
+    attention, ``math`` makes the n×n matrix and is counted by itself; the others are fused alike.
+    """
+    return layer, choices.dtype, choices.mode, "math" if choices.sdpa == "math" else "default"
 
 
 def subject_id(layer: str, choices: Choices) -> str:
@@ -71,9 +100,14 @@ def subject_id(layer: str, choices: Choices) -> str:
 def telling_apart(several: Iterable[Choices]) -> dict[Choices, str]:
     """For each of several choices, what tells it from the others: ``decode · threads: 2``; empty for a single one."""
     choices = tuple(dict.fromkeys(several))
-    named = {each: (each.device, each.dtype, each.mode, f"threads: {each.threads}") for each in choices}
+    named = {each: _names(each) for each in choices}
     varying = [len(set(column)) > 1 for column in zip(*named.values(), strict=True)]
     return {each: " · ".join(compress(names, varying)) for each, names in named.items()}
+
+
+def _names(one: Choices) -> tuple[str, ...]:
+    compiled = "compiled" if one.compile else "not compiled"
+    return one.device, one.dtype, one.mode, f"threads: {one.threads}", compiled, f"sdpa: {one.sdpa}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +117,7 @@ class Trial:
     Attributes:
         layer: the registered name.
         sizes: axis → size, for every axis the layer has.
-        choices: device, dtype, mode and threads.
+        choices: device, dtype, mode, threads, and the like.
     """
 
     layer: str

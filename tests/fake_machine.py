@@ -102,7 +102,7 @@ class FakeProcess:
         machine.time += 1.0
         return {"status": "ok", "reason": "", "allocated_bytes": allocated, "resident_bytes": resident}
 
-    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float, *, first: bool = False) -> dict[str, Any]:
         machine = self.machine
         assert trial.choices.threads == self.threads
         machine.asked.append((self.number, trial, pace, timeout))

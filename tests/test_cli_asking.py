@@ -133,7 +133,10 @@ def test_a_refusal_is_an_answer(run: str, asked: str, reason: str) -> None:
         ("predict {} rnn --at n:64", "sizes are written n=128,d=64; 'n:64' in 'n:64' is not"),
         (
             "predict {} rnn --at n=64,d=64 --device cuda",
-            "rnn was not measured so; leave out --device, --dtype, --mode or --threads to see what there is",
+            (
+                "rnn was not measured so; leave out "
+                "--device, --dtype, --mode, --threads, --compile or --sdpa to see what there is"
+            ),
         ),
         ("crossover {} rnn rnn", "crossover compares two layers, and rnn was named twice"),
         ("crossover {} rnn atention-core", "the run has no layer 'atention-core'. Did you mean 'attention-core'?"),
@@ -191,15 +194,21 @@ def test_a_layer_measured_in_several_ways_has_to_be_chosen(tmp_path: Path) -> No
     assert refused.exit_code == 2
     assert refused.stderr == (
         "Error: rnn was measured in several ways (cpu float32 forward 1 threads, cuda float32 forward 1 threads); "
-        "choose with --device, --dtype, --mode or --threads\n"
+        "choose with --device, --dtype, --mode, --threads, --compile or --sdpa\n"
     )
     assert chosen["seconds"]["value"] == pytest.approx(LINE / 100 * 512 * 256**2)
 
 
 @pytest.mark.parametrize(
-    ("other", "option"), [(Choices(mode="train"), "--mode train"), (Choices(threads=2), "--threads 2")]
+    ("other", "option"),
+    [
+        (Choices(mode="train"), "--mode train"),
+        (Choices(threads=2), "--threads 2"),
+        (Choices(compile=True), "--compile"),
+        (Choices(sdpa="math"), "--sdpa math"),
+    ],
 )
-def test_a_law_is_chosen_by_its_mode_or_threads(other: Choices, option: str, tmp_path: Path) -> None:
+def test_a_law_is_chosen_by_what_it_was_measured_with(other: Choices, option: str, tmp_path: Path) -> None:
     trained = replace(layer("rnn", "n*d**2", 3 * LINE, 32, "4*b*n*d**2", other), counted_laws=())
     run = shlex.quote(str(write_fake_run(tmp_path / "run", (RNN, trained)).path))
 
@@ -214,7 +223,7 @@ def test_times_of_different_machines_are_not_compared(tmp_path: Path) -> None:
 
     assert invoke(f"crossover {run} attention-core rnn").stderr == (
         "Error: measured were attention-core in cpu float32 forward 1 threads and rnn in cuda float32 forward 1 "
-        "threads; choose what both have with --device, --dtype, --mode or --threads\n"
+        "threads; choose what both have with --device, --dtype, --mode, --threads, --compile or --sdpa\n"
     )
 
 

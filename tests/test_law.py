@@ -84,6 +84,8 @@ def test_the_json_of_a_law_has_the_documented_form() -> None:
         "dtype": "float32",
         "mode": "forward",
         "threads": 1,
+        "compile": False,
+        "sdpa": "default",
         "scope": "layer",
         "metric": "time",
         "claim": "n*d**2",

@@ -403,6 +403,43 @@ def test_a_dtype_without_kernels_is_unsupported_and_the_others_are_measured(
     assert {law.dtype for law in run.found_laws if law.metric == "time"} == {"float32"}
 
 
+def test_a_compiled_layer_is_probed_as_it_is_written_and_judged_by_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def faster(trial: Trial) -> float:
+        return as_counted()(trial) / (2 if trial.choices.compile else 1)
+
+    machine = FakeMachine(faster, noise=0.02).install(monkeypatch)
+    path = suite_with(tmp_path, "compile = [false, true]", "layers = ['{layer}']\nn = 'auto'\nd = 'auto'")
+
+    run = attnbench.run(path, results=tmp_path / "results")
+
+    probes = [trial for _, trial, pace, _ in machine.asked if pace["seconds"] == 0]
+    assert sum(trial.choices.compile for trial in probes) == 1  # at tiny sizes, to see whether it can be compiled
+    sizes = [{slug(trial.sizes) for _, trial in machine.visits if trial.choices.compile is c} for c in (False, True)]
+    assert sizes[0] & sizes[1]
+    processes = [{number for number, trial in machine.visits if trial.choices.compile is c} for c in (False, True)]
+    assert not processes[0] & processes[1]
+    laws = {law.compile: law for law in run.found_laws if law.metric == "time"}
+    assert {compiled: str(law.verdict) for compiled, law in laws.items()} == {False: "CONFIRMED", True: "CONFIRMED"}
+    assert laws[True].terms[0].coefficient.value / laws[False].terms[0].coefficient.value == pytest.approx(0.5, rel=0.1)
+    assert [law.compile for law in run.found_laws if law.metric == "flops"] == [False]
+    assert attnbench.load(run.path).found_laws == run.found_laws
+
+
+def test_what_cannot_be_compiled_is_one_row_and_the_layer_as_it_is_written_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(trial: Trial) -> tuple[Status, str] | None:
+        return (Status.UNSUPPORTED, "it has no one graph") if trial.choices.compile else None
+
+    FakeMachine(as_counted(), failures=refused).install(monkeypatch)
+    run = attnbench.run(suite_with(tmp_path, "compile = [true, false]"), results=tmp_path / "results")
+
+    rows = run.records[["compile", "status", "reason"]].value_counts().to_dict()
+    assert rows == {(False, "ok", ""): 4, (True, "unsupported", "it has no one graph"): 1}
+
+
 def test_a_run_of_which_nothing_is_left_says_why(machine: FakeMachine, tmp_path: Path) -> None:
     path = suite_with(tmp_path, "mode = 'decode'", MODES)
 

@@ -10,6 +10,7 @@ import pytest
 from attnbench.errors import SuiteError
 from attnbench.layers.registry import BUILT_IN
 from attnbench.spec import Suite, Sweep, from_mapping, load_suite, parse_axis, shipped
+from attnbench.trial import Choices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +86,14 @@ def test_choices_are_every_combination_once() -> None:
     ]
 
 
+def test_compiling_and_backends_of_attention_are_choices_and_neither_is_the_default() -> None:
+    read = suite(device="cpu", compile=[False, True], sdpa=["default", "math"])
+
+    assert suite(device="cpu").choices == (Choices(),)
+    assert read.choices == (Choices(), Choices(sdpa="math"), Choices(compile=True), Choices(compile=True, sdpa="math"))
+    assert suite(device="cpu", compile=True, sdpa="flash").choices == (Choices(compile=True, sdpa="flash"),)
+
+
 @pytest.mark.parametrize(
     ("value", "sizes"),
     [
@@ -103,7 +112,8 @@ def test_sizes_are_automatic_one_several_or_a_range(value: Any, sizes: Any) -> N
 @pytest.mark.parametrize("budget", ["500ms", "1.5s", "61s", "400h", "12345678s"])
 def test_a_suite_as_json_is_read_back_as_it_was(budget: str) -> None:
     ranged = {"layers": ["gru"], "n": {"from": 8, "to": 32, "factor": 2}, "d": "auto"}
-    before = suite(title="T", question="Q?", budget=budget, dtype=["float64", "bfloat16"], sweep=[SWEEP, ranged])
+    choices = {"dtype": ["float64", "bfloat16"], "compile": [True, False], "sdpa": "flash"}
+    before = suite(title="T", question="Q?", budget=budget, **choices, sweep=[SWEEP, ranged])
 
     assert from_mapping(json.loads(json.dumps(before.as_json())), "mine", "run.json") == before
 
@@ -195,6 +205,13 @@ def test_an_override_that_cannot_be_read_is_one_sentence(text: str, message: str
             ": unknown dtype 'bfloat'. Did you mean 'bfloat16'? Known: float32, float64, bfloat16, float16.",
         ),
         ({"threads": True}, ": threads needs a positive whole number, not True"),
+        ({"compile": "yes"}, ": compile must be true, false or [false, true], not 'yes'"),
+        ({"compile": [True, 1]}, ": compile must be true, false or [false, true], not [True, 1]"),
+        ({"compiled": True}, ": unknown key 'compiled'. Did you mean 'compile'?"),
+        (
+            {"sdpa": ["maths"]},
+            ": unknown sdpa 'maths'. Did you mean 'math'? Known: default, math, flash, efficient, cudnn.",
+        ),
     ],
 )
 def test_what_a_suite_may_not_say_is_one_sentence(content: dict[str, Any], message: str) -> None:

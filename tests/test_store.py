@@ -73,10 +73,22 @@ NEXT = Visit(SHORT.id, 1, 2, iterations=4, block_seconds=(0.4, 0.3))
 #: What an older attnbench wrote of it.
 INFO_JSON = {key: value for key, value in INFO.as_json().items() if key != "code"}
 LAW_JSON = COUNTED_LAW.as_json()
+RAN = ("aten::mm", "onednn::rnn/brgemm:avx2")
 VISITS = (
-    Visit(SHORT.id, 0, 0, iterations=4, block_seconds=(0.3, 0.1, 0.2), first_call_seconds=2.0, started=0.5),
+    Visit(
+        SHORT.id, 0, 0, iterations=4, block_seconds=(0.3, 0.1, 0.2), first_call_seconds=2.0, started=0.5, kernels=RAN
+    ),
     Visit(BROKEN.id, 0, 0, Status.OOM, "out of memory", first_call_seconds=None),
-    Visit(SHORT.id, 1, 1, iterations=4, block_seconds=(0.4, 0.2), first_call_seconds=1.5, reference_seconds=0.1),
+    Visit(
+        SHORT.id,
+        process=1,
+        round=1,
+        iterations=4,
+        block_seconds=(0.4, 0.2),
+        first_call_seconds=1.5,
+        reference_seconds=0.1,
+        compile_seconds=6.0,
+    ),
 )
 
 
@@ -251,7 +263,8 @@ def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(fold
     run = load_stored(folder)
     make_older(folder)
 
-    assert load_stored(folder) == run
+    without = tuple(replace(visit, kernels=(), compile_seconds=None) for visit in run.visits)
+    assert load_stored(folder) == replace(run, visits=without)
     assert refusal(Journal, folder) == (
         f"{folder / 'journal.jsonl'} is of an older attnbench, which wrote no checksums, so it cannot be continued"
     )
@@ -289,7 +302,9 @@ def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(fold
         ({"conditions": {"temperature_c": "hot"}}, "temperature_c cannot be 'hot'"),
         ({"conditions": {"throttle": [7]}}, "throttle must be words"),
         ({"conditions": {"throttle": "heat"}}, "TypeError throttle must be a list"),
-        ({"reason": 3}, "trial and reason must be words"),
+        ({"reason": 3}, "trial, reason and kernels must be words"),
+        ({"kernels": ["aten::mm", 3]}, "trial, reason and kernels must be words"),
+        ({"compile_seconds": 0}, "compile_seconds cannot be 0"),
         ({"round": 1}, "round 1 has this trial twice"),
     ],
 )
@@ -522,11 +537,11 @@ def test_a_journal_that_another_process_holds_is_refused(folder: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------------------- tables
 
-BEFORE = "trial layer device dtype mode threads b n d h k l w r m c rank".split()
+BEFORE = "trial layer device dtype mode threads compile sdpa b n d h k l w r m c rank".split()
 AFTER = "status reason seconds seconds_low seconds_high seconds_median samples visits".split()
 COUNTS = """
 flops parameters peak_bytes saved_bytes allocated_bytes resident_bytes depth hops lower_bound first_call_seconds
-floor_seconds host
+compile_seconds floor_seconds kernels host
 """.split()
 
 
@@ -553,6 +568,8 @@ def test_a_record_holds_the_summary_of_all_its_visits_and_its_counts(folder: Pat
         "dtype": "float32",
         "mode": "forward",
         "threads": 1,
+        "compile": False,
+        "sdpa": "default",
         "b": 2,
         "n": 64,
         "d": 32,
@@ -569,6 +586,8 @@ def test_a_record_holds_the_summary_of_all_its_visits_and_its_counts(folder: Pat
         "peak_bytes": 4096,
         "lower_bound": False,
         "first_call_seconds": 2.0,
+        "compile_seconds": 6.0,
+        "kernels": "aten::mm;onednn::rnn/brgemm:avx2",
         "host": "CPU · 2 cores · torch 2.13",
     }
 

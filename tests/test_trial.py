@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from attnbench.errors import SuiteError
-from attnbench.trial import AXES, Choices, Trial, describe, parse_size, parse_sizes, slug, telling_apart
+from attnbench.trial import (
+    AXES,
+    SDPA_BACKENDS,
+    Choices,
+    Trial,
+    counted_as,
+    describe,
+    parse_size,
+    parse_sizes,
+    slug,
+    telling_apart,
+)
 
 
 def test_a_trials_id_can_be_read() -> None:
@@ -21,6 +32,26 @@ def test_a_trials_id_holds_its_choices() -> None:
 
 
 @pytest.mark.parametrize(
+    ("choices", "end"),
+    [
+        (Choices(compile=True), "t1-compiled"),
+        (Choices(sdpa="math"), "t1-sdpa-math"),
+        (Choices(threads=2, compile=True, sdpa="flash"), "t2-compiled-sdpa-flash"),
+    ],
+)
+def test_an_id_names_compiling_and_a_backend_of_attention_only_where_they_were_asked_for(
+    choices: Choices, end: str
+) -> None:
+    assert Trial("rnn", {"n": 64}, choices).id == f"rnn-cpu-float32-forward-{end}-n64"
+
+
+def test_what_is_counted_knows_no_compiler_and_of_backends_only_the_one_that_is_not_fused() -> None:
+    counted = {counted_as("x", Choices(compile=c, sdpa=s)) for c in (False, True) for s in SDPA_BACKENDS}
+
+    assert counted == {("x", "float32", "forward", "default"), ("x", "float32", "forward", "math")}
+
+
+@pytest.mark.parametrize(
     ("choices", "texts"),
     [
         ([Choices()], [""]),
@@ -28,6 +59,10 @@ def test_a_trials_id_holds_its_choices() -> None:
         (
             [Choices(threads=2, dtype="float16"), Choices(threads=1), Choices(threads=2)],
             ["float16 · threads: 2", "float32 · threads: 1", "float32 · threads: 2"],
+        ),
+        (
+            [Choices(), Choices(compile=True), Choices(sdpa="math")],
+            ["not compiled · sdpa: default", "compiled · sdpa: default", "not compiled · sdpa: math"],
         ),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,10 @@ _CHOICES = (
     click.option("--dtype", metavar="T", help="What it was measured in, if in several dtypes."),
     click.option("--mode", metavar="M", help="The mode it was measured in, if in several."),
     click.option("--threads", type=int, metavar="N", help="The threads it was measured with, if with several numbers."),
+    click.option("--compile/--no-compile", default=None, help="Compiled or not, if it was measured both ways."),
+    click.option("--sdpa", metavar="B", help="The backend of attention it was measured with, if with several."),
 )
-_FLAGS = "--device, --dtype, --mode or --threads"
+_FLAGS = "--device, --dtype, --mode, --threads, --compile or --sdpa"
 
 
 def with_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,7 +106,7 @@ def _time_law(run: Run, layer: str, choices: Mapping[str, Any]) -> Law:
     ways = ", ".join(map(_way, found))
     if len(found) > 1:
         raise InputError(f"{layer} was measured in several ways ({ways}); choose with {_FLAGS}")
-    if not found and any(choices.values()):
+    if not found and any(value is not None for value in choices.values()):
         raise DeviceError(f"{layer} was not measured so; leave out {_FLAGS} to see what there is")
     if not found:
         raise InputError(f"the run has no times of {layer}; run a suite whose metrics include time")
@@ -117,12 +118,9 @@ def _chosen(laws: Iterable[Law], layer: str, choices: Mapping[str, Any]) -> list
     return [law for law in mine if all(value in (None, getattr(law, name)) for name, value in choices.items())]
 
 
-def _choices(law: Law) -> dict[str, Any]:
-    return {name: getattr(law, name) for name in ("device", "dtype", "mode", "threads")}
-
-
 def _way(law: Law) -> str:
-    return f"{law.device} {law.dtype} {law.mode} {law.threads} threads"
+    special = " compiled" * law.compile + (f" sdpa {law.sdpa}" if law.sdpa != "default" else "")
+    return f"{law.device} {law.dtype} {law.mode} {law.threads} threads{special}"
 
 
 def _refuse_mixture(laws: Sequence[Law]) -> None:
@@ -147,7 +145,7 @@ def _footprint(run: Run, law: Law) -> Footprint:
     return Footprint(
         peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
         weights=Formula(weights) if weights else None,
-        measured=tuple(t.sizes for t in trials if asdict(t.choices) == _choices(law)),
+        measured=tuple(t.sizes for t in trials if t.choices == law.choices),
         cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
         available=available_bytes(law.device) if law.device in devices() else None,
     )
@@ -155,8 +153,10 @@ def _footprint(run: Run, law: Law) -> Footprint:
 
 def _counted(run: Run, law: Law) -> dict[str, Law]:
     """Counted laws of what was timed, by metric."""
-    meant = (law.layer, law.dtype, law.mode)
-    return {found.metric: found for found in run.info.counted_laws if (found.layer, found.dtype, found.mode) == meant}
+    from attnbench.trial import counted_as
+
+    meant = counted_as(law.layer, law.choices)
+    return {f.metric: f for f in run.info.counted_laws if counted_as(f.layer, f.choices) == meant}
 
 
 def _side(run: Run, law: Law) -> Side:

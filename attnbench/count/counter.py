@@ -68,9 +68,14 @@ _LONGEST_FOR_SWITCHES = 2**20
 class Counter:
     """Everything that is counted of one layer in one mode."""
 
-    def __init__(self, layer: Layer, dtype: str = "float32", mode: str = "forward") -> None:
-        self.layer, self._dtype, self._mode = layer, dtype, mode
+    def __init__(self, layer: Layer, dtype: str = "float32", mode: str = "forward", sdpa: str = "default") -> None:
+        self.layer, self._dtype, self._mode, self._sdpa = layer, dtype, mode, sdpa
         self._traces: dict[tuple[Way, tuple[int, ...]], Trace | LayerError] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it counts a forward pass with the kernels that torch chooses: what claims are about."""
+        return (self._mode, self._sdpa) == ("forward", "default")
 
     def metrics(self) -> tuple[str, ...]:
         """What can be counted in this mode."""
@@ -257,7 +262,7 @@ class Counter:
             if not (isinstance(found, Trace) and found.hidden):
                 return found
         try:
-            return trace(self.layer, sizes, dtype=self._dtype, way=way)
+            return trace(self.layer, sizes, dtype=self._dtype, way=way, sdpa=self._sdpa)
         except LayerError as error:  # a size that this layer refuses is not a size to count at
             return error
 

@@ -36,7 +36,12 @@ Reach = tuple[tuple[int, float], ...]
 
 
 def count_at(
-    layer: Layer, sizes: Sizes, dtype: str = "float32", laws: Sequence[Law] = (), mode: str = "forward"
+    layer: Layer,
+    sizes: Sizes,
+    dtype: str = "float32",
+    laws: Sequence[Law] = (),
+    mode: str = "forward",
+    sdpa: str = "default",
 ) -> Counted:
     """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
 
@@ -46,7 +51,7 @@ def count_at(
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
     worked, run = (READINGS[metric].ways[mode] for metric in ("flops", "peak_bytes"))
-    whole = trace(layer, sizes, dtype=dtype, way=worked)
+    whole = trace(layer, sizes, dtype=dtype, way=worked, sdpa=sdpa)
     known = [law for law in laws if law.formula and (law.metric != "peak_bytes" or law.speaks_of(sizes))]
     formulas = {law.metric: Formula(law.formula) for law in known}
     saved, depth, hops, peak = (
@@ -55,7 +60,7 @@ def count_at(
     return Counted(
         flops=round(whole.flops),
         parameters=whole.parameters,
-        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run)).peak_bytes
+        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run, sdpa=sdpa)).peak_bytes
         if peak is None
         else round(peak),
         uncounted=whole.uncounted,
@@ -77,7 +82,11 @@ def count_layer(layer: str | Layer, **sizes: int) -> Counted:
 
 
 def count_laws(
-    layer: Layer, metrics: Collection[str] = COUNTED_METRICS, dtype: str = "float32", mode: str = "forward"
+    layer: Layer,
+    metrics: Collection[str] = COUNTED_METRICS,
+    dtype: str = "float32",
+    mode: str = "forward",
+    sdpa: str = "default",
 ) -> list[Law]:
     """One law for each counted metric, recovered without using the claim and then compared with it.
 
@@ -87,14 +96,15 @@ def count_laws(
             are passed over.
         dtype: of weights and inputs.
         mode: ``forward``, ``train`` (forward and backward) or ``decode`` (one token against a context of n).
+        sdpa: the form of fused attention: ``math`` writes out the n×n matrix.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at the sizes tried.
     """
-    counter = Counter(layer, dtype, mode)
+    counter = Counter(layer, dtype, mode, sdpa)
     possible = counter.metrics()
     wanted = [metric for metric in (*COUNTED_METRICS, *PREFILL_METRICS) if metric in metrics and metric in possible]
-    return [_law(counter, metric, dtype, mode) for metric in wanted]
+    return [replace(_law(counter, metric), dtype=dtype, mode=mode, sdpa=sdpa) for metric in wanted]
 
 
 def claimed_laws(layer: Layer) -> list[Law]:
@@ -107,7 +117,7 @@ def claimed_laws(layer: Layer) -> list[Law]:
     """
     counter = Counter(layer)
     return [
-        _if_it_holds(counter, metric) or _law(counter, metric, "float32", "forward")
+        _if_it_holds(counter, metric) or _law(counter, metric)
         for metric in COUNTED_METRICS
         if metric in layer.claims.given
     ]
@@ -147,7 +157,7 @@ def _if_it_holds(counter: Counter, metric: str) -> Law | None:
     proof = tuple(sizes for sizes, _ in counts)
     longest = max(sizes["n"] for sizes in proof)
     reason = f"equal to the count at {len(proof)} sizes, odd and prime ones among them, n up to {longest}"
-    return _written(counter, metric, Recovered(claim, proof, reason), "float32", "forward")
+    return _written(counter, metric, Recovered(claim, proof, reason))
 
 
 def _if_it_grows_so(counter: Counter, metric: str, claim: Formula) -> Law | None:
@@ -165,9 +175,7 @@ def _if_it_grows_so(counter: Counter, metric: str, claim: Formula) -> Law | None
         return None
     proof = tuple(sizes for sizes, _ in counts)
     reason = f"the count is {slope}·({claim.pretty}) and a constant" if slope else f"the count is {lowest} everywhere"
-    return _written(
-        counter, metric, Recovered(claim, proof, f"{reason}, at {len(proof)} growing sizes"), "float32", "forward"
-    )
+    return _written(counter, metric, Recovered(claim, proof, f"{reason}, at {len(proof)} growing sizes"))
 
 
 def _first_miss(claim: Formula, counts: Sequence[tuple[Sizes, float]]) -> str:
@@ -182,22 +190,23 @@ def _first_miss(claim: Formula, counts: Sequence[tuple[Sizes, float]]) -> str:
     return ""
 
 
-def _law(counter: Counter, metric: str, dtype: str, mode: str) -> Law:
+def _law(counter: Counter, metric: str) -> Law:
+    """A law that does not say yet what choices it is about."""
     found = counter.recover(metric)
-    claim = counter.layer.claims.given.get(metric) if mode == "forward" else None
+    claim = counter.layer.claims.given.get(metric) if counter.is_plain else None
     if claim is None or found.formula or metric in CLASSES or counter.missing(metric):
-        return _written(counter, metric, found, dtype, mode)
+        return _written(counter, metric, found)
     # Nobody finds every formula: a claim may be true all the same, and one size is enough to show that it is not.
     if held := _if_it_holds(counter, metric):
-        return replace(held, reason=f"{held.reason}; without the claim no formula was found", dtype=dtype)
+        return replace(held, reason=f"{held.reason}; without the claim no formula was found")
     miss = _first_miss(Formula(claim), counter.counts(metric))
-    law = _written(counter, metric, found, dtype, mode)
+    law = _written(counter, metric, found)
     return replace(law, verdict=Verdict.REFUTED, reason=f"the claim is {claim}, but {miss}; {found.reason}")
 
 
-def _written(counter: Counter, metric: str, found: Recovered, dtype: str, mode: str) -> Law:
+def _written(counter: Counter, metric: str, found: Recovered) -> Law:
     layer = counter.layer
-    claim = layer.claims.given.get(metric) if mode == "forward" else None
+    claim = layer.claims.given.get(metric) if counter.is_plain else None
     missing = counter.missing(metric)
     verdict, reason = _judge(metric, claim, found, missing, layer)
     formula = found.formula
@@ -208,8 +217,6 @@ def _written(counter: Counter, metric: str, found: Recovered, dtype: str, mode: 
         reason=reason,
         claim=claim,
         formula=formula.text if formula else "",
-        dtype=dtype,
-        mode=mode,
         scope=layer.scope,
         terms=_terms(formula, found.proof) if formula and formula.is_sum_of_terms else (),
         window=found.window,

@@ -33,6 +33,7 @@ from attnbench.count.elementwise import elementwise_of
 from attnbench.count.flops import Operation, flops_of, fused_recurrence_output, has_formula
 from attnbench.count.oplogs import log_depth_of
 from attnbench.errors import LayerError
+from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, check_output, make_inputs
 from attnbench.trial import Sizes
@@ -141,14 +142,14 @@ class Trace:
         return tuple(dict.fromkeys(kernel.name for kernel in self.kernels if kernel.name in _WITH_WORKSPACE))
 
 
-def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.WHOLE) -> Trace:
-    """Call the layer once on fake tensors.
+def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.WHOLE, sdpa: str = "default") -> Trace:
+    """Call the layer once on fake tensors, with the backend `sdpa` of fused attention.
 
     Raises:
         LayerError: the layer cannot be built or called at these sizes, depends on values that fake tensors do not
             have, or returns something else than a ``(b, n, d)`` tensor (``(b, 1, d)`` and a state, in decoding).
     """
-    with one_clear_line(layer, sizes), _refusals(), FakeTensorMode():
+    with one_clear_line(layer, sizes), _refusals(), FakeTensorMode(), attention_backend(sdpa):
         module = build_module(layer, sizes, dtype=dtype)
         inputs = make_inputs(layer, sizes, dtype=dtype)
         match way:

@@ -18,14 +18,12 @@ from attnbench.law import Law
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
-from attnbench.trial import Sizes, Trial
+from attnbench.trial import Asked, Sizes, Trial, counted_as
+
+Found = TypeVar("Found")
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
-
-#: A layer, a dtype and a mode.
-Wanted = tuple[str, str, str]
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,9 @@ class Pictures:
 
 
 def count_all(
-    registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Wanted, list[Law] | LayerError]:
-    """Counted laws of each layer in each dtype and mode, or why it cannot be counted.
+    registry: Registry, wanted: Sequence[Asked], metrics: Sequence[str], show: Callable[[str], None]
+) -> dict[Asked, list[Law] | LayerError]:
+    """Counted laws of each layer in each dtype, mode and form of attention, or why it cannot be counted.
 
     `show` is told of every layer that is about to be counted. A layer from elsewhere may hang or end the process that
     calls it, so it is never called in this one.
@@ -53,30 +51,31 @@ def count_all(
         WorkerError: no process could be started.
     """
     processes = enough(len(wanted) // 2)
-    ours = all(_is_ours(registry, name) for name, _, _ in wanted)
+    ours = all(_is_ours(registry, one[0]) for one in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
-        laws: dict[Wanted, list[Law] | LayerError] = {}
-        for name, dtype, mode in wanted:
+        laws: dict[Asked, list[Law] | LayerError] = {}
+        for one in wanted:
+            name, *choices = one
             show(name)
             try:
-                laws[name, dtype, mode] = count_laws(registry.get(name), metrics, dtype, mode)
+                laws[one] = count_laws(registry.get(name), metrics, *choices)
             except LayerError as error:
-                laws[name, dtype, mode] = error
+                laws[one] = error
         return laws
     return _side_by_side(max(processes, 1), registry, wanted, metrics, show)
 
 
 def count_trials(
-    registry: Registry, trials: Sequence[Trial], laws: Mapping[Wanted, Sequence[Law]]
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Asked, Sequence[Law]]
 ) -> dict[str, Counted]:
     """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
 
     Raises:
         WorkerError: no process could be started.
     """
-    groups: dict[Wanted, list[Trial]] = {}
+    groups: dict[Asked, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.layer, trial.choices.dtype, trial.choices.mode), []).append(trial)
+        groups.setdefault(counted_as(trial.layer, trial.choices), []).append(trial)
     found: dict[str, Counted] = {}
     with _process_for(registry, {trial.layer for trial in trials}) as process:
         for one, group in groups.items():
@@ -84,7 +83,7 @@ def count_trials(
             if process is None or _is_ours(registry, one[0]):
                 counts = [_count_here(registry, one, known, sizes) for sizes in points]
             else:
-                counts = process.count_at(*one, known, points)
+                counts = process.count_at(one, known, points)
             found |= {trial.id: counted for trial, counted in zip(group, counts, strict=True) if counted is not None}
     return found
 
@@ -145,21 +144,20 @@ def _setup(registry: Registry) -> Setup:
     return Setup(threads=1, plugins=registry.plugins, seed=0, installed=registry.installed)
 
 
-def _count_here(registry: Registry, wanted: Wanted, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
-    name, dtype, mode = wanted
+def _count_here(registry: Registry, wanted: Asked, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
+    name, dtype, mode, sdpa = wanted
     try:
-        return count_at(registry.get(name), sizes, dtype, laws, mode)
+        return count_at(registry.get(name), sizes, dtype, laws, mode, sdpa)
     except LayerError:
         return None
 
 
 def _side_by_side(
-    number: int, registry: Registry, wanted: Sequence[Wanted], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Wanted, list[Law] | LayerError]:
-    def count(process: Process, one: Wanted) -> list[Law] | LayerError:
-        name, dtype, mode = one
+    number: int, registry: Registry, wanted: Sequence[Asked], metrics: Sequence[str], show: Callable[[str], None]
+) -> dict[Asked, list[Law] | LayerError]:
+    def count(process: Process, one: Asked) -> list[Law] | LayerError:
         try:
-            return process.count(name, metrics, dtype, mode)
+            return process.count(one, metrics)
         except LayerError as error:
             return error
 

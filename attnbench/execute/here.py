@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from attnbench.errors import UnsupportedError
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process, Setup, compile_folder
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
 from attnbench.record import Conditions, Status, Visit
@@ -107,9 +107,15 @@ def answer_probes(process: Process, probing: Probing, layer: str, choices: Choic
 
 
 def floor_seconds(process: Process, trial: Trial) -> float | None:
-    """Seconds of a call that does next to nothing: no constant cost is larger. None where it cannot be made."""
+    """Seconds of a call that does next to nothing: no constant cost is larger. None where it cannot be made.
+
+    Raises:
+        UnsupportedError: the layer cannot be run under these choices.
+    """
     pace = Pace(seconds=0.0, least_blocks=_FLOOR_BLOCKS)
-    answer = process.ask(trial, asdict(pace), timeout=_PATIENCE_SECONDS)
+    answer = process.ask(trial, asdict(pace), timeout=_PATIENCE_SECONDS, first=True)
+    if answer["status"] == Status.UNSUPPORTED:
+        raise UnsupportedError(answer["reason"])
     return median(answer["block_seconds"]) if answer["status"] == Status.OK else None
 
 
@@ -120,7 +126,8 @@ class Rounds:
     Attributes:
         setup: what the processes have in common; the number of threads is that of each trial.
         trials: what to visit, with the clock for each visit.
-        budget_seconds: clock for all visits: what is timed, and what is lost on trials that fail.
+        budget_seconds: clock for all visits: what is timed, and what is lost on trials that fail. Compiling is waited
+            for, and takes nothing from it.
         seed: of the random orders.
         done: (trial id, round) pairs that a resumed run already has.
         failures: trials that were visited in it, each with how it ended.
@@ -148,14 +155,22 @@ class Rounds:
             show: told of each visit before it is made.
             began: reading of the clock that times of visits are counted from.
         """
+        with compile_folder(planned.trial.choices for planned in self.trials) as folder:
+            yield from self._visits(wanted, show, began, _Processes(self.setup, folder, self.first_process))
+
+    def _visits(
+        self,
+        wanted: Callable[[int], Collection[str]],
+        show: Callable[[Progress], None],
+        began: float,
+        processes: _Processes,
+    ) -> Iterator[Visit]:
         spent, broken, failures = self.spent_seconds, set[str](), list(self.failures)
         ran = {trial for trial, _ in self.done}
         begun = max((round_ for _, round_ in self.done), default=0)  # rounds follow one another: those before are whole
         firsts = range(begun - begun % ROUNDS_PER_PROCESS, MOST_ROUNDS, ROUNDS_PER_PROCESS)
-        numbers = itertools.count(self.first_process)
         for first in firsts:
-            with contextlib.ExitStack() as stack:
-                processes: dict[int, tuple[int, Process]] = {}  # threads → number and process, begun when first needed
+            with processes.fresh():
                 for round_ in range(max(first, begun), first + ROUNDS_PER_PROCESS):
                     asked = wanted(round_)
                     order = self._order(round_, asked, broken)
@@ -164,11 +179,8 @@ class Rounds:
                         if not asked or (left and not order):
                             return
                     for position, planned in enumerate(order):
-                        trial, threads = planned.trial, planned.trial.choices.threads
-                        if threads not in processes:
-                            fresh = stack.enter_context(Process(replace(self.setup, threads=threads)))
-                            processes[threads] = next(numbers), fresh
-                        index, process = processes[threads]
+                        trial = planned.trial
+                        index, process = processes.under(trial.choices)
                         start = time.monotonic()
                         visit = Visit(trial.id, index, round_, started=round(start - began, 3))
                         if trial.id not in ran and (reason := not_tried(trial, failures)):
@@ -176,10 +188,10 @@ class Rounds:
                             yield replace(visit, status=Status.SKIPPED, reason=reason)
                             continue
                         show(Progress(round_, position, len(order), trial, spent))
-                        visit = self._made(visit, process, planned)
+                        visit = self._made(visit, process, planned, first=trial.id not in ran)
                         spent += visit.clock_seconds
                         if visit.status is not Status.OK:
-                            spent += time.monotonic() - start
+                            spent += 0.0 if trial.choices.compile else time.monotonic() - start
                             broken.add(visit.trial)  # it would fail again; its one row says why
                             failures.append((trial, visit.status))
                         else:
@@ -198,19 +210,43 @@ class Rounds:
             and (round_ < LEAST_ROUNDS or planned.trial.id in asked)
         ]
 
-    def _made(self, visit: Visit, process: Process, planned: PlannedTrial) -> Visit:
+    def _made(self, visit: Visit, process: Process, planned: PlannedTrial, *, first: bool) -> Visit:
         """The visit with what the process said of it."""
-        made = replace(visit, **self._ask(process, planned))
+        made = replace(visit, **self._ask(process, planned, first))
         if made.flaw:  # a layer may reach for the clock
             return made.failed(f"the measuring process said what cannot be: {made.flaw}")
         return made
 
-    def _ask(self, process: Process, planned: PlannedTrial) -> dict[str, Any]:
-        answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), patience(planned))
-        blocks = tuple(answer.get("block_seconds", ()))
+    def _ask(self, process: Process, planned: PlannedTrial, first: bool) -> dict[str, Any]:
+        pace = asdict(Pace(seconds=planned.visit_seconds))
+        answer = process.ask(planned.trial, pace, patience(planned), first=first)
+        lists = {name: tuple(answer.get(name, ())) for name in ("block_seconds", "kernels")}
         read = answer.get("conditions")
         conditions = None if read is None else Conditions.from_json(read)
-        return {**answer, "status": Status(answer["status"]), "block_seconds": blocks, "conditions": conditions}
+        return {**answer, "status": Status(answer["status"]), **lists, "conditions": conditions}
+
+
+class _Processes:
+    """The measuring processes of a run: one for each number of threads, with and without a compiler."""
+
+    def __init__(self, setup: Setup, folder: str, first: int) -> None:
+        self._setup, self._folder, self._numbers = setup, folder, itertools.count(first)
+        self._running: dict[Setup, tuple[int, Process]] = {}
+        self._stack = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def fresh(self) -> Iterator[None]:
+        """Within, every process is a new one, begun when it is first needed."""
+        with contextlib.ExitStack() as self._stack:
+            self._running = {}
+            yield
+
+    def under(self, choices: Choices) -> tuple[int, Process]:
+        """Number within the run, and process, for trials of `choices`."""
+        setup = self._setup.under(choices, self._folder)
+        if setup not in self._running:
+            self._running[setup] = next(self._numbers), self._stack.enter_context(Process(setup))
+        return self._running[setup]
 
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:

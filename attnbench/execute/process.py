@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Self
 
 import psutil
@@ -26,7 +27,7 @@ from attnbench.check.outcome import Mark, Outcome
 from attnbench.errors import LayerError, WorkerError
 from attnbench.law import Law
 from attnbench.record import Counted, Status
-from attnbench.trial import Sizes, Trial
+from attnbench.trial import Asked, Choices, Sizes, Trial
 
 #: A process that cannot say hello in this time will not say anything.
 _HELLO_SECONDS = 120.0
@@ -34,22 +35,53 @@ _HELLO_SECONDS = 120.0
 _TRIES = 2
 #: A layer that is not counted by then never will be.
 _COUNTING_SECONDS = 600.0
+#: Compiling takes this long at the most, for a process that loads the compiler and for one layer at one size.
+_COMPILING_SECONDS = 180.0
 #: A process whose pipe has ended is gone after this time, or will not go by itself.
 _LAST_SECONDS = 10.0
 #: A process that hangs and whose parent is gone, too, ends itself this long after it should have been ended.
 _ORPHAN_SECONDS = 60.0
+#: torch's profiler says on standard error when it begins and ends, and the last words of a process belong to the layer.
+_QUIET_PROFILER = {"KINETO_LOG_LEVEL": "99"}
 #: Where the system cannot wake the parent at the end of a process, it looks as often as this.
 _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What every measuring process of a run has in common; `installed` are the modules of installed plugins."""
+    """What every measuring process of a run has in common.
+
+    Attributes:
+        threads: number of CPU threads.
+        plugins: files and modules of plugins.
+        seed: the run's seed.
+        installed: modules of installed plugins.
+        compile_folder: where compiled code is kept; empty for a process that compiles nothing.
+    """
 
     threads: int
     plugins: tuple[str, ...]
     seed: int
     installed: tuple[str, ...] = ()
+    compile_folder: str = ""
+
+    def under(self, choices: Choices, compile_folder: str) -> Setup:
+        """That of a process for trials of `choices`: the compiler is loaded where it is needed, and nowhere else."""
+        return replace(self, threads=choices.threads, compile_folder=compile_folder if choices.compile else "")
+
+
+@contextmanager
+def compile_folder(every: Iterable[Choices]) -> Iterator[str]:
+    """A folder for compiled code that processes share as long as the context lasts; empty where nothing is compiled.
+
+    What one process compiled is quickly loaded by the next one. An older run's code is not found: it would hide what
+    compiling costs.
+    """
+    if not any(choices.compile for choices in every):
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="attnbench-compiled-", ignore_cleanup_errors=True) as folder:
+        yield folder
 
 
 class Process:
@@ -81,10 +113,14 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Visit one trial and return the answer: a status, and timings where there are any."""
+    def ask(self, trial: Trial, pace: dict[str, Any], timeout: float, *, first: bool = False) -> dict[str, Any]:
+        """Visit one trial and return the answer: a status, and timings where there are any.
+
+        The `first` visit of a trial also looks at what it runs; one that compiles has more time.
+        """
         request = {"layer": trial.layer, "sizes": trial.sizes, "choices": asdict(trial.choices), "pace": pace}
-        return self._ask(request, timeout)
+        patience = timeout + (_COMPILING_SECONDS if trial.choices.compile else 0.0)
+        return self._ask({**request, "first": first}, patience)
 
     def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
         """Call one trial for its memory and return the answer: a status, and bytes where there are any."""
@@ -103,24 +139,21 @@ class Process:
                 return float(answer["flops_per_second"])
         raise WorkerError(f"device {device}: {answer['reason']}")
 
-    def count(self, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> list[Law]:
+    def count(self, what: Asked, metrics: Sequence[str]) -> list[Law]:
         """Counted laws of a layer.
 
         Raises:
             LayerError: it cannot be counted.
         """
-        asked = {"layer": layer, "metrics": list(metrics), "dtype": dtype, "mode": mode}
-        answer = self._ask({"count": asked}, _COUNTING_SECONDS)
+        answer = self._ask({"count": {**_named(what), "metrics": list(metrics)}}, _COUNTING_SECONDS)
         if "laws" not in answer:
-            raise LayerError(answer.get("error") or f"layer {layer!r} cannot be counted: {answer['reason']}")
+            raise LayerError(answer.get("error") or f"layer {what[0]!r} cannot be counted: {answer['reason']}")
         return [Law.from_json(row) for row in answer["laws"]]
 
-    def count_at(
-        self, layer: str, dtype: str, mode: str, laws: Sequence[Law], points: Sequence[Sizes]
-    ) -> list[Counted | None]:
+    def count_at(self, what: Asked, laws: Sequence[Law], points: Sequence[Sizes]) -> list[Counted | None]:
         """Counts of a layer at some sizes; None where it cannot be counted."""
         known = [law.as_json() for law in laws]
-        request = {"layer": layer, "dtype": dtype, "mode": mode, "laws": known, "points": list(points)}
+        request = {**_named(what), "laws": known, "points": list(points)}
         answer = self._ask({"count_at": request}, _COUNTING_SECONDS)
         return [one and Counted.from_json(one) for one in answer.get("counts", [None] * len(points))]
 
@@ -208,7 +241,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**_environment(self._setup.threads), **self._variables},
+            env={**_environment(self._setup), **self._variables},
             start_new_session=True,
         )
         self._end = _end_of(self._child)
@@ -284,6 +317,10 @@ class Process:
         return code
 
 
+def _named(what: Asked) -> dict[str, str]:
+    return dict(zip(("layer", "dtype", "mode", "sdpa"), what, strict=True))
+
+
 def _died(how: str, status: Status = Status.ERROR) -> dict[str, Any]:
     return {"status": status, "reason": f"the measuring process {how}"}
 
@@ -318,11 +355,14 @@ def _close(stream: IO[bytes] | None) -> None:
         pass  # an unsent request to a process that is gone
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """The parent's environment with the thread count fixed and its size at random.
+def _environment(setup: Setup) -> dict[str, str]:
+    """The parent's environment with the thread count fixed, one that compiles by itself, and its size at random.
 
     An environment's size shifts the stack and with it alignments (Mytkowicz et al., ASPLOS 2009); at random it is
     noise that the interval sees, and not a bias that it cannot see.
     """
-    fixed = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    fixed = {"OMP_NUM_THREADS": str(setup.threads), "MKL_NUM_THREADS": str(setup.threads), **_QUIET_PROFILER}
+    if folder := setup.compile_folder:
+        caches = {"TORCHINDUCTOR_CACHE_DIR": folder, "TRITON_CACHE_DIR": os.path.join(folder, "triton")}
+        fixed |= {**caches, "TORCHINDUCTOR_COMPILE_THREADS": "1"}  # a pool of compilers would work beside the clock
     return {**os.environ, **fixed, "ATTNBENCH_PADDING": "x" * random.randrange(4096)}

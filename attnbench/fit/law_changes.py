@@ -17,14 +17,16 @@ from scipy import stats
 
 from attnbench.fit.rates import FALSE, Rate, rates, ratio_text, witnesses
 from attnbench.fit.ratios import Ratios, ratios
+from attnbench.fit.time_law import swept_axes
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, MARGIN, Estimate, Law
 from attnbench.store import StoredRun
+from attnbench.trial import CHOICES
 
 #: Axes whose logarithms are closer to dependent than this cannot be told apart.
 _LARGEST_CONDITION = 100.0
 #: What makes two laws the same law, and the columns that make trials its own.
-_SUBJECT = ("layer", "device", "dtype", "mode", "threads")
+_SUBJECT = ("layer", *CHOICES)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class LawChange:
     exponents: dict[str, Estimate] = field(default_factory=dict)
     rate: Estimate | None = None
     beside: Estimate | None = None
+    compile: bool = False
+    sdpa: str = "default"
 
 
 class Found:
@@ -189,9 +193,7 @@ def _slopes(law: Law, found: Found, level: float) -> dict[str, Estimate]:
 def _axes(law: Law, found: Found) -> list[str]:
     """Axes along which the shared trials of a law differ."""
     mine = found.records[found.subjects.reindex(found.records.index) == _subject(law)]
-    columns = list(found.records.columns)
-    named = columns[columns.index("threads") + 1 : columns.index("status")]
-    return [axis for axis in named if mine[axis].nunique() > 1]
+    return list(swept_axes(mine))
 
 
 def _less(new: Estimate, old: Estimate, level: float) -> Estimate:

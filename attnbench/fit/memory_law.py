@@ -15,10 +15,10 @@ import pandas as pd
 
 from attnbench.fit.draft import Draft, draft_law
 from attnbench.fit.estimate import Observations
-from attnbench.fit.question import Asked, Question
-from attnbench.fit.time_law import GROUP, laws_of_groups, swept_axes, with_fixed
+from attnbench.fit.question import Question
+from attnbench.fit.time_law import by_subject, laws_of_groups, swept_axes, with_fixed
 from attnbench.law import Law, Verdict
-from attnbench.trial import describe
+from attnbench.trial import Asked, describe
 from attnbench.units import nbytes, percent, significant
 
 Row = dict[str, Any]
@@ -34,7 +34,7 @@ _OF_A_PROCESS, _PART_OF_A_PROCESS = 16 * 2**20, 0.25
 def memory_laws(records: pd.DataFrame, questions: Mapping[Asked, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
     laws = laws_of_groups(records, questions, _draft)
-    groups = (group for _, group in records.groupby(GROUP, sort=False))
+    groups = (group for _, _, group in by_subject(records))
     return [
         replace(law, reason="; ".join([law.reason, *_findings(_measured(group))]))
         for law, group in zip(laws, groups, strict=True)

@@ -12,9 +12,6 @@ from attnbench.fit.verdict import Regime
 from attnbench.formula import Formula, Monomial, for_a_batch
 from attnbench.trial import Sizes, describe
 
-#: A layer, a dtype and a mode: what a count is about, and with it a question.
-Asked = tuple[str, str, str]
-
 
 @dataclass(frozen=True)
 class Question:

@@ -24,11 +24,13 @@ from attnbench.fit.curve import design_matrix
 from attnbench.fit.draft import draft_law
 from attnbench.fit.estimate import Array, Mask, Observations, observe
 from attnbench.fit.models import Models
-from attnbench.fit.time_law import GROUP, Asked, Question, swept_axes
+from attnbench.fit.switches import one_code
+from attnbench.fit.time_law import Question, by_subject, swept_axes
 from attnbench.fit.verdict import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading
 from attnbench.formula import Formula
 from attnbench.law import MARGIN, Law, Verdict
 from attnbench.record import Status
+from attnbench.trial import Asked, Choices, counted_as
 
 #: A batch takes about this share of the seconds of a whole round.
 _BATCH = 1 / 3
@@ -286,21 +288,22 @@ def worth_visiting(
     Args:
         records: every trial.
         samples: every block.
-        questions: layer, dtype and mode → what is asked of it.
+        questions: what is asked of each layer and choice.
         laws: as they stand.
         before: as they stood a round ago.
         means: what there is to spend.
     """
     open_: list[tuple[pd.DataFrame, Contest]] = []
     now, then = _by_group(laws), _by_group(before)
-    for key, group in records[records["status"] == Status.OK].groupby(GROUP, sort=False):
-        name = tuple(map(str, key))
+    for layer, choices, group in by_subject(records[records["status"] == Status.OK]):
+        name = layer, choices
         last = then[name].verdict if name in then else None
         if now[name].curves is None or now[name].verdict is last is not Verdict.INCONCLUSIVE:
             continue
+        group, _ = one_code(group, swept_axes(group))
         observed = observe(group, samples, swept_axes(group))
-        layer, _, dtype, mode, _ = name
-        contest = Contest(observed, now[name], draft_law(observed, questions[layer, dtype, mode], "time", group).case)
+        question = questions[counted_as(layer, choices)]
+        contest = Contest(observed, now[name], draft_law(observed, question, "time", group).case)
         if contest.is_open(last, means.rounds):
             open_.append((group, contest))
     chosen: set[str] = set()
@@ -311,5 +314,5 @@ def worth_visiting(
     return chosen
 
 
-def _by_group(laws: Sequence[Law]) -> dict[tuple[str, ...], Law]:
-    return {(law.layer, law.device, law.dtype, law.mode, str(law.threads)): law for law in laws}
+def _by_group(laws: Sequence[Law]) -> dict[tuple[str, Choices], Law]:
+    return {(law.layer, law.choices): law for law in laws}

@@ -1,34 +1,33 @@
-"""Laws of measured values: one for each layer, device, dtype, mode and thread count of a run, or for anyone's table."""
+"""Laws of measured values: one for each layer under each choice of a run, or for anyone's table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 
 import pandas as pd
 
 from attnbench.fit.draft import Draft, draft_law
 from attnbench.fit.estimate import Observations, observe
-from attnbench.fit.question import Asked, Question
+from attnbench.fit.question import Question
+from attnbench.fit.switches import one_code
 from attnbench.fit.verdict import Case, together
 from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
+from attnbench.trial import CHOICES, Asked, Choices, counted_as
 
 __all__ = [
-    "GROUP",
-    "Asked",
     "Question",
+    "by_subject",
     "law_of",
     "laws_of_groups",
+    "size_columns",
     "swept_axes",
     "time_law",
     "time_laws",
     "with_fixed",
 ]
-
-#: Columns that tell one law from another.
-GROUP = ["layer", "device", "dtype", "mode", "threads"]
 
 
 def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Asked, Question]) -> list[Law]:
@@ -41,13 +40,22 @@ def laws_of_groups(
 ) -> list[Law]:
     """Laws of one metric: a draft for each group of trials, and their claims judged together."""
     drafts = []
-    for key, group in records.groupby(GROUP, sort=False):
-        layer, device, dtype, mode, threads = map(str, key)
-        draft = draft_of(group, questions[layer, dtype, mode])
-        law = replace(draft.law, layer=layer, device=device, dtype=dtype, mode=mode, threads=int(threads))
-        drafts.append(replace(draft, law=law))
+    for layer, choices, group in by_subject(records):
+        draft = draft_of(group, questions[counted_as(layer, choices)])
+        drafts.append(replace(draft, law=replace(draft.law, layer=layer, **asdict(choices))))
     cases = dict(zip(*_corrected(drafts), strict=True))
     return [draft.judged(cases.get(number)) for number, draft in enumerate(drafts)]
+
+
+def by_subject(records: pd.DataFrame) -> Iterator[tuple[str, Choices, pd.DataFrame]]:
+    """The trials of each layer under each choice, in the order of the records."""
+    for (layer, *values), group in records.groupby(["layer", *CHOICES], sort=False):
+        device, dtype, mode, threads, compiled, sdpa = values
+        yield (
+            str(layer),
+            Choices(str(device), str(dtype), str(mode), int(str(threads)), bool(compiled), str(sdpa)),
+            group,
+        )
 
 
 def _corrected(drafts: list[Draft]) -> tuple[list[int], list[Case]]:
@@ -78,23 +86,34 @@ def _draft_of_trials(
     records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()
 ) -> Draft:
     measured = records[records["status"] == Status.OK]
+    measured, switch = one_code(measured, axes or swept_axes(measured))
     axes = axes or swept_axes(measured)
     observed = observe(measured, samples, axes)
-    return with_fixed(draft_law(observed, question, "time", measured), measured, axes)
+    draft = draft_law(observed, question, "time", measured)
+    return with_fixed(_with_switch(draft, switch), measured, axes)
 
 
 def with_fixed(draft: Draft, measured: pd.DataFrame, axes: tuple[str, ...]) -> Draft:
     """The draft with the axes that took one size only."""
-    every = [a for a in _size_columns(measured) if measured[a].notna().all() and a not in axes]
+    every = [a for a in size_columns(measured) if measured[a].notna().all() and a not in axes]
     fixed = {axis: int(measured[axis].iloc[0]) for axis in every} if len(measured) else {}
     return replace(draft, law=replace(draft.law, fixed=fixed))
 
 
+def _with_switch(draft: Draft, sentence: str) -> Draft:
+    """A draft that says where kernels switch, if they do."""
+    if not sentence:
+        return draft
+    law = replace(draft.law, regimes=(sentence, *draft.law.regimes))
+    return Draft(law if draft.case else replace(law, reason=f"{law.reason}; {sentence}"), draft.case)
+
+
 def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:
     """Axes that take more than one size."""
-    return tuple(axis for axis in _size_columns(records) if records[axis].nunique() > 1)
+    return tuple(axis for axis in size_columns(records) if records[axis].nunique() > 1)
 
 
-def _size_columns(records: pd.DataFrame) -> list[str]:
-    first, last = list(records.columns).index("threads"), list(records.columns).index("status")
+def size_columns(records: pd.DataFrame) -> list[str]:
+    """Columns of sizes: those between the last choice and the status."""
+    first, last = list(records.columns).index(CHOICES[-1]), list(records.columns).index("status")
     return list(map(str, records.columns[first + 1 : last]))

@@ -30,13 +30,20 @@ from attnbench.layers.base import Layer
 from attnbench.layers.building import check_output
 from attnbench.trial import Sizes
 
+#: Makes another callable that does the same.
+Form = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 #: A call, and what is shown the output of the first one.
 Ready = tuple[Callable[[], Any], Callable[[Any], None]]
 
 
 @contextlib.contextmanager
-def ready(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], mode: str) -> Iterator[Ready]:
+def ready(
+    layer: Layer, module: nn.Module, inputs: tuple[Any, ...], mode: str, form: Form = lambda call: call
+) -> Iterator[Ready]:
     """A call that can be repeated, and the examination of what it returns; to be used as a context.
+
+    `form` is applied to the module, or to its step: it may return another form of the same, such as a compiled one.
 
     Raises:
         UnsupportedError: the module cannot be trained, or cannot decode.
@@ -45,20 +52,22 @@ def ready(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], mode: str) -
     with contextlib.nullcontext() if mode == "train" else torch.inference_mode():
         match mode:
             case "train":
-                yield _training(layer, module.train(), inputs), _examine
+                yield _training(layer, module.train(), inputs, form), _examine
             case "decode":
-                yield _decoding(layer, module, inputs)
+                yield _decoding(layer, module, inputs, form)
             case _:
-                yield lambda: module(*inputs), _examine
+                run = form(module)
+                yield lambda: run(*inputs), _examine
 
 
-def _training(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Callable[[], Any]:
+def _training(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], form: Form) -> Callable[[], Any]:
+    run = form(module)
     leaves = [value.requires_grad_() for value in _tensors(inputs) if value.is_floating_point()]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
     above: list[Tensor] = []
 
     def call() -> Any:
-        output = module(*inputs)
+        output = run(*inputs)
         results = [result for result in _tensors(output) if result.requires_grad]
         if not results:
             raise UnsupportedError(f"layer {layer.name!r} cannot be trained: no gradient flows back through it")
@@ -69,7 +78,7 @@ def _training(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Calla
     return call
 
 
-def _decoding(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Ready:
+def _decoding(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], form: Form) -> Ready:
     prefill, step = (getattr(module, name, None) for name in ("prefill", "step"))
     if not (callable(prefill) and callable(step)):
         raise UnsupportedError(
@@ -90,7 +99,8 @@ def _decoding(layer: Layer, module: nn.Module, inputs: tuple[Any, ...]) -> Ready
             )
         before.clear()  # it has told what it can, and memory is for the layer
 
-    return lambda: step(token, state), examine
+    run = form(step)
+    return lambda: run(token, state), examine
 
 
 def check_shape(layer: Layer, sizes: Sizes, mode: str, output: Any) -> None:

@@ -7,26 +7,32 @@ also count, so that many layers are counted side by side, and nobody's layer is 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import IO, Any
 
 import torch
+from torch import nn
 
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
+from attnbench.layers.backends import attention_backend
+from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
-from attnbench.measure import guard
+from attnbench.measure import compiling, guard
 from attnbench.measure.apart import apart
 from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.conditions import Watch
+from attnbench.measure.kernels import kernels_of, uses_fused_attention
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.measure.memory import peaks
 from attnbench.record import Status
@@ -50,6 +56,8 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
     belongings = guard.Belongings()
     registry = Registry(setup["plugins"], setup["installed"])
     torch.set_num_threads(setup["threads"])  # a plugin may have set it when it was imported, for all layers
+    if setup.get("compile_folder"):
+        compiling.objection("cpu")  # loads the compiler, before anything is asked and against no trial's time
     _answer(answers, {"overhead": overhead(clock_for("cpu"))})
     for line in requests:
         request = json.loads(line)
@@ -69,8 +77,8 @@ def _asked(registry: Registry, request: dict[str, Any], seed: int) -> tuple[str,
     for name, work in _COUNTING.items():
         if name in request:
             return "cpu", partial(work, registry, **request[name])
-    trial = _trial(request)
-    return trial.choices.device, partial(visit, registry, trial, Pace(**request["pace"]), seed)
+    trial, first = _trial(request), request.get("first", False)
+    return trial.choices.device, partial(visit, registry, trial, Pace(**request["pace"]), seed, first=first)
 
 
 def _trial(request: dict[str, Any]) -> Trial:
@@ -109,14 +117,18 @@ def _watched(
     return {**answer, "spent": True} if changed or belongings.left_behind(device) else answer
 
 
-def visit(registry: Registry, trial: Trial, pace: Pace, seed: int) -> dict[str, Any]:
-    """Build, call and time one trial; a failure is an answer with a status and a reason."""
+def visit(registry: Registry, trial: Trial, pace: Pace, seed: int, *, first: bool = False) -> dict[str, Any]:
+    """Build, call and time one trial; a failure is an answer with a status and a reason.
+
+    In the `first` visit of a trial, what it runs is looked at too, outside of what is timed.
+    """
     clock = clock_for(trial.choices.device)
     guard.seed_everything(seed_for(trial.id, seed))
     try:
         before = {"reference_seconds": reference(clock, trial.choices.device)}
         watch = Watch(trial.choices.device)
-        return {**before, **_timed(registry, trial, pace, clock), "conditions": watch.conditions()}
+        timed = _timed(registry.get(trial.layer), trial, pace, clock, first)
+        return {**before, **timed, "conditions": watch.conditions()}
     except BaseException as error:  # sys.exit and an interrupt are the layer's too: nobody else sends them here
         return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
 
@@ -149,18 +161,18 @@ def _rate(device: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
-def _counted(registry: Registry, layer: str, metrics: Sequence[str], dtype: str, mode: str) -> dict[str, Any]:
+def _counted(registry: Registry, layer: str, metrics: Sequence[str], **choices: str) -> dict[str, Any]:
     """Counted laws of one layer, or one line that says why there are none."""
     from attnbench.count.laws import count_laws  # half a second that a process which only measures need not spend
 
     try:
-        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, dtype, mode)]}
+        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, **choices)]}
     except BaseException as error:
         return _refused(layer, error)
 
 
 def _counted_at(
-    registry: Registry, layer: str, dtype: str, mode: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes]
+    registry: Registry, layer: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes], **choices: str
 ) -> dict[str, Any]:
     """Counts of one layer at some sizes; None where it cannot be counted."""
     from attnbench.count.laws import count_at
@@ -169,7 +181,7 @@ def _counted_at(
 
     def at(sizes: Sizes) -> dict[str, Any] | None:
         try:
-            return count_at(registry.get(layer), sizes, dtype, known, mode).as_json()
+            return count_at(registry.get(layer), sizes, laws=known, **choices).as_json()
         except AttnbenchError:
             return None
 
@@ -235,24 +247,57 @@ def _refused(layer: str, error: BaseException) -> dict[str, Any]:
     return {"error": f"layer {layer!r} cannot be counted: {reason}"}
 
 
-def _timed(registry: Registry, trial: Trial, pace: Pace, clock: Clock) -> dict[str, Any]:
-    layer, choices = registry.get(trial.layer), trial.choices
+def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) -> dict[str, Any]:
+    choices, found = trial.choices, dict[str, Any]()
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
-    with ready(layer, module, inputs, choices.mode) as (call, examine):
+    with contextlib.ExitStack() as around:
+        around.enter_context(attention_backend(choices.sdpa))
+        if choices.compile:
+            around.enter_context(compiling.compiler(choices.device))
+        plain = _plain(layer, trial, module, inputs) if first and _is_special(choices) else None
+        form = {"form": compiling.one_graph} if choices.compile else {}
+        call, examine = around.enter_context(ready(layer, module, inputs, choices.mode, **form))
+        if choices.compile:
+            found["compile_seconds"] = compiling.compile_seconds(call, layer.name, clock)
 
         def look(output: Any) -> None:
             check_shape(layer, trial.sizes, choices.mode, output)
             examine(output)
+            if choices.compile and plain is not None:
+                compiling.check_same(layer.name, _output(output, choices.mode), plain)
 
         timing = time_call(call, clock, pace, look)
-    return {
-        "status": Status.OK,
-        "reason": "",
-        "first_call_seconds": timing.first_call_seconds,
-        "iterations": timing.iterations,
-        "block_seconds": timing.block_seconds,
-    }
+        if first:
+            found["kernels"] = kernels_of(call, choices.device)
+    return {"status": Status.OK, "reason": "", **asdict(timing), **found}
+
+
+def _is_special(choices: Choices) -> bool:
+    """Whether it must be seen first what the layer does by itself."""
+    return choices.compile or choices.sdpa != "default"
+
+
+def _plain(layer: Layer, trial: Trial, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+    """What the layer returns when it is not compiled.
+
+    Raises:
+        UnsupportedError: a backend of attention was chosen for a layer that does not use any.
+    """
+    with ready(layer, module, inputs, trial.choices.mode) as (call, examine):
+        output = call()
+        check_shape(layer, trial.sizes, trial.choices.mode, output)
+        examine(output)
+        if trial.choices.sdpa != "default" and not uses_fused_attention(kernels_of(call, trial.choices.device)):
+            raise UnsupportedError(
+                f"layer {layer.name!r} does not call scaled_dot_product_attention, so it has no backend to choose"
+            )
+        return _output(output, trial.choices.mode)
+
+
+def _output(returned: Any, mode: str) -> Any:
+    """Of training and decoding, the first of what comes back is the output."""
+    return returned[0] if mode != "forward" and isinstance(returned, tuple) else returned
 
 
 def _status_of(error: BaseException) -> Status:

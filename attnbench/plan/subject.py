@@ -52,7 +52,7 @@ class Subject:
 
     Attributes:
         layer: the layer.
-        choices: device, dtype, mode, threads.
+        choices: device, dtype, mode, threads and the like.
         axes: what the suite says of some axes; the others keep the layer's defaults.
         formulas: metric → counted formula, for the metrics that have one.
         claim: the claimed formula, or None.

@@ -235,7 +235,7 @@ class MemoryPart:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Everything about one layer under one choice of device, dtype, mode and threads; `timed` where it has times."""
+    """Everything about one layer under one choice of device, dtype, mode and the like; `timed` where it has times."""
 
     layer: str
     anchor: str
@@ -248,6 +248,7 @@ class Section:
     window: str
     window_reason: str
     evidence: str
+    kernels: tuple[str, ...]
     level: str
     time: Gallery
     memory: MemoryPart

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnbench import units
+from attnbench.fit.switches import SWITCH
 from attnbench.record import Status
 from attnbench.report import conditions, words
 from attnbench.report.context import Notice
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def notices(run: StoredRun) -> tuple[Notice, ...]:
     """Every notice that applies to `run`, the gravest first."""
-    kinds = (_failed, _unsupported, _skipped, _lower_bounds, _drift, *conditions.KINDS, _outliers, _load)
+    kinds = (_failed, _unsupported, _skipped, _switches, _lower_bounds, _drift, *conditions.KINDS, _outliers, _load)
     found = (kind(run) for kind in kinds)
     return tuple(notice for notice in found if notice is not None)
 
@@ -35,7 +36,7 @@ def _unsupported(run: StoredRun) -> Notice | None:
     records = run.records
     refused = records[records["status"] == Status.UNSUPPORTED]
     lines = tuple((str(row["trial"]), str(row["reason"])) for row in refused.to_dict("records"))
-    text = "These layers cannot be run here in this mode or dtype; none of their times took part in any law."
+    text = "These layers cannot be run here in this way; none of their times took part in any law."
     return Notice("Not supported", text, lines) if lines else None
 
 
@@ -45,6 +46,17 @@ def _skipped(run: StoredRun) -> Notice | None:
     lines = tuple((str(row["trial"]), str(row["reason"])) for row in skipped.to_dict("records"))
     text = f"{words.plural(len(lines), 'trial')} of the plan left out."
     return Notice("Skipped trials", text, lines) if lines else None
+
+
+def _switches(run: StoredRun) -> Notice | None:
+    lines = tuple(
+        (f"{law.layer} ({words.conditions(law.choices)})", words.sentence(regime))
+        for law in run.found_laws
+        for regime in law.regimes
+        if regime.startswith(SWITCH)
+    )
+    text = "A library ran other kernels of these layers at some sizes; no law of time is fitted across such a switch."
+    return Notice("Kernels changed", text, lines) if lines else None
 
 
 def _lower_bounds(run: StoredRun) -> Notice | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnbench import units
+from attnbench.fit.switches import kernel_set
 from attnbench.record import Status
 from attnbench.report import figures, words
 from attnbench.report.context import Gallery, PartRow, Section, SpecificationRow, TermRow
@@ -56,6 +57,7 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         window=words.window(law.window) if law else "",
         window_reason=words.sentence(run.info.window(subject.layer, subject.choices)),
         evidence=_evidence(points if timed else weighed_points(run, subject, law), law, done),
+        kernels=_kernels(run, subject),
         level=_level(law),
         time=_time_gallery(points, axes, law, subject),
         memory=memory_part(run, subject),
@@ -90,6 +92,19 @@ def _evidence(points: pd.DataFrame, law: Law | None, done: str) -> str:
         return f"No trial of this layer was {done}."
     said = f"{words.plural(len(points), 'trial')} {done}"
     return f"{said}; the law rests on {law.trials}" if law else said
+
+
+def _kernels(run: StoredRun, subject: Subject) -> tuple[str, ...]:
+    """What ran, in the order of first use; where it was not the same at all sizes, a line for each set of names."""
+    trials = {trial.id for trial in run.info.trials if (trial.layer, trial.choices) == (subject.layer, subject.choices)}
+    records = run.records
+    cells = records.loc[records["trial"].isin(trials) & (records["kernels"] != ""), "kernels"]
+    sets = cells.map(kernel_set)
+    told = [(cells[sets == names].iloc[0], int((sets == names).sum())) for names in dict.fromkeys(sets)]
+    lines = [(", ".join(text.replace("aten::", "").split(";")), number) for text, number in told]
+    if len(lines) < 2:
+        return tuple(line for line, _ in lines)
+    return tuple(f"{line} ({words.plural(number, 'trial')})" for line, number in sorted(lines, key=lambda one: -one[1]))
 
 
 def _level(law: Law | None) -> str:

@@ -34,7 +34,7 @@ _GRID = 33
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """What one section of the page is about: a layer under one choice of device, dtype, mode and threads."""
+    """What one section of the page is about: a layer under one choice of device, dtype, mode, threads and the like."""
 
     layer: str
     choices: Choices
@@ -96,7 +96,7 @@ def subjects(run: StoredRun) -> tuple[Subject, ...]:
 
 def subject_of(law: Law) -> Subject:
     """The subject that a law is about."""
-    return Subject(law.layer, Choices(law.device, law.dtype, law.mode, law.threads))
+    return Subject(law.layer, law.choices)
 
 
 def time_law(run: StoredRun, subject: Subject) -> Law | None:

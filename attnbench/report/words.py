@@ -123,8 +123,10 @@ def threads(counts: Iterable[int]) -> str:
 
 
 def conditions(choices: Choices) -> str:
-    """``cpu · float32 · forward · 1 thread``."""
-    return " · ".join((choices.device, choices.dtype, choices.mode, plural(choices.threads, "thread")))
+    """``cpu · float32 · forward · 1 thread``, and what is not usual."""
+    usual = (choices.device, choices.dtype, choices.mode, plural(choices.threads, "thread"))
+    special = "compiled" * choices.compile, "" if choices.sdpa == "default" else f"sdpa: {choices.sdpa}"
+    return " · ".join((*usual, *filter(None, special)))
 
 
 def window(ends: Mapping[str, tuple[int, int]]) -> str:

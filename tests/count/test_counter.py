@@ -26,11 +26,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REGISTRY = Registry()
+FUSED = REGISTRY.get("attention-core-fused")
 
 
 def law_of(layer: Layer, metric: str, mode: str = "forward") -> Law:
     [law] = count_laws(layer, [metric], mode=mode)
     return law
+
+
+def test_attention_that_is_not_fused_is_counted_with_its_matrix() -> None:
+    """By hand: n² scores and n² weights of four bytes are alive together, and the weights are kept for the way back."""
+    fused, written_out = (
+        {law.metric: law for law in count_laws(FUSED, ["flops", "peak_bytes", "saved_bytes"], sdpa=sdpa)}
+        for sdpa in ("default", "math")
+    )
+    large = {"b": 2, "n": 4096, "d": 8, "h": 1}
+
+    assert {law.sdpa for law in written_out.values()} == {"math"}
+    assert fused["flops"].formula == written_out["flops"].formula == "4*b*n**2*d"
+    assert Formula(written_out["peak_bytes"].formula).evaluate(large) == 8 * 2 * 4096**2 + 4 * 2 * 4096 * 8
+    assert Formula(written_out["saved_bytes"].formula).evaluate(large) == 4 * 2 * 4096**2 + 12 * 2 * 4096 * 8
+    assert Formula(fused["saved_bytes"].formula).evaluate(large) == 8 * 2 * 4096 * 8 + 4 * 2 * 4096
+    assert written_out["flops"].claim is None  # what its author says is about the layer as it runs by itself
 
 
 def claiming(build: Callable[..., nn.Module], **claims: str) -> Layer:

@@ -72,7 +72,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 
 def wanted(*layers: str) -> list[tuple[str, str, str]]:
-    return [(layer, "float32", "forward") for layer in layers]
+    return [(layer, "float32", "forward", "default") for layer in layers]
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -82,7 +82,11 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [*wanted(*CHEAP), ("feed-forward", "bfloat16", "forward"), ("linear", "float32", "train")]
+    asked = [
+        *wanted(*CHEAP),
+        ("feed-forward", "bfloat16", "forward", "default"),
+        ("linear", "float32", "train", "default"),
+    ]
     shown: dict[int, list[str]] = {1: [], 2: []}
     found = {}
     for number, names in shown.items():
@@ -92,9 +96,11 @@ def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
     assert found[1] == found[2]
     assert list(found[2]) == asked
     assert shown[1] == shown[2] == [name for name, *_ in asked]
-    assert [law.verdict for law in found[2]["linear", "float32", "forward"]] == [Verdict.CONFIRMED]
-    assert [law.dtype for law in found[2]["feed-forward", "bfloat16", "forward"]] == ["bfloat16"]
-    assert [(law.mode, law.formula) for law in found[2]["linear", "float32", "train"]] == [("train", "6*b*n*d**2")]
+    assert [law.verdict for law in found[2]["linear", "float32", "forward", "default"]] == [Verdict.CONFIRMED]
+    assert [law.dtype for law in found[2]["feed-forward", "bfloat16", "forward", "default"]] == ["bfloat16"]
+    assert [(law.mode, law.formula) for law in found[2]["linear", "float32", "train", "default"]] == [
+        ("train", "6*b*n*d**2")
+    ]
     assert psutil.Process().children() == []
 
 
@@ -107,15 +113,15 @@ def test_a_layer_that_cannot_be_counted_is_one_line_of_its_own_and_the_others_ar
 
     found = count_all(registry, wanted("linear", *broken, "feed-forward"), ("flops",), lambda name: None)
 
-    said = {name: str(laws) for (name, _, _), laws in found.items() if isinstance(laws, LayerError)}
+    said = {name: str(laws) for (name, *_), laws in found.items() if isinstance(laws, LayerError)}
     assert tuple(said) == broken
     assert said["raises"].startswith("layer 'raises' at b=")
     assert said["raises"].endswith(" raised ValueError: not today")
     assert said["raises_too"].endswith(" raised ValueError: neither")
     assert said["leaves"] == "layer 'leaves' cannot be counted: SystemExit: goodbye"
     assert said["exits"] == "layer 'exits' cannot be counted: the measuring process ended with exit status 3"
-    assert [law.formula for law in found["linear", "float32", "forward"]] == ["2*b*n*d**2"]  # type: ignore[union-attr]
-    assert isinstance(found["feed-forward", "float32", "forward"], list)
+    assert [law.formula for law in found["linear", "float32", "forward", "default"]] == ["2*b*n*d**2"]  # type: ignore[union-attr]
+    assert isinstance(found["feed-forward", "float32", "forward", "default"], list)
     assert psutil.Process().children() == []
 
 
@@ -124,7 +130,10 @@ def test_a_layer_that_is_never_counted_is_given_up(registry: Registry, monkeypat
 
     found = count_all(registry, wanted("hangs"), ("flops",), lambda name: None)
 
-    assert str(found["hangs", "float32", "forward"]) == "layer 'hangs' cannot be counted: no answer within 0.5 s"
+    assert (
+        str(found["hangs", "float32", "forward", "default"])
+        == "layer 'hangs' cannot be counted: no answer within 0.5 s"
+    )
     assert psutil.Process().children() == []
 
 
@@ -133,12 +142,14 @@ def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None
 
     laws = count_all(registry, wanted("tells"), ("flops",), lambda name: None)
     counted = count_trials(
-        registry, here, {("tells", "float32", "forward"): [], ("feed-forward", "float32", "forward"): []}
+        registry,
+        here,
+        {("tells", "float32", "forward", "default"): [], ("feed-forward", "float32", "forward", "default"): []},
     )
     reach = reach_all(registry, ["tells", "raises", "feed-forward"])
     pictures = pictures_of(registry, ["tells", "raises", "attention-core"], ("weights", "position"))
 
-    assert isinstance(laws["tells", "float32", "forward"], list)
+    assert isinstance(laws["tells", "float32", "forward", "default"], list)
     assert {trial: counts.flops for trial, counts in counted.items()} == {here[0].id: 0, here[1].id: 8 * 4 * 2 * 8**2}
     assert set(reach) == {"tells", "feed-forward"}
     assert set(pictures.weights) == {"attention-core"}

@@ -288,7 +288,7 @@ HARD = World("1e-9*n**2*d", noise=0.4, process=0.01, late=0.0)
 
 
 def wanted(records: pd.DataFrame, samples: pd.DataFrame, rounds: int = 3) -> set[str]:
-    questions = {(layer, "float32", "forward"): SQUARE for layer in records["layer"]}
+    questions = {(layer, "float32", "forward", "default"): SQUARE for layer in records["layer"]}
     looks: list[list[Law]] = [time_laws(records, until(samples, number), questions) for number in (rounds - 1, rounds)]
     seconds = dict(zip(records["trial"], np.where(records["n"] > 128, 2.0, 0.5), strict=True))
     means = Means(seconds, rounds=24 - rounds)

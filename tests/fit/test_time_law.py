@@ -468,8 +468,9 @@ def test_trials_that_failed_are_left_out() -> None:
 
 
 def test_swept_axes_take_more_than_one_size() -> None:
-    columns = ["trial", "threads", "b", "n", "d", "h", "status", "samples"]
-    records = pd.DataFrame([["a", 1, 1, 64, 8, None, "ok", 5], ["b", 1, 1, 128, 8, None, "ok", 6]], columns=columns)
+    columns = ["trial", "threads", "sdpa", "b", "n", "d", "h", "status", "samples"]
+    rows = [["a", 1, "default", 1, 64, 8, None, "ok", 5], ["b", 2, "math", 1, 128, 8, None, "ok", 6]]
+    records = pd.DataFrame(rows, columns=columns)
 
     assert swept_axes(records) == ("n",)
 
@@ -477,7 +478,7 @@ def test_swept_axes_take_more_than_one_size() -> None:
 def test_every_group_of_trials_has_its_own_law_in_the_order_of_the_records() -> None:
     slow, fast = renamed(quiet("1e-9*n**2*d"), "slow", 0), renamed(quiet("1e-9*n*d"), "fast", 0)
     records = pd.concat([slow[0].assign(threads=2), fast[0].assign(device="cuda:0")])
-    questions = {(name, "float32", "forward"): Question(Formula(CORE), None) for name in ("fast", "slow")}
+    questions = {(name, "float32", "forward", "default"): Question(Formula(CORE), None) for name in ("fast", "slow")}
 
     laws = time_laws(records, pd.concat([slow[1], fast[1]]), questions)
 
@@ -497,7 +498,7 @@ def test_claims_of_one_run_are_judged_together() -> None:
     laws = time_laws(
         pd.concat([records for records, _ in tables.values()]),
         pd.concat([samples for _, samples in tables.values()]),
-        {(name, "float32", "forward"): question for name in tables},
+        {(name, "float32", "forward", "default"): question for name in tables},
     )
 
     asked = sum(verdict is not Verdict.OUT_OF_REGIME for verdict in alone)

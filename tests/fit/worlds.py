@@ -7,7 +7,7 @@ own noise, and one block in ten is late by a random amount.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 
 from attnbench.fit.estimate import Observations
 from attnbench.formula import Formula
+from attnbench.trial import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +87,7 @@ class World:
         """Records and samples, as a run has them."""
         seen = self.blocks_seen(seed)
         names = ["x-" + "-".join(f"{axis}{size}" for axis, size in row.items()) for _, row in self.points.iterrows()]
-        before = {"trial": names, "layer": "x", "device": "cpu", "dtype": "float32", "mode": "forward", "threads": 1}
+        before = {"trial": names, "layer": "x", **asdict(Choices())}
         after = {"status": "ok", "reason": "", "seconds": np.median(seen, axis=(1, 2))}
         records = pd.DataFrame({**before, **{a: c.to_numpy() for a, c in self.points.items()}, **after})
         index = pd.MultiIndex.from_product([names, range(self.rounds), range(self.blocks)])

@@ -230,6 +230,22 @@ class TestNotices:
 
         assert f"{units.percent(shares['mild'])} mild and {units.percent(shares['severe'])} severe" in outliers.text
 
+    def test_a_switch_of_kernels_is_one_and_the_section_says_what_ran(self, tmp_path: Path) -> None:
+        switch = "the kernels change at d = 1024 (a → b): sizes below are judged, and 4 trials are left out"
+        law = replace(rnn().law, regimes=("values jump by a factor of 2", switch))  # type: ignore[type-var]
+        run = write_fake_run(tmp_path / "run", (replace(rnn(), law=law), attention()))
+        wide = {trial.id for trial in run.info.trials if trial.sizes["d"] == 1024}
+        kernels = {True: ("aten::mm", "onednn::rnn/ref"), False: ("aten::mm", "aten::tanh")}
+        visits = tuple(replace(visit, kernels=kernels[visit.trial in wide]) for visit in run.visits)
+
+        page = build_context(StoredRun(run.path, run.info, visits, run.found_laws))
+
+        [notice] = [notice for notice in page.notices if notice.title == "Kernels changed"]
+        assert notice.lines == (("rnn (cpu · float32 · forward · 1 thread)", f"{switch.capitalize()[0]}{switch[1:]}."),)
+        assert section(page, "rnn").kernels == ("mm, tanh (8 trials)", "mm, onednn::rnn/ref (4 trials)")
+        assert section(page, "attention-core").kernels == ("mm, tanh",)
+        assert "mm, tanh (8 trials)<br>mm, onednn::rnn/ref (4 trials)" in render(page)
+
     def test_a_busy_machine_is_one(self, tmp_path: Path) -> None:
         run = write_fake_run(tmp_path / "run", (attention(),), host=replace(HOST, load=(9.5, 1.0, 1.0)))
 
