@@ -537,7 +537,7 @@ def test_a_journal_that_another_process_holds_is_refused(folder: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------------------- tables
 
-BEFORE = "trial layer device dtype mode threads compile sdpa b n d h k l w r m c rank".split()
+BEFORE = "trial layer device dtype mode threads compile sdpa b n d h g k l w r m c s rank".split()
 AFTER = "status reason seconds seconds_low seconds_high seconds_median samples visits".split()
 COUNTS = """
 flops parameters peak_bytes saved_bytes allocated_bytes resident_bytes depth hops lower_bound first_call_seconds

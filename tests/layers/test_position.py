@@ -13,6 +13,7 @@ from torch import nn
 from attnbench.layers.attention.core import AttentionCore
 from attnbench.layers.attention.core_fused import FusedAttentionCore
 from attnbench.layers.attention.multi_head import MultiHeadAttention
+from attnbench.layers.attention.multi_head_causal import CausalMultiHeadAttention
 from attnbench.layers.attention.multi_head_materialised import MaterialisedMultiHeadAttention
 from attnbench.layers.position.alibi import LinearBias, slopes_of
 from attnbench.layers.position.joining import Encoded
@@ -119,6 +120,21 @@ def test_a_position_acts_alike_in_every_attention(
 
     torch.testing.assert_close(one(x), other(x))
     assert not torch.allclose(one(x.roll(1, dims=1)), one(x).roll(1, dims=1))  # as it would be without a position
+
+
+@pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
+def test_a_position_acts_under_a_causal_mask_as_in_attention_to_the_sequence_so_far(inside: Inside) -> None:
+    causal, whole = (
+        attention(12, 3, position=inside(3)) for attention in (CausalMultiHeadAttention, MultiHeadAttention)
+    )
+    whole.load_state_dict(causal.state_dict())
+    x = torch.randn(2, 9, 12)
+
+    so_far = torch.cat([whole(x[:, : i + 1])[:, -1:] for i in range(9)], dim=1)
+    token, _ = causal.step(x[:, -1:], causal.prefill(x[:, :-1]))
+
+    torch.testing.assert_close(causal(x), so_far)
+    torch.testing.assert_close(token, so_far[:, -1:])
 
 
 @pytest.mark.parametrize("width", [8, 7])

@@ -23,8 +23,12 @@ class CausalMultiHeadAttention(MultiHeadAttention):
     """The projections of multi-head attention, around attention that does not look ahead."""
 
     def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        # A single query is the newest position: it may look at every key there is.
-        mixed = scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1)  # (b, h, n, d/h)
+        q, k, bias = self.position(q, k)
+        m, n = q.shape[2], k.shape[2]  # a single query is the newest position: it may look at every key there is
+        if bias is not None:
+            bias = bias + torch.full_like(bias[0, 0], -torch.inf).triu(n - m + 1)
+        causal = bias is None and m > 1
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)  # (b, h, n, d/h)
         merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
 
