@@ -17,11 +17,12 @@ AXES: dict[str, str] = {
     "n": "sequence length",
     "d": "hidden size",
     "h": "heads",
+    "g": "groups",
     "k": "kernel width",
     "l": "layers in a stack",
     "w": "half window",
     "r": "neighbourhood",
-    "m": "landmarks or rank",
+    "m": "landmarks, rank, features or states",
     "c": "block length",
 }
 

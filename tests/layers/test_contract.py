@@ -42,8 +42,14 @@ WORK_OF_A_STEP = {
     "rnn": "4*b*d**2",
     "gru": "12*b*d**2",
     "lstm": "16*b*d**2",
+    "sru": "6*b*d**2",
+    "min-gru": "4*b*d**2",
+    "state-space-diagonal": "4*b*m*d",
     "conv1d-causal": "2*b*k*d**2",
+    "conv1d-gated": "4*b*k*d**2",
     "feed-forward": "16*b*d**2",
+    "identity": "0",
+    "attention-linear-causal": "12*b*d**2",
 }
 
 
@@ -92,8 +98,8 @@ def test_a_causal_layer_does_not_look_ahead(layer: Layer) -> None:
 
     before, after = module(x), module(changed)
 
-    assert torch.equal(before[:, :6], after[:, :6])
-    assert not torch.equal(before[:, 6:], after[:, 6:])
+    torch.testing.assert_close(before[:, :6], after[:, :6], rtol=0, atol=1e-12)  # a Fourier transform rounds
+    assert not torch.allclose(before[:, 6:], after[:, 6:])
 
 
 @every_layer
@@ -120,12 +126,14 @@ def test_the_claimed_parameters_are_the_modules(layer: Layer) -> None:
 @every_layer_that_claims_its_work
 @pytest.mark.parametrize("sizes", [{"b": 3, "n": 15, "d": 7}, {"b": 1, "n": 35, "d": 11}], ids=slug)
 def test_the_claimed_work_is_what_is_executed(layer: Layer, sizes: Sizes) -> None:
-    own = {axis: size for axis, size in {"k": 5, "l": 2, "w": 3, "c": 5}.items() if axis in layer.axes}
+    own = {"k": 5, "l": 2, "w": 3, "c": 5, "m": 4, "g": sizes["d"]}
+    own = {axis: size for axis, size in own.items() if axis in layer.axes}
     sizes = layer.sizes(sizes | own)
 
     found = trace(layer, sizes)
 
-    assert found.flops == Formula(layer.claims.given["flops"]).evaluate(sizes)
+    claimed = Formula(layer.claims.given["flops"]).evaluate(sizes)
+    assert found.flops == (pytest.approx(claimed, rel=1e-12) if isinstance(claimed, float) else claimed)
     assert found.uncounted == ()
 
 
@@ -138,14 +146,15 @@ def test_decoding_gives_the_last_output_of_the_sequence_so_far(layer: Layer, kno
     for position in range(known, x.shape[1]):
         output, state = module.step(x[:, position : position + 1], state)
 
-        torch.testing.assert_close(output, module(x[:, : position + 1])[:, -1:])
+        if not layer.broken_constraint({**sizes_of(layer), "n": position + 1}):
+            torch.testing.assert_close(output, module(x[:, : position + 1])[:, -1:])
 
 
 @pytest.mark.parametrize("sizes", [{"b": 3, "n": 15, "d": 7}, {"b": 1, "n": 64, "d": 12}], ids=slug)
 @pytest.mark.parametrize("name", WORK_OF_A_STEP)
 def test_decoding_does_the_work_of_one_position(name: str, sizes: Sizes) -> None:
     layer = REGISTRY.get(name)
-    sizes = layer.sizes(sizes)
+    sizes = layer.sizes(sizes | ({"c": 1} if "c" in layer.axes else {}))
 
     found = trace(layer, sizes, way=Way.DECODE)
 
@@ -160,7 +169,9 @@ def test_the_work_of_a_step_is_known_for_every_built_in_layer_that_decodes() -> 
 def test_the_claims_have_a_value_at_the_default_sizes(layer: Layer) -> None:
     values = {metric: Formula(text).evaluate(layer.sizes({})) for metric, text in layer.claims.given.items()}
 
-    assert all(value > 0 for metric, value in values.items() if metric != "parameters")
+    nothing = {metric for metric, value in values.items() if value == 0}
+    assert all(value >= 0 for value in values.values())
+    assert nothing <= ({"parameters"} if layer.name != "identity" else set(values) - {"hops"})
 
 
 @every_layer

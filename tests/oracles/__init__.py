@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.oracles import table1
+from tests.oracles import gates, mixing, table1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,4 +15,4 @@ if TYPE_CHECKING:
     import numpy as np
 
 #: The oracle of each built-in layer.
-ORACLES: dict[str, Callable[..., np.ndarray]] = {**table1.ORACLES}
+ORACLES: dict[str, Callable[..., np.ndarray]] = {**table1.ORACLES, **mixing.ORACLES, **gates.ORACLES}

@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[dict[str, Values], Values], ...] = (
 )
 #: For counts made with real numbers, where every element costs.
 _TINY = {**_SOLVING, "b": (1, 2, 3), "d": (4, 6, 8, 12), "h": (1, 2), "k": (3, 5, 7), "w": (1, 2, 3), "l": (1, 2, 3)}
-_TINY_HELD_OUT = {"b": (1, 2), "n": (8, 13, 15), "d": (6, 10), "h": (1, 2), "k": (3, 5), "w": (2, 4), "l": (1, 2)}
+_TINY_HELD_OUT = {"b": (1, 2), "n": (8, 13, 15), "d": (6, 10), "h": (1, 2, 3), "k": (3, 5), "w": (2, 4), "l": (1, 2)}
 _HELD_OUT = {
     "b": (1, 2, 7),
     "n": (13, 31, 97, 120, 128, 129),
