@@ -27,6 +27,7 @@ from attnbench.report.context import (
 from attnbench.report.environment import environment
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
+from attnbench.report.overtaking import overtaking
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.table1 import table_one
@@ -60,6 +61,7 @@ def build_context(run: StoredRun) -> PageContext:
         table_one=table_one(run),
         verdicts=tuple(_verdict_row(law, anchors, _anchor(law, anchors)) for law in _judged(run)),
         forest=_forest(run),
+        overtaking=overtaking(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

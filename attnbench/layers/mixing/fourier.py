@@ -32,6 +32,6 @@ def build(d: int) -> nn.Module:
 LAYER = Layer(
     name="fourier-mixing",
     build=build,
-    claims=Claims(flops="5*b*n*d*log2(n*d)", parameters="0", time="n*d*log2(n*d)", depth="1", hops="1"),
+    claims=Claims(flops="5*b*n*d*log2(n*d)", parameters="0", time="n*d*log2(n) + n*d*log2(d)", depth="1", hops="1"),
     source="Lee-Thorp et al. 2022, section 3.2",
 )
