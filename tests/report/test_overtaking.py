@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from attnbench.law import Curves, Verdict
+from attnbench.law import Curves, Estimate, FittedTerm, Verdict
 from attnbench.report.overtaking import overtaking
 from attnbench.report.page import build_context, render
 from attnbench.trial import Choices
@@ -36,6 +36,7 @@ def layer(
         Verdict.INFERRED,
         "because",
         mode=choices.mode,
+        terms=(FittedTerm(term, Estimate(rate, rate, rate), 1.0),),
         window={"n": (LENGTHS[0], LENGTHS[-1]), "d": (WIDTHS[0], WIDTHS[-1])},
         fixed={"b": 2},
         curves=Curves((term,), (), tuple((0.0, rate * float(level)) for level in levels)),
