@@ -211,7 +211,7 @@ def test_what_a_suite_may_not_say_is_one_sentence(content: dict[str, Any], messa
         ({"layer": ["rnn"]}, ": unknown key 'layer'. Did you mean 'layers'?"),
         (
             {**SWEEP, "heads": 4, "zz": 1},
-            ": unknown key 'heads'. Known: layers, b, n, d, h, k, l, w, r, m, c, zz.",
+            ": unknown key 'heads'. Known: layers, b, n, d, h, g, k, l, w, r, m, c, zz.",
         ),
         ({**SWEEP, "n": [8, 0]}, ": n needs a positive whole number, not 0"),
         ({**SWEEP, "n": [8, 1.5]}, ": n needs a positive whole number, not 1.5"),

@@ -19,7 +19,7 @@ REGISTRY = Registry()
 SIZES = {"b": 1, "n": 8, "d": 4}
 
 
-#: Pairs within a chunk are computed in both directions, and those ahead thrown away: 12 of 64 pairs, beside 36 that are used.
+#: Within a chunk pairs are computed in both directions, and those ahead thrown away: 12 of 64, beside 36 that are used.
 MASKED = {"attention-linear-causal": Bracket(0.5625, 0.5625, 0.75, finding="computes 75% of the pairs, uses 56%")}
 
 
