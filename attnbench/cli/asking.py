@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,14 +78,16 @@ def crossover(run: str, one: str, other: str, results: str, as_json: bool, **cho
     """
     from attnbench import session
     from attnbench.fit import crossover as crossing
+    from attnbench.fit.sides import side
 
     if one == other:
         raise InputError(f"crossover compares two layers, and {one} was named twice")
     loaded = session.load(run_folder(run, Path(results)))
-    sides = [_side(loaded, _time_law(loaded, layer, choices)) for layer in (one, other)]
-    _refuse_mixture([side.law for side in sides])
-    found = crossing.crossover(*sides)
-    operations = _by_operations(*sides)
+    sides = [side(loaded, _time_law(loaded, layer, choices)) for layer in (one, other)]
+    _refuse_mixture([each.law for each in sides])
+    first, second = sides
+    found = crossing.crossover(first, second)
+    operations = _by_operations(first, second)
     if as_json:
         print_json({**found.as_json(), "operations": operations})
     else:
@@ -132,40 +132,10 @@ def _refuse_mixture(laws: Sequence[Law]) -> None:
 
 
 def _footprint(run: Run, law: Law) -> Footprint:
-    from attnbench.fit.forecast import Footprint
-    from attnbench.formula import Formula
+    from attnbench.fit import sides
     from attnbench.measure.host import available_bytes, devices
-    from attnbench.record import Status
 
-    texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
-    measured = {visit.trial for visit in run.visits if visit.status is Status.OK}
-    trials = (trial for trial in run.info.trials if trial.id in measured and trial.layer == law.layer)
-    bits = re.search(r"\d+$", law.dtype)
-    weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
-    return Footprint(
-        peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
-        weights=Formula(weights) if weights else None,
-        measured=tuple(t.sizes for t in trials if t.choices == law.choices),
-        cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
-        available=available_bytes(law.device) if law.device in devices() else None,
-    )
-
-
-def _counted(run: Run, law: Law) -> dict[str, Law]:
-    """Counted laws of what was timed, by metric."""
-    from attnbench.trial import counted_as
-
-    meant = counted_as(law.layer, law.choices)
-    return {f.metric: f for f in run.info.counted_laws if counted_as(f.layer, f.choices) == meant}
-
-
-def _side(run: Run, law: Law) -> Side:
-    from attnbench.fit.crossover import Side
-    from attnbench.formula import Formula
-
-    flops = _counted(run, law).get("flops")
-    exact = flops is not None and flops.formula and not flops.lower_bound
-    return Side(law, Formula(flops.formula) if flops and exact else None, _footprint(run, law))
+    return sides.footprint(run, law, available_bytes(law.device) if law.device in devices() else None)
 
 
 def _by_operations(one: Side, other: Side) -> str:

@@ -63,8 +63,8 @@ _FACTORS: dict[Any, tuple[int, int]] = {
 _SMOOTH = frozenset(
     """
     add sub rsub mul div neg reciprocal square pow sqrt rsqrt exp expm1 exp2 log log1p log2 sin cos tanh sigmoid erf
-    gelu silu softplus elu mish sum mean cumsum logsumexp _softmax _log_softmax _safe_softmax native_layer_norm
-    native_group_norm _fused_rms_norm linalg_vector_norm var_mean var std masked_fill where triu tril
+    gelu silu softplus elu mish addcmul addcdiv lerp sum mean cumsum logsumexp _softmax _log_softmax _safe_softmax
+    native_layer_norm native_group_norm _fused_rms_norm linalg_vector_norm var_mean var std masked_fill where triu tril
     clone copy _to_copy cat stack constant_pad_nd roll flip repeat unsafe_split unsafe_split_with_sizes _unsafe_view
     empty empty_like new_empty zeros zeros_like new_zeros ones ones_like new_ones full full_like new_full fill zero
     scalar_tensor arange lift_fresh transpose t squeeze unsqueeze detach

@@ -129,8 +129,8 @@ class Crossover:
         return {**asdict(self), "rows": [row.as_json() for row in self.rows]}
 
 
-def crossover(one: Side, other: Side) -> Crossover:
-    """Where two layers change places along n, at each d within reach of both.
+def crossover(one: Side, other: Side, at: Sequence[int] = ()) -> Crossover:
+    """Where two layers change places along n, at each d of `at`; without any, at powers of two within reach of both.
 
     Raises:
         FormulaError: a fitted term has no value at some length.
@@ -140,7 +140,7 @@ def crossover(one: Side, other: Side) -> Crossover:
     lengths = _overlap(one.reach("n", FARTHEST), other.reach("n", FARTHEST))
     rows: tuple[Meeting, ...] = ()
     if not (reason := _unanswerable(one.law, other.law, widths, lengths)):
-        rows = tuple(_meeting(one, other, d, lengths) for d in _widths(widths))
+        rows = tuple(_meeting(one, other, d, lengths) for d in at or _widths(widths))
         reason = _said(names, rows)
     held = {side.law.layer: side.held for side in (one, other)}
     return Crossover(names, held, one.batch != other.batch, rows, reason)

@@ -28,6 +28,7 @@ from attnbench.report.context import (
 from attnbench.report.environment import environment
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
+from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
@@ -64,6 +65,7 @@ def build_context(run: StoredRun) -> PageContext:
         beside=beside(run),
         positions=positions(run),
         weights=weight_gallery(run),
+        overtaking=overtaking(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

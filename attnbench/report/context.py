@@ -194,6 +194,36 @@ class TableOne:
 
 
 @dataclass(frozen=True, slots=True)
+class Takeover:
+    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work."""
+
+    text: str
+    mark: Chip
+    by_count: str
+
+
+@dataclass(frozen=True, slots=True)
+class OvertakingRow:
+    """One layer, and a cell for each width."""
+
+    layer: str
+    cells: tuple[Takeover, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaking:
+    """Layers under one choice of device, dtype, mode and threads against the first attention among them."""
+
+    baseline: str
+    conditions: str
+    held: str
+    widths: tuple[str, ...]
+    rows: tuple[OvertakingRow, ...]
+    unknown: tuple[Fact, ...]
+    picture: Gallery
+
+
+@dataclass(frozen=True, slots=True)
 class TermRow:
     """One term of a law."""
 
@@ -312,6 +342,7 @@ class PageContext:
     beside: Beside
     positions: Positions
     weights: Gallery
+    overtaking: tuple[Overtaking, ...]
     counted: tuple[CountedLayer, ...]
     counted_limits: tuple[Fact, ...]
     timed: bool

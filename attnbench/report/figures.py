@@ -37,7 +37,7 @@ from attnbench.report.slices import DRIFT_LIMIT, INSIDE, LINE, PART, RANK
 from attnbench.report.svg import SETTINGS, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -239,6 +239,29 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
         axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y")
+        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
+        figure.legend(fontsize=_SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+    return figure
+
+
+def overtaking(title: str, curves: Sequence[Curve], crossings: Mapping[str, tuple[float, float]]) -> Figure:
+    """Seconds against n, log–log, the baseline first and thick; a ring where another curve crosses it."""
+    with panel(3.9 + 0.18 * len(curves)) as (figure, axes):
+        axes.set(xscale="log", yscale="log")
+        for rank, curve in enumerate(curves):
+            style: dict[str, Any] = {
+                "color": series_colour(rank, len(curves)),
+                "linestyle": _DASHES[rank % len(_DASHES)],
+            }
+            if rank == 0:
+                style |= {"color": INK, "linewidth": 2.6}
+            axes.plot(*zip(*curve.points, strict=True), label=_short(curve.label), **{"linewidth": 1.4} | style)
+            if curve.label in crossings:
+                ring: dict[str, Any] = {"s": 44, "facecolor": PAPER, "edgecolor": style["color"], "linewidth": 1.6}
+                axes.scatter(*crossings[curve.label], zorder=4, **ring)
+        axes.set_title(title)
+        size_axis(axes, [round(n) for curve in curves for n, _ in curve.points], "n")
+        _seconds_axis(axes)
         place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
         figure.legend(fontsize=_SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
     return figure

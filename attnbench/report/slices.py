@@ -284,9 +284,10 @@ def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
 
 def _best_of(curves: Curves) -> Curve:
     best = replace(curves, draws=curves.draws[:1])
+    axes = sorted({*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)})
 
     def curve(frame: pd.DataFrame) -> Floats:
-        rows: list[Any] = frame[list(curves.bends)].to_dict("records")
+        rows: list[Any] = frame[axes].to_dict("records")
         return np.asarray([best.at(row)[0] for row in rows])
 
     return curve

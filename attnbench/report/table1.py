@@ -201,9 +201,11 @@ _FAMILIES = {
     "attention": "Attention",
     "recurrent": "Recurrent layers",
     "convolution": "Convolutions",
+    "mixing": "Mixing without pairs",
+    "pooling": "Pooling and gates",
     "controls": "Controls",
-    "": "Other layers",
 }
+_OTHERS = "Other layers"
 
 
 def _by_path(laws: Laws) -> dict[str, list[str]]:
@@ -257,13 +259,13 @@ def _reach(run: StoredRun) -> Gallery:
     for layer, pairs in run.info.reach.items():
         points = tuple((distance, norm) for distance, norm in pairs if 0 <= norm < float("inf"))
         if any(norm > 0 for _, norm in points):
-            family = _FAMILIES[BUILT_IN.get(layer, "").partition(".")[0]]
+            family = _FAMILIES.get(BUILT_IN.get(layer, "").partition(".")[0], _OTHERS)
             families.setdefault(family, []).append(figures.Curve(layer, points))
     every = [point for curves in families.values() for curve in curves for point in curve.points]
     scales = min((norm for _, norm in every if norm > 0), default=1.0), max((far for far, _ in every), default=1.0)
     pictures = tuple(
         picture(figures.effective_reach(name, curves, *scales), f"Effective reach: {name}", _describe(curves))
-        for name, curves in ((name, families[name]) for name in _FAMILIES.values() if name in families)
+        for name, curves in ((name, families[name]) for name in (*_FAMILIES.values(), _OTHERS) if name in families)
     )
     caption = (
         "How far inputs really act: size of the gradient of an output with respect to inputs at a distance, the "

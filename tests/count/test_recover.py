@@ -155,6 +155,18 @@ def test_counts_that_can_never_be_the_largest_are_left_out() -> None:
     assert recovered.formula == Formula("4*n**2 + n*d")
 
 
+@pytest.mark.parametrize(
+    ("counts", "formula"),
+    [
+        (("8*n + 4*d", "8*n*d + 4*d"), "8*n*d + 4*d"),  # smaller at every size, if not in every coefficient
+        (("4*n*d + 4*n", "8*n*d", "n"), "8*n*d"),
+        (("8*n", "4*n*d + 2"), "max(4*n*d + 2, 8*n)"),  # the larger one only at d = 1
+    ],
+)
+def test_one_count_exceeds_another_if_it_does_so_at_all_sizes(counts: tuple[str, ...], formula: str) -> None:
+    assert recover(counted(*counts), anywhere("b", "n", "d")).formula == Formula(formula)
+
+
 def test_where_the_number_of_counts_varies_their_maximum_is_followed() -> None:
     recovered = recover(lambda sizes: tuple(step * sizes["d"] for step in range(1, sizes["n"] + 1)), short_domain())
 

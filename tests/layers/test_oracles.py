@@ -33,6 +33,7 @@ SIZES: dict[str, tuple[Sizes, ...]] = {
         {"b": 1, "n": 29, "d": 2, "l": 4},
         {"b": 2, "n": 5, "d": 2, "k": 5, "l": 2},
     ),
+    "m": ({"b": 2, "n": 6, "d": 4, "m": 1}, {"b": 1, "n": 11, "d": 8, "m": 5}, {"b": 3, "n": 5, "d": 4, "m": 12}),
     "w": ({"b": 2, "n": 13, "d": 3, "w": 1}, {"b": 3, "n": 8, "d": 5, "w": 3}, {"b": 1, "n": 4, "d": 2, "w": 9}),
     "c": (
         {"b": 2, "n": 7, "d": 3, "c": 1},
@@ -45,6 +46,9 @@ SIZES: dict[str, tuple[Sizes, ...]] = {
         {"b": 2, "n": 5, "d": 8, "h": 4, "g": 2},
         {"b": 1, "n": 7, "d": 6, "h": 6, "g": 3},
         {"b": 3, "n": 4, "d": 4, "h": 2, "g": 1},
+        {"b": 2, "n": 6, "d": 3, "g": 1},
+        {"b": 1, "n": 11, "d": 6, "g": 2},
+        {"b": 2, "n": 7, "d": 5, "g": 5},
     ),
     "s": ({"b": 2, "n": 13, "d": 3, "w": 2, "s": 3}, {"b": 3, "n": 8, "d": 5, "w": 1, "s": 7}),
 }
@@ -74,7 +78,7 @@ def cases() -> Iterator[ParameterSet]:
         defaults = {axis: default for axis, default in layer.axes.items() if default}
         for axis in SIZES:
             for sizes in SIZES[axis] if not axis or axis in layer.axes else ():
-                if not layer.broken_constraint(defaults | sizes):
+                if sizes.keys() <= layer.axes.keys() and not layer.broken_constraint(defaults | sizes):
                     yield pytest.param(name, sizes, id=f"{name}-{slug(sizes)}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.oracles import attention, position, table1
+from tests.oracles import attention, gates, mixing, position, table1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,4 +20,6 @@ ORACLES: dict[str, Callable[..., np.ndarray | tuple[np.ndarray, ...]]] = {
     **table1.ORACLES,
     **attention.ORACLES,
     **position.ORACLES,
+    **mixing.ORACLES,
+    **gates.ORACLES,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
@@ -55,7 +56,7 @@ def rows(count: Count, points: Sequence[Sizes]) -> list[Counts]:
 
 
 def largest(found: Iterable[Polynomial]) -> Formula:
-    """The maximum, without polynomials that another one exceeds coefficient by coefficient."""
+    """The maximum, without polynomials that another one exceeds at all sizes."""
     distinct = list({tuple(sorted(p.items(), key=str)): p for p in found}.values())
     kept = [p for p in distinct if not any(q is not p and _exceeds(q, p) for q in distinct)]
     return maximum(from_terms((c, m) for m, c in polynomial.items()).text for polynomial in kept)
@@ -123,4 +124,12 @@ def _exact(monomial: Monomial, sizes: Sizes) -> Fraction:
 
 
 def _exceeds(upper: Polynomial, lower: Polynomial) -> bool:
-    return all(upper.get(m, Fraction(0)) >= lower.get(m, Fraction(0)) for m in {*upper, *lower})
+    """Whether `upper` is nowhere the smaller: in sizes less one, never negative, their difference has no minus."""
+    difference: dict[Monomial, Fraction] = {}
+    for monomial in {*upper, *lower}:
+        coefficient = upper.get(monomial, Fraction(0)) - lower.get(monomial, Fraction(0))
+        for chosen in itertools.product(*(range(int(power) + 1) for _, power in monomial.powers)):
+            ways = math.prod(math.comb(int(power), p) for (_, power), p in zip(monomial.powers, chosen, strict=True))
+            of = Monomial.of({axis: p for (axis, _), p in zip(monomial.powers, chosen, strict=True)})
+            difference[of] = difference.get(of, Fraction(0)) + ways * coefficient
+    return all(coefficient >= 0 for coefficient in difference.values())

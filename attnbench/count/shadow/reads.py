@@ -6,6 +6,7 @@ the masked half of a causal attention, although computed, carries nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -162,6 +163,8 @@ def _pairs(rows: Operand, columns: Operand, *, cut: bool = True) -> Reads:
     dead = left.equals(0) | right.equals(0) if cut else np.zeros((), np.bool_)
     shape = np.broadcast_shapes(left.places.shape, right.places.shape)
     sides = [np.broadcast_to(unless(dead, side.places), shape) for side in (left, right) if not side.constant.all()]
+    if not sides:  # nothing but constants, or no numbers at all
+        return np.empty((math.prod(shape[:-1]), 0), np.int64)
     return np.concatenate(sides, axis=-1).reshape(-1, len(sides) * shape[-1])
 
 

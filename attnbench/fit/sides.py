@@ -1,0 +1,46 @@
+"""What a stored run knows of a layer beside its law of time: its counted work, and what it holds in memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from attnbench.fit.crossover import Side
+from attnbench.fit.forecast import Footprint
+from attnbench.formula import Formula
+from attnbench.record import Status
+from attnbench.trial import counted_as
+
+if TYPE_CHECKING:
+    from attnbench.law import Law
+    from attnbench.store import StoredRun
+
+
+def side(run: StoredRun, law: Law) -> Side:
+    """One of two layers whose crossover is asked for, by its law of time."""
+    flops = _counted(run, law).get("flops")
+    exact = flops is not None and flops.formula and not flops.lower_bound
+    return Side(law, Formula(flops.formula) if flops and exact else None, footprint(run, law))
+
+
+def footprint(run: StoredRun, law: Law, available: float | None = None) -> Footprint:
+    """What the layer of a law of time holds in memory; `available` is what can be taken now, where that is known."""
+    texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
+    measured = {visit.trial for visit in run.visits if visit.status is Status.OK}
+    trials = (trial for trial in run.info.trials if trial.id in measured and trial.layer == law.layer)
+    bits = re.search(r"\d+$", law.dtype)
+    weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
+    return Footprint(
+        peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
+        weights=Formula(weights) if weights else None,
+        measured=tuple(t.sizes for t in trials if t.choices == law.choices),
+        cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
+        available=available,
+    )
+
+
+def _counted(run: StoredRun, law: Law) -> dict[str, Law]:
+    """Counted laws of what was timed, by metric."""
+    meant = counted_as(law.layer, law.choices)
+    return {f.metric: f for f in run.info.counted_laws if counted_as(f.layer, f.choices) == meant}

@@ -1,0 +1,1 @@
+"""Pooling over positions and gates that are computed from what was pooled."""
