@@ -16,8 +16,8 @@ help: ## List these commands
 run: $(VENV)/.run ## Run the suite "scaling" (a minute of timing) and print where its report is
 	$(BIN)/attnbench run --suite scaling
 
-test: $(VENV)/.test ## Run every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.test ## Run every test, several files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: lint test ## Everything a change must pass: lint, then test
 

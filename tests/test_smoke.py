@@ -39,6 +39,7 @@ class Telling(torch.nn.Linear):
         return super().forward(x)
 LAYER = Layer("telling", lambda d: Telling(d, d))
 """
+pytestmark = pytest.mark.alone
 COMMAND = [sys.executable, "-m", "attnbench", "run"]
 SMOKE = ["--suite", "smoke", "--device", "cpu"]
 #: One axis is left to the planner; that finds a window on a machine under load, too.

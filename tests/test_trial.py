@@ -81,7 +81,7 @@ def test_the_order_in_which_sizes_were_given_does_not_matter() -> None:
 def test_sizes_stand_in_the_order_of_the_axes_and_a_plugins_own_come_last_by_name() -> None:
     sizes = dict.fromkeys(["zeta", *reversed(AXES), "alpha"], 2)
 
-    assert slug(sizes) == "b2-n2-d2-h2-g2-k2-l2-w2-r2-m2-c2-alpha2-zeta2"
+    assert slug(sizes) == "b2-n2-d2-h2-g2-k2-l2-w2-r2-m2-c2-s2-alpha2-zeta2"
     assert describe({"n": 64, "b": 32}) == "b=32, n=64"
 
 

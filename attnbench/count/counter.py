@@ -106,7 +106,7 @@ class Counter:
 
     def _attempts(self, metric: str, way: Way) -> Iterator[Recovered]:
         restrictions = list(self._restrictions()) if way is not Way.WHOLE else []
-        for only in ({}, *restrictions, *self._no_single_parts()):
+        for only in ({}, *restrictions, *self._no_single_parts(way)):
             yield self._attempt(metric, only, way, only_polynomials=True)
         for only in (*restrictions[-1:], {}):
             yield self._attempt(metric, only, way)
@@ -137,14 +137,19 @@ class Counter:
         named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
 
-    def counts(self, metric: str) -> list[tuple[Sizes, float]]:
+    def counts(self, metric: str) -> Iterator[tuple[str, list[tuple[Sizes, float]]]]:
         """Counts at the sizes that formulas are proved at, without a search for one; for metrics read from traces.
+
+        First over all sizes, then over those without single parts, and what to add to a sentence about them.
 
         Raises:
             LayerError: the layer cannot be counted at any of the sizes tried.
         """
         way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
-        return [(sizes, max(read(self.trace(sizes, way)))) for sizes in self._domain({}, way).held_out()]
+        for only in ({}, *self._no_single_parts(way)):
+            held = " and ".join(f"{axis} ≥ {sizes[0]}" for axis, sizes in only.items())
+            points = self._domain(only, way).held_out()
+            yield f", for {held}" if held else "", [(one, max(read(self.trace(one, way)))) for one in points]
 
     def growing_counts(self, metric: str) -> list[tuple[Sizes, float]]:
         """Counts where one size after the other grows, at sizes that cost little; for metrics read from traces.
@@ -226,16 +231,14 @@ class Counter:
         yield batch
         yield from ([fixed | batch] if fixed else [])
 
-    def _no_single_parts(self) -> Iterator[dict[str, Values]]:
+    def _no_single_parts(self, way: Way) -> Iterator[dict[str, Values]]:
         """A product over a single number, head or sequence is an element-wise one to ``einsum``, and no matrix work."""
-        parts: dict[str, Values] = {
-            axis: (2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16)
-            for axis in self.layer.axes
-            if axis not in {*INPUT_AXES, "d", "l"}
-        }
-        if parts:
-            yield parts
-            yield parts | {"b": (2, 3, 4, 5, 7)}
+        several = (2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16)
+        parts: dict[str, Values] = {a: several for a in self.layer.axes if a not in {*INPUT_AXES, "d", "l"}}
+        for only in (parts, parts | {"b": (2, 3, 4, 5, 7)}) if parts else ():
+            sizes = Domain(tuple(self.layer.axes), lambda sizes: self._possible(sizes, way), large=False, only=only)
+            if sizes.held_out():
+                yield only
 
     def _domain(self, only: dict[str, Values], way: Way) -> Domain:
         small = Domain(tuple(self.layer.axes), lambda sizes: self._possible(sizes, way), large=False, only=only)

@@ -151,13 +151,13 @@ def _if_it_holds(counter: Counter, metric: str) -> Law | None:
     claim = Formula(counter.layer.claims.given[metric])
     if metric in CLASSES:
         return _if_it_grows_so(counter, metric, claim)
-    counts = counter.counts(metric)
-    if not counts or counter.missing(metric) or _first_miss(claim, counts):
-        return None
-    proof = tuple(sizes for sizes, _ in counts)
-    longest = max(sizes["n"] for sizes in proof)
-    reason = f"equal to the count at {len(proof)} sizes, odd and prime ones among them, n up to {longest}"
-    return _written(counter, metric, Recovered(claim, proof, reason))
+    for held, counts in counter.counts(metric):
+        if counts and not counter.missing(metric) and not _first_miss(claim, counts):
+            proof = tuple(sizes for sizes, _ in counts)
+            longest = max(sizes["n"] for sizes in proof)
+            reason = f"equal to the count at {len(proof)} sizes, odd and prime ones among them, n up to {longest}{held}"
+            return _written(counter, metric, Recovered(claim, proof, reason))
+    return None
 
 
 def _if_it_grows_so(counter: Counter, metric: str, claim: Formula) -> Law | None:
@@ -199,7 +199,8 @@ def _law(counter: Counter, metric: str) -> Law:
     # Nobody finds every formula: a claim may be true all the same, and one size is enough to show that it is not.
     if held := _if_it_holds(counter, metric):
         return replace(held, reason=f"{held.reason}; without the claim no formula was found")
-    miss = _first_miss(Formula(claim), counter.counts(metric))
+    *_, (_, counts) = counter.counts(metric)
+    miss = _first_miss(Formula(claim), counts)
     law = _written(counter, metric, found)
     return replace(law, verdict=Verdict.REFUTED, reason=f"the claim is {claim}, but {miss}; {found.reason}")
 
