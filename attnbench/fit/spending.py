@@ -24,7 +24,7 @@ from attnbench.fit.curve import design_matrix
 from attnbench.fit.draft import draft_law
 from attnbench.fit.estimate import Array, Mask, Observations, observe
 from attnbench.fit.models import Models
-from attnbench.fit.switches import one_code
+from attnbench.fit.readable import to_judge
 from attnbench.fit.time_law import Question, by_subject, swept_axes
 from attnbench.fit.verdict import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading
 from attnbench.formula import Formula
@@ -300,9 +300,9 @@ def worth_visiting(
         last = then[name].verdict if name in then else None
         if now[name].curves is None or now[name].verdict is last is not Verdict.INCONCLUSIVE:
             continue
-        group, _ = one_code(group, swept_axes(group))
-        observed = observe(group, samples, swept_axes(group))
         question = questions[counted_as(layer, choices)]
+        group, _ = to_judge(group, swept_axes(group), question)
+        observed = observe(group, samples, swept_axes(group))
         contest = Contest(observed, now[name], draft_law(observed, question, "time", group).case)
         if contest.is_open(last, means.rounds):
             open_.append((group, contest))

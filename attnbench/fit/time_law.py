@@ -10,7 +10,7 @@ import pandas as pd
 from attnbench.fit.draft import Draft, draft_law
 from attnbench.fit.estimate import Observations, observe
 from attnbench.fit.question import Question
-from attnbench.fit.switches import one_code
+from attnbench.fit.readable import to_judge
 from attnbench.fit.verdict import Case, together
 from attnbench.formula import Formula
 from attnbench.law import Law
@@ -86,11 +86,11 @@ def _draft_of_trials(
     records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()
 ) -> Draft:
     measured = records[records["status"] == Status.OK]
-    measured, switch = one_code(measured, axes or swept_axes(measured))
+    measured, left_out = to_judge(measured, axes or swept_axes(measured), question)
     axes = axes or swept_axes(measured)
     observed = observe(measured, samples, axes)
     draft = draft_law(observed, question, "time", measured)
-    return with_fixed(_with_switch(draft, switch), measured, axes)
+    return with_fixed(_saying(draft, left_out), measured, axes)
 
 
 def with_fixed(draft: Draft, measured: pd.DataFrame, axes: tuple[str, ...]) -> Draft:
@@ -100,12 +100,12 @@ def with_fixed(draft: Draft, measured: pd.DataFrame, axes: tuple[str, ...]) -> D
     return replace(draft, law=replace(draft.law, fixed=fixed))
 
 
-def _with_switch(draft: Draft, sentence: str) -> Draft:
-    """A draft that says where kernels switch, if they do."""
-    if not sentence:
+def _saying(draft: Draft, left_out: tuple[str, ...]) -> Draft:
+    """A draft that says which trials it does not rest on."""
+    if not left_out:
         return draft
-    law = replace(draft.law, regimes=(sentence, *draft.law.regimes))
-    return Draft(law if draft.case else replace(law, reason=f"{law.reason}; {sentence}"), draft.case)
+    law = replace(draft.law, regimes=(*left_out, *draft.law.regimes))
+    return Draft(law if draft.case else replace(law, reason="; ".join([law.reason, *left_out])), draft.case)
 
 
 def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:
