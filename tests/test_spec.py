@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SWEEP = {"layers": ["rnn"]}
-KEYS = "title, question, metrics, budget, device, dtype, mode, threads, pictures, sweep"
+KEYS = "title, question, metrics, budget, device, dtype, mode, threads, compile, sdpa, pictures, sweep"
 
 
 def suite(**content: Any) -> Suite:

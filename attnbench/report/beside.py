@@ -14,7 +14,7 @@ from attnbench.record import Status
 from attnbench.report import maps
 from attnbench.report.context import Beside, BesideRow, Gallery
 from attnbench.report.markup import math_text, picture
-from attnbench.trial import describe
+from attnbench.trial import CHOICES, describe
 
 if TYPE_CHECKING:
     from attnbench.store import StoredRun
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Layers are compared where these agree; what else a layer has, such as heads or a kernel width, is its own.
 _SHARED = ("b", "n", "d")
-_CHOICES = ("device", "dtype", "mode", "threads")
 _FEWEST_LAYERS = 3
 
 
@@ -47,13 +46,13 @@ def _table(run: StoredRun) -> Table:
     """What was timed, in the order of the suite.
 
     Of a layer that was timed at several sizes of its own, such as numbers of heads, the first counts. Only the first
-    choice of device, dtype, mode and threads is looked at, and only where it is the forward pass.
+    of all choices is looked at, and only where it is the forward pass.
     """
     rows = [row for row in run.records.to_dict("records") if row["status"] == Status.OK and row["mode"] == "forward"]
-    asked = [layer for sweep in run.info.suite.get("sweep", ()) for layer in sweep["layers"]]
+    asked = [layer for sweep in run.info.suite.get("sweep", ()) for layer in sweep.get("layers", ())]
     table: Table = {layer: {} for layer in asked}
     for row in rows:
-        if all(row[choice] == rows[0][choice] for choice in _CHOICES):
+        if all(row[choice] == rows[0][choice] for choice in CHOICES):
             table.setdefault(row["layer"], {}).setdefault(tuple(row[axis] for axis in _SHARED), row)
     return {layer: found for layer, found in table.items() if found}
 

@@ -101,8 +101,8 @@ def test_depth_with_logarithms_weighs_what_a_kernel_hides() -> None:
 
 
 def saved_by_torch(module: nn.Module, *inputs: torch.Tensor) -> int:
-    """What autograd keeps in a real forward pass, each storage once; parameters and workspaces (bytes) left out."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+    """What autograd keeps in a real forward pass, each storage once; what the module holds and workspaces left out."""
+    weights = {held.untyped_storage().data_ptr() for held in (*module.parameters(), *module.buffers())}
     seen: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -200,7 +200,8 @@ def test_every_layer_is_counted_in_training(name: str) -> None:
     found = trace(layer, sizes, way=Way.TRAIN)
 
     assert found.uncounted == ()
-    assert 2.7 * trace(layer, sizes).flops < found.flops < 3.6 * trace(layer, sizes).flops
+    # Backwards, a product has two gradients, or one where the other factor is no weight and depends on no input.
+    assert 2 * trace(layer, sizes).flops <= found.flops <= 3.6 * trace(layer, sizes).flops
 
 
 def test_the_way_back_comes_after_the_way_there() -> None:

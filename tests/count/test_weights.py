@@ -140,7 +140,20 @@ def test_looking_leaves_the_random_numbers_of_others_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", [name for name in BUILT_IN if "attention" in name])
+#: They never have a weight for each pair of positions; that is their point.
+WITHOUT_PAIRS = ("linear", "linear-causal", "low-rank", "random-features", "latent")
+
+
+@pytest.mark.parametrize("kind", WITHOUT_PAIRS)
+def test_an_attention_that_avoids_all_pairs_has_no_map_of_them(kind: str) -> None:
+    with pytest.raises(LayerError, match=r"has no attention weights to be seen$"):
+        weights_of(REGISTRY.get(f"attention-{kind}"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n in BUILT_IN if "attention" in n and n.removeprefix("attention-") not in WITHOUT_PAIRS],
+)
 def test_every_attention_here_shows_weights_that_add_up_to_one(name: str) -> None:
     heads = np.array(weights_of(REGISTRY.get(name)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +13,7 @@ from attnbench.fit.memory_law import memory_laws
 from attnbench.fit.time_law import Question
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
+from attnbench.trial import Choices, counted_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,7 @@ def records(
     rows = []
     for sizes in ({"b": 1, "n": n_, "d": d_} for n_, d_ in itertools.product(n, d)):
         allocated = round(bytes_at(sizes["n"], sizes["d"]))
-        row = {"layer": "any", "device": "cpu", "dtype": "float32", "mode": "forward", "threads": 1, **sizes}
+        row: dict[str, object] = {"layer": "any", **asdict(Choices()), **sizes}
         row |= {"status": "ok", "allocated_bytes": allocated, "resident_bytes": allocated + beside}
         rows.append(row | {"peak_bytes": int(Formula(counted).evaluate(sizes)) if counted else None})
     return pd.DataFrame(rows).astype(dict.fromkeys(("allocated_bytes", "resident_bytes", "peak_bytes"), "Int64"))
@@ -41,7 +43,7 @@ def records(
 
 def law_of(table: pd.DataFrame, claim: str | None, counted: str | None) -> Law:
     question = Question(Formula(claim) if claim else None, Formula(counted) if counted else None)
-    (law,) = memory_laws(table, {("any", "float32", "forward"): question})
+    (law,) = memory_laws(table, {counted_as("any", Choices()): question})
     return law
 
 

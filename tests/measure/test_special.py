@@ -84,7 +84,7 @@ def answer(plugin: str, layer: str, choices: Choices, *, first: bool = True, **s
     pace = Pace(seconds=0.0, least_blocks=2)
     sizes = {"b": 1, "n": 8, "d": 8} | sizes
     request = {"layer": layer, "sizes": sizes, "choices": asdict(choices), "pace": asdict(pace), "first": first}
-    setup = {"threads": 1, "plugins": [plugin], "seed": 5}
+    setup = asdict(Setup(1, (plugin,), 5))
     said = io.StringIO()
     serve(io.StringIO(f"{json.dumps(setup)}\n{json.dumps(request)}\n"), said)
     _, line = said.getvalue().splitlines()

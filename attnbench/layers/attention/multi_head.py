@@ -3,8 +3,6 @@
     q, k, v = x W_q, x W_k, x W_v        W_q, W_k, W_v, W_o are d × d, side by side in one product for q, k and v
     y = concat(softmax(q_i k_iᵀ / √(d/h)) v_i  for i in 1 … h) W_o
 
-Two terms: the projections cost 8·n·d², the core 4·n²·d, and the core is the larger one only beyond n = 2d.
-
 Source: Vaswani et al., Attention Is All You Need (2017), section 3.2.2.
 """
 
@@ -56,7 +54,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def build(d: int, h: int = 1) -> nn.Module:
-    """`h` heads of width ``d/h``."""
+    """`h` heads of width ``d/h``; the core, 4·n²·d, costs more than the projections, 8·n·d², only beyond n = 2d."""
     return MultiHeadAttention(d, h)
 
 

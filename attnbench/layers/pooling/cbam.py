@@ -43,7 +43,7 @@ def build(d: int, m: int = 16, k: int = 7) -> nn.Module:
 LAYER = Layer(
     name="cbam",
     build=build,
-    claims=Claims(flops="8*b*m*d + 4*b*k*n", parameters="2*m*d + 2*k", time="n*d", depth="1", hops="1"),
+    claims=Claims(flops="8*b*m*d + 4*b*k*n", parameters="2*m*d + 2*k", time="n*d + k*n + m*d", depth="1", hops="1"),
     source="Woo et al. 2018, section 3",
     constraints="k % 2 == 1",
 )
