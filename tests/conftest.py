@@ -21,20 +21,31 @@ collect_ignore = ["example_plugin"]
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Tests run side by side, but nothing runs beside one that is marked `alone`: it asks this machine's clock."""
-    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    if session is None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
-    room = Path(tempfile.gettempdir()) / f"attnbench-tests-{session}"
-    with held(f"{room}.door", fcntl.LOCK_EX) as door, held(f"{room}", fcntl.LOCK_UN) as inside:
+    door, room = locks(os.getppid())
+    with held(door, fcntl.LOCK_EX) as outside, held(room, fcntl.LOCK_UN) as inside:
         # Whoever waits for an empty room keeps the door, so that nobody else goes in.
         fcntl.flock(inside, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+        fcntl.flock(outside, fcntl.LOCK_UN)
         return (yield)
+
+
+def pytest_sessionfinish() -> None:
+    """The process that started the others clears up after them."""
+    for lock in locks(os.getpid()):
+        lock.unlink(missing_ok=True)
+
+
+def locks(session: int) -> tuple[Path, Path]:
+    """Files that the processes of one session lock, by the number of the process that started them."""
+    folder = Path(tempfile.gettempdir())
+    return folder / f"attnbench-tests-{session}.door", folder / f"attnbench-tests-{session}.room"
 
 
 @contextmanager
-def held(path: str, how: int) -> Iterator[int]:
-    """A lock on a file that the processes of one session share."""
+def held(path: Path, how: int) -> Iterator[int]:
+    """A lock on a file."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, how)
