@@ -118,7 +118,8 @@ def saved_by_torch(module: nn.Module, *inputs: torch.Tensor) -> int:
 @pytest.mark.parametrize("name", REGISTRY.names)
 def test_saved_bytes_are_what_autograd_really_keeps(name: str) -> None:
     layer = REGISTRY.get(name)
-    sizes = layer.sizes({"b": 3, "n": 32, "d": 12, **({"h": 2} if "h" in layer.axes else {})})
+    own = {axis: size for axis, size in {"h": 2, "c": 8}.items() if axis in layer.axes}
+    sizes = layer.sizes({"b": 3, "n": 32, "d": 12, **own})
     module = layer.build(**{axis: sizes[axis] for axis in layer.axes if axis in _parameters_of(layer)})
 
     found = trace(layer, sizes, way=Way.TRAIN)
@@ -195,7 +196,7 @@ def test_nobody_asks_a_recurrence_for_the_gradient_of_its_first_state(name: str)
 @pytest.mark.parametrize("name", REGISTRY.names)
 def test_every_layer_is_counted_in_training(name: str) -> None:
     layer = REGISTRY.get(name)
-    sizes = layer.sizes({"b": 2, "n": 32, "d": 12})
+    sizes = layer.sizes({"b": 2, "n": 32, "d": 12, **({"c": 8} if "c" in layer.axes else {})})
 
     found = trace(layer, sizes, way=Way.TRAIN)
 
