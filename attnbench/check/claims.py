@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from attnbench.check.outcome import Answer, Mark, Outcome, failed, hint, passed
+from attnbench.count.counter import Counter
 from attnbench.count.laws import claimed_laws, count_laws
 from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula, for_a_batch, from_terms
-from attnbench.formula.growth import outgrows, same_growth
+from attnbench.formula.growth import outgrows, outgrows_along, same_growth
 from attnbench.law import Law, Verdict
 from attnbench.layers.base import Layer
+
+#: Where more positions multiply this share by less, it does not grow with them.
+_STEADY = 1.05
 
 
 def claims(layer: Layer) -> Iterator[Outcome]:
@@ -42,7 +47,11 @@ def _judged(law: Law) -> Answer:
 
 
 def _of_time(layer: Layer, claim: Formula, flops: Law | None) -> Answer:
-    """The class claimed of time beside the counted work: a clock cannot be faster than the work for long."""
+    """The class claimed of time beside the counted work: a clock cannot be faster than the work for long.
+
+    Work on single numbers counts as well, such as a mask or a mean over all that came before. It is compared along the
+    length only: how it grows with heads and widths seldom matters beside the products.
+    """
     flops = flops or count_laws(layer, ["flops"])[0]
     if not flops.formula:
         return hint(f"claimed {claim.pretty}; not compared: {flops.reason}", "`attnbench run` asks a clock")
@@ -51,18 +60,36 @@ def _of_time(layer: Layer, claim: Formula, flops: Law | None) -> Answer:
         each = for_a_batch(claim)
     except FormulaError:  # with a ceiling, say: it is no sum of terms
         each = ()
+    claimed = from_terms((1, monomial) for monomial in each) if each else claim
+    if (beside := _elementwise(layer, claimed)) and outgrows_along("n", beside, claimed):
+        said = f"claimed {claim.pretty}, but the work on single numbers is {beside.pretty}, which outgrows it"
+        return failed(said, "claim what grows with it, or leave out the mask, mean or sum over all pairs")
     shown = f"claimed {claim.pretty}, and the work is {work.pretty}"
     if each and work.is_sum_of_terms:
         leading = [term.monomial for term in work.leading]
         if all(any(one.grows_like(of, layer.axes) for of in leading) for one in each):
             return passed(f"{shown}; `attnbench run` asks a clock")
-    claimed = from_terms((1, monomial) for monomial in each) if each else claim
     if same_growth(claimed, work, layer.axes):
         return passed(f"{shown}; `attnbench run` asks a clock")
     if outgrows(work, claimed, layer.axes):
         leads = from_terms((1, term.monomial) for term in work.leading).text if work.is_sum_of_terms else work.text
         return failed(f"{shown}, which outgrows the claim", f'claim time="{leads}", or change the layer')
     return hint(f"{shown}, which does not grow as fast", "other work may lead: `attnbench run` asks a clock")
+
+
+def _elementwise(layer: Layer, claimed: Formula) -> Formula | None:
+    """The counted work on single numbers; None where nobody knows, or where few counts show that the claim holds it."""
+    counts = Counter(layer).growing_counts("elementwise")
+    lines: dict[tuple[int, ...], dict[int, float]] = {}
+    for sizes, count in counts:
+        others = tuple(size for axis, size in sizes.items() if axis != "n")
+        lines.setdefault(others, {})[sizes["n"]] = count / float(claimed.evaluate(sizes))
+    longest = max(lines.values(), key=len, default={})
+    *_, before, last = [1.0, math.inf, *(longest[n] for n in sorted(longest))]
+    if last <= _STEADY * before:
+        return None
+    found = count_laws(layer, ["elementwise"])[0].formula
+    return Formula(found) if found else None
 
 
 def _without_value(layer: Layer) -> Iterator[Outcome]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from attnbench.errors import FormulaError
@@ -37,13 +37,20 @@ def outgrows(one: Formula, other: Formula, axes: Iterable[str]) -> bool:
     return any(_drift(one, other, near, far) > _DRIFT for near, far in rays)
 
 
+def outgrows_along(axis: str, one: Formula, other: Formula) -> bool:
+    """The same where `axis` alone grows."""
+    axes = sorted({axis, *one.axes, *other.axes})
+    speeds = [float(name == axis) for name in axes]
+    return _drift(one, other, _at(axes, speeds, _NEAR), _at(axes, speeds, _FAR)) > _DRIFT
+
+
 def _rays(axes: list[str]) -> Iterator[tuple[dict[str, int], dict[str, int]]]:
     """Pairs of sizes, near and far, along every ray."""
     for speeds in itertools.product(*(_SPEEDS.get(axis, _PART) for axis in axes)):
         yield _at(axes, speeds, _NEAR), _at(axes, speeds, _FAR)
 
 
-def _at(axes: list[str], speeds: tuple[float, ...], bits: int) -> dict[str, int]:
+def _at(axes: list[str], speeds: Sequence[float], bits: int) -> dict[str, int]:
     return {
         axis: 2 ** round(speed * bits) + 1 if speed else _CONSTANT for axis, speed in zip(axes, speeds, strict=True)
     }

@@ -57,6 +57,11 @@ def linear(d: int) -> nn.Module:
     return nn.Linear(d, d, bias=False)
 
 
+def sums_anew(d: int) -> nn.Module:
+    """A product that is linear in n, of sums over all that came before, each begun anew: n² numbers are added."""
+    return Does(lambda x: (x[:, None] * x.new_ones(x.shape[1], x.shape[1]).tril()[None, :, :, None]).sum(dim=2))
+
+
 def needs_eight(d: int) -> nn.Module:
     """Eight heads share the width."""
     return nn.MultiheadAttention(d, 8)
@@ -224,6 +229,12 @@ BAD: dict[str, tuple[Layer, str, str, str]] = {
             "claim of time",
             "claimed nd, and the work is 2bnd², which outgrows the claim",
             'claim time="b*n*d**2", or change the layer',
+        ),
+        (
+            Layer("sums-anew", sums_anew, claims=Claims(time="n*d**2")),
+            "claim of time",
+            "claimed nd², but the work on single numbers is ",
+            "claim what grows with it, or leave out the mask",
         ),
         (
             claiming("nowhere", memory="n*d**2/log2(b)"),
