@@ -17,7 +17,7 @@ run: $(VENV)/.run ## Run the suite "scaling" (a minute of timing) and print wher
 	$(BIN)/attnbench run --suite scaling
 
 test: $(VENV)/.test ## Run every test, several files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --benchmark-disable
 
 check: lint test ## Everything a change must pass: lint, then test
 
