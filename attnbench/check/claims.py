@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from attnbench.check.outcome import Answer, Mark, Outcome, failed, hint, passed
@@ -71,7 +70,8 @@ def _of_time(layer: Layer, claim: Formula, flops: Law | None) -> Answer:
             return passed(f"{shown}; `attnbench run` asks a clock")
     if same_growth(claimed, work, layer.axes):
         return passed(f"{shown}; `attnbench run` asks a clock")
-    if outgrows(work, claimed, layer.axes):
+    is_nothing = claimed.is_sum_of_terms and not claimed.terms
+    if is_nothing or outgrows(work, claimed, layer.axes):
         leads = from_terms((1, term.monomial) for term in work.leading).text if work.is_sum_of_terms else work.text
         return failed(f"{shown}, which outgrows the claim", f'claim time="{leads}", or change the layer')
     return hint(f"{shown}, which does not grow as fast", "other work may lead: `attnbench run` asks a clock")
@@ -79,17 +79,26 @@ def _of_time(layer: Layer, claim: Formula, flops: Law | None) -> Answer:
 
 def _elementwise(layer: Layer, claimed: Formula) -> Formula | None:
     """The counted work on single numbers; None where nobody knows, or where few counts show that the claim holds it."""
-    counts = Counter(layer).growing_counts("elementwise")
-    lines: dict[tuple[int, ...], dict[int, float]] = {}
-    for sizes, count in counts:
-        others = tuple(size for axis, size in sizes.items() if axis != "n")
-        lines.setdefault(others, {})[sizes["n"]] = count / float(claimed.evaluate(sizes))
-    longest = max(lines.values(), key=len, default={})
-    *_, before, last = [1.0, math.inf, *(longest[n] for n in sorted(longest))]
-    if last <= _STEADY * before:
+    if _is_steady(layer, claimed):
         return None
     found = count_laws(layer, ["elementwise"])[0].formula
     return Formula(found) if found else None
+
+
+def _is_steady(layer: Layer, claimed: Formula) -> bool:
+    """Whether work on single numbers stays the same share of the claim over the last step of a growing length."""
+    lines: dict[tuple[int, ...], dict[int, float]] = {}
+    for sizes, count in Counter(layer).growing_counts("elementwise"):
+        others = tuple(size for axis, size in sizes.items() if axis != "n")
+        try:
+            lines.setdefault(others, {})[sizes["n"]] = count / float(claimed.evaluate(sizes))
+        except (FormulaError, ZeroDivisionError):  # a claim without a value there, or of nothing
+            return False
+    longest = max(lines.values(), key=len, default={})
+    if len(longest) < 2:
+        return False
+    *_, before, last = (longest[n] for n in sorted(longest))
+    return last <= _STEADY * before
 
 
 def _without_value(layer: Layer) -> Iterator[Outcome]:

@@ -237,6 +237,12 @@ BAD: dict[str, tuple[Layer, str, str, str]] = {
             "claim what grows with it, or leave out the mask",
         ),
         (
+            claiming("nothing", time="0"),
+            "claim of time",
+            "claimed 0, and the work is 2bnd², which outgrows the claim",
+            'claim time="b*n*d**2", or change the layer',
+        ),
+        (
             claiming("nowhere", memory="n*d**2/log2(b)"),
             "claim of memory",
             "'n*d**2/log2(b)' has no value at",
