@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from attnbench.report.figures import panels, readable_on
+from attnbench.report.figures.panel import panels, readable_on
 from attnbench.report.palette import HAIR, INK, PAPER, SOFT, series_colour
 from attnbench.report.svg import printable
 

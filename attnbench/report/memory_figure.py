@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench import units
 from attnbench.report import words
-from attnbench.report.figures import label_line, panel, size_axis
+from attnbench.report.figures.panel import label_line, panel, size_axis
 from attnbench.report.palette import INK, PAPER, series_colour
 from attnbench.report.slices import LINE, RANK
 

@@ -1,6 +1,6 @@
-"""The page of a run and the list of runs, as files: values from `build`, templates from this folder.
+"""The page of a run and the list of runs, as files: values from `build`, markup from ``templates``.
 
-A page is one file that asks the network for nothing and runs no script; its style sheet is inlined.
+A page is one file that asks the network for nothing and runs no script; its style sheets are inlined.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build_context", "file_name", "render", "write_index", "write_report"]
 
-_HERE = Path(__file__).parent
+_TEMPLATES, _STYLES = Path(__file__).parent / "templates", Path(__file__).parent / "styles"
+#: Style sheets in the order in which they apply; what a narrow window or paper needs comes last.
+_SHEETS = ("page.css", "adapt.css")
 
 
 def render(context: PageContext) -> str:
@@ -61,16 +63,20 @@ def _write(path: Path, text: str) -> Path:
 
 def _rendered(template: str, **values: Any) -> str:
     environment = Environment(
-        loader=FileSystemLoader(_HERE),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Our own style sheet, not text from a run: the only thing beside formulas and figures that is not escaped.
-    style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template(template).render(style=style, **values)
+    return environment.get_template(template).render(style=style(), **values)
+
+
+def style() -> Markup:
+    """Our own style sheets, not text from a run: the only thing beside formulas and figures that is not escaped."""
+    sheets = "\n".join((_STYLES / name).read_text(encoding="utf-8").strip() for name in _SHEETS)
+    return Markup(sheets)  # noqa: S704
 
 
 def _clean(value: Any) -> Any:

@@ -26,6 +26,7 @@ from attnbench.report.context import (
     TableNote,
     TableOne,
 )
+from attnbench.report.figures.panel import power_of_ten
 from attnbench.report.markup import NOTHING, math_text, picture
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def _reach(run: StoredRun) -> Gallery:
     caption = (
         "How far inputs really act: size of the gradient of an output with respect to inputs at a distance, the "
         "largest being 1. Nothing arrives from beyond the end of a line, or less than "
-        f"{figures.power_of_ten(figures.LEAST_NORM)}."
+        f"{power_of_ten(figures.LEAST_NORM)}."
     )
     return Gallery(pictures, caption) if pictures else Gallery()
 

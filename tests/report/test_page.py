@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-import attnbench.report
 from attnbench import units
 from attnbench.errors import RunError
 from attnbench.law import Verdict
-from attnbench.report.page import build_context, render, write_index, write_report
+from attnbench.report.page import build_context, render, style, write_index, write_report
 from attnbench.store import StoredRun
 from tests.report.fake_run import HOST, HOSTILE, FakeLayer, attention, conv, rnn, time_law, write_fake_run
 from tests.report.reading import Element, read
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from attnbench.report.context import PageContext, Section
-
-ROOM = Path(attnbench.report.__file__).parent
 
 
 def section(context: PageContext, layer: str) -> Section:
@@ -492,17 +489,17 @@ class TestThePage:
         assert len(page.encode()) < 1_000_000
 
     def test_defines_every_colour_it_uses_in_both_schemes_and_on_paper(self, page: str) -> None:
-        style = (ROOM / "page.css").read_text(encoding="utf-8")
-        light, dark, paper = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+        sheet = style()
+        light, dark, paper = re.findall(r":root \{(.*?)\}", sheet, flags=re.DOTALL)
         used = set(re.findall(r"var\(--([a-z0-9-]+)", page)) - {"tone", "serif", "sans", "mono"}
 
         for scheme in (light, dark, paper):
             assert used <= set(re.findall(r"--([a-z0-9-]+):", scheme))
 
     def test_shows_on_its_own_the_colours_that_the_style_sheet_gives_it(self, page: str) -> None:
-        style = (ROOM / "page.css").read_text(encoding="utf-8")
+        sheet = style()
         light = dict(
-            re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", re.findall(r":root \{(.*?)\}", style, re.DOTALL)[0])
+            re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)[0])
         )
         drawn = dict(re.findall(r"var\(--([a-z0-9-]+), (#[0-9a-f]{6})\)", page))
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from attnbench.law import Estimate, Verdict
 from attnbench.report import figures
+from attnbench.report.figures.panel import readable_on
 from attnbench.report.palette import ON_DARK, ON_LIGHT, SERIES, VARIABLES, VERDICT_COLOURS, VERDICT_NAMES, series_colour
 from attnbench.report.slices import RateMap, Subject, growth, rate_map, time_law, timed_points
 from attnbench.report.svg import printable, svg
@@ -146,7 +147,7 @@ class TestFigures:
     def test_rates_are_written_in_the_colour_that_stands_out(
         self, cell: tuple[float, float, float, float], text: str
     ) -> None:
-        assert figures.readable_on(cell) == text
+        assert readable_on(cell) == text
 
     def test_specifications_without_an_estimate_are_compared_with_zero(self) -> None:
         assert "left over along n" in texts(svg(figures.specification_curve("n", [0.01, -0.01], None), "t", "d"))
