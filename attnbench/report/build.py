@@ -25,7 +25,7 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
-from attnbench.report.environment import environment
+from attnbench.report.environment import environment, files
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.overtaking import overtaking
@@ -39,6 +39,7 @@ from attnbench.trial import describe, ordered, telling_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from attnbench.law import Law
     from attnbench.report.slices import Subject
@@ -48,8 +49,13 @@ if TYPE_CHECKING:
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
-def build_context(run: StoredRun) -> PageContext:
-    """Everything the page of `run` says, as text, MathML and figures."""
+def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
+    """Everything the page of `run` says, as text, MathML and figures.
+
+    Args:
+        run: what the page is about.
+        folder: where the page will lie; without it, the page has no links to the files of the run.
+    """
     anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
     references = reference_times(run)
     timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", MEASURED_METRICS)
@@ -76,6 +82,7 @@ def build_context(run: StoredRun) -> PageContext:
         steadiness=_steadiness(references) if len(references) > 1 else Gallery(),
         environment=environment(run),
         command=run.info.command,
+        files=files(run, folder),
         suite=as_toml(run.info.suite),
         version=run.info.version,
     )

@@ -328,6 +328,15 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of the run folder: its name, where it is from the page, and what it holds."""
+
+    name: str
+    href: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageContext:
     """Everything on the page of one run, in the order of the page."""
 
@@ -353,6 +362,7 @@ class PageContext:
     steadiness: Gallery
     environment: tuple[Fact, ...]
     command: str
+    files: tuple[FileLink, ...]
     suite: str
     version: str
 

@@ -39,7 +39,7 @@ def write_report(run: StoredRun, folder: Path) -> Path:
     Raises:
         RunError: the folder cannot be written.
     """
-    return _write(folder / file_name(run), render(build_context(run)))
+    return _write(folder / file_name(run), render(build_context(run, folder)))
 
 
 def write_index(folder: Path, runs: Iterable[StoredRun]) -> Path:

@@ -8,6 +8,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -556,7 +557,15 @@ class TestFiles:
         written = write_report(small_run, tmp_path / "new" / "reports")
 
         assert written == tmp_path / "new" / "reports" / "run.html"
-        assert written.read_text(encoding="utf-8") == render(build_context(small_run))
+        assert written.read_text(encoding="utf-8") == render(build_context(small_run, written.parent))
+
+    def test_leads_to_the_tables_wherever_it_is_put(self, small_run: StoredRun, tmp_path: Path) -> None:
+        written = write_report(small_run, tmp_path / "far # away")
+        links = [e.attributes.get("href") for e in read(written.read_text(encoding="utf-8")) if e.tag == "a"]
+        targets = [written.parent / unquote(link) for link in links if link and link.endswith((".parquet", ".json"))]
+
+        assert {target.resolve() for target in targets} >= {(small_run.path / "run.json").resolve()}
+        assert all(target.is_file() for target in targets)
 
     def test_the_index_lists_runs_in_the_order_given(self, run: StoredRun, tmp_path: Path) -> None:
         other = write_fake_run(tmp_path / "other", (attention(),), suite={"title": HOSTILE}, name="second run")
