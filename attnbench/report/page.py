@@ -5,6 +5,7 @@ A page is one file that asks the network for nothing and runs no script; its sty
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_context", "file_name", "render", "write_index", "write_report"]
 
+_HEADING = re.compile(r'<h2 id="([\w-]+)">(.*?)</h2>')
 _TEMPLATES, _STYLES = Path(__file__).parent / "templates", Path(__file__).parent / "styles"
 #: Style sheets in the order in which they apply; what a narrow window or paper needs comes last.
 _SHEETS = ("page.css", "adapt.css")
@@ -70,6 +72,7 @@ def _rendered(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["headings"] = _headings
     return environment.get_template(template).render(style=style(), **values)
 
 
@@ -77,6 +80,11 @@ def style() -> Markup:
     """Our own style sheets, not text from a run: the only thing beside formulas and figures that is not escaped."""
     sheets = "\n".join((_STYLES / name).read_text(encoding="utf-8").strip() for name in _SHEETS)
     return Markup(sheets)  # noqa: S704
+
+
+def _headings(sections: Markup) -> list[tuple[Markup, Markup]]:
+    """The id and the text of each section's heading, so that a list of contents is always that of the page."""
+    return [(Markup(name), Markup(text)) for name, text in _HEADING.findall(sections)]  # noqa: S704 - from a template
 
 
 def _clean(value: Any) -> Any:

@@ -486,6 +486,13 @@ class TestThePage:
     def test_is_the_same_every_time(self, small_run: StoredRun) -> None:
         assert render(build_context(small_run)) == render(build_context(small_run))
 
+    def test_lists_every_section_it_has(self, page: str) -> None:
+        elements = read(page)
+        listed = [(e.attributes["href"][1:], e.text) for e in elements if e.tag == "a" and "nav" in e.parents]
+        headings = [(e.attributes["id"], e.text) for e in elements if e.tag == "h2"]
+
+        assert listed[: len(headings)] == headings
+
     def test_stays_under_a_megabyte(self, page: str) -> None:
         assert len(page.encode()) < 1_000_000
 
