@@ -180,7 +180,7 @@ def _refuse_other_hosts(base: StoredRun, new: StoredRun, across_hosts: bool) -> 
     if one != other and not across_hosts:
         raise InputError(
             f"the runs were made on different machines: {base.info.name} on {one}, {new.info.name} on {other}; "
-            "add --across-hosts to compare them all the same"
+            "add --across-hosts (in Python across_hosts=True) to compare them all the same"
         )
 
 

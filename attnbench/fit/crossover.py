@@ -116,6 +116,7 @@ class Crossover:
         per_sequence: whether each was divided by its batch size, because they differ.
         rows: one a width.
         reason: one sentence on what the clock says.
+        operations: one sentence on what the counts say; empty where they give no single answer.
     """
 
     layers: tuple[str, str]
@@ -123,6 +124,7 @@ class Crossover:
     per_sequence: bool
     rows: tuple[Meeting, ...]
     reason: str
+    operations: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON form."""
