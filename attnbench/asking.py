@@ -120,7 +120,7 @@ class OpenRun(StoredRun):
     def _repr_html_(self) -> str:
         title = f"{self.info.suite.get('title') or self.info.suite_name} ({self.info.name})"
         under = (self.info.host.cpu, words.moment(self.info.started), *self._summary)
-        return str(laws_card(f"{title}: {' · '.join(under)}", self._shown_laws))
+        return str(laws_card((title, " · ".join(under)), self._shown_laws))
 
     @property
     def _shown_laws(self) -> Sequence[Law]:
@@ -180,7 +180,7 @@ def _chosen(laws: Iterable[Law], layer: str, metric: str, choices: Mapping[str, 
 def _has(law: Law, name: str, value: Any) -> bool:
     """Whether a law is about a choice; a count depends on few of them."""
     if law.is_counted and name == "sdpa":
-        return (law.sdpa == "math") == (value == "math")
+        return (law.sdpa == "math") is bool(value == "math")
     told = not law.is_counted or name in ("dtype", "mode")
     return not told or bool(getattr(law, name) == value)
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _LINE = "border:0;border-bottom:1px solid rgba(128,128,128,.35);padding:.25em .7em;text-align:left;vertical-align:top"
 _CELL = Markup('<td style="{};white-space:normal">{}</td>')
-_HEAD = Markup('<th scope="{}" style="{};font-weight:600">{}</th>')
+_HEAD = Markup('<th scope="{}" style="{};font-weight:inherit">{}</th>')
 _CARD = Markup(
     '<table style="border-collapse:collapse;border:0;color:inherit;background:none">'
-    '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit;padding:.3em .7em">{}</caption>'
+    '<caption style="caption-side:top;text-align:left;color:inherit;padding:.3em .7em">{}</caption>'
     "{}<tbody>{}</tbody></table>"
 )
 #: White letters on paper of the verdict's own colour: the contrast does not depend on the page around them.
@@ -39,9 +39,9 @@ def card(caption: str | Markup, rows: Iterable[Sequence[str | Markup]], heads: S
         heads: headings of the columns; none where the first column says everything.
     """
     top = Markup("<thead><tr>{}</tr></thead>").format(
-        _joined(_HEAD.format("col", _LINE, shown(head)) for head in heads)
+        _joined(_HEAD.format("col", _LINE, _bold(head)) for head in heads)
     )
-    return _CARD.format(shown(caption), top if heads else "", _joined(map(_row, rows)))
+    return _CARD.format(_bold(caption), top if heads else "", _joined(map(_row, rows)))
 
 
 def badge(sign: str, word: str, colour: str) -> Markup:
@@ -64,15 +64,25 @@ def lines(parts: Iterable[str | Markup]) -> Markup:
     return Markup("<br>").join(map(shown, parts))
 
 
+def titled(parts: Iterable[str | Markup]) -> Markup:
+    """Several parts of one cell, the first in bold and the others below it."""
+    first, *rest = parts
+    return lines([Markup("<b>{}</b>").format(shown(first)), *rest])
+
+
 def shown(text: str | Markup) -> str | Markup:
     """`text` with a dot for each character that a page cannot show; markup as it is."""
     return text if isinstance(text, Markup) else "".join(c if c.isprintable() else "·" for c in text)
 
 
+def _bold(text: str | Markup) -> Markup:
+    return text if isinstance(text, Markup) else titled([text])
+
+
 def _row(cells: Sequence[str | Markup]) -> Markup:
-    first, *rest = map(shown, cells)
-    cells_after = [_CELL.format(_LINE, cell) for cell in rest]
-    return Markup("<tr>{}</tr>").format(_joined([_HEAD.format("row", _LINE, first), *cells_after]))
+    first, *rest = cells
+    cells_after = [_CELL.format(_LINE, shown(cell)) for cell in rest]
+    return Markup("<tr>{}</tr>").format(_joined([_HEAD.format("row", _LINE, _bold(first)), *cells_after]))
 
 
 def _joined(parts: Iterable[Markup]) -> Markup:

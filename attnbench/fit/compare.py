@@ -76,6 +76,14 @@ class Comparison:
         """The documented JSON form."""
         return asdict(self) | {"summary": self.sentences}
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.base} with {self.new}: {' '.join(self.sentences)}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.fit.show import comparison_card
+
+        return str(comparison_card(self))
+
     @property
     def sentences(self) -> list[str]:
         """The answer in a few sentences."""

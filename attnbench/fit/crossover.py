@@ -130,6 +130,14 @@ class Crossover:
         """The documented JSON form."""
         return {**asdict(self), "rows": [row.as_json() for row in self.rows]}
 
+    def __repr__(self) -> str:
+        return f"<Crossover {'; '.join(filter(None, (self.operations, self.reason)))}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.fit.show import crossover_card
+
+        return str(crossover_card(self))
+
 
 def crossover(one: Side, other: Side, at: Sequence[int] = ()) -> Crossover:
     """Where two layers change places along n, at each d of `at`; without any, at powers of two within reach of both.

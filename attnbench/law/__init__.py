@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 from attnbench.errors import InputError, LayerError, near_miss
@@ -74,7 +75,8 @@ class Estimate:
         return self.high < low or high < self.low
 
     def __repr__(self) -> str:
-        return f"Estimate({_told(self, '.3g')})"
+        exact = self.low == self.high and self.level == 1
+        return f"Estimate({f'{self.value:.15g}, exact' if exact else _told(self, '.3g')})"
 
 
 class Verdict(StrEnum):
@@ -286,10 +288,13 @@ class Law:
         """`sizes` with the fixed axes, in the order of the axes.
 
         Raises:
-            LayerError: an axis is missing, or the law knows no such axis.
+            LayerError: an axis is missing, the law knows no such axis, or a size is no positive number.
         """
         name = self.layer or "the law"
         known = ordered({**self.fixed, **dict.fromkeys(self.window, 1)})
+        for axis, size in sizes.items():
+            if not _is_size(size):
+                raise LayerError(f"{axis} needs a positive number, not {size!r}")
         if known and (foreign := [axis for axis in sizes if axis not in known]):
             close = near_miss(foreign[0], known)
             how = "counted" if self.is_counted else "measured"
@@ -442,6 +447,10 @@ def _quantile(values: Sequence[float], scatter: float, share: float) -> float:
 
 def _told(estimate: Estimate, form: str) -> str:
     return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}} at {estimate.level:.0%})"
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, Real) and bool(0 < float(value) < math.inf)
 
 
 def _interval(estimate: Estimate) -> dict[str, float]:

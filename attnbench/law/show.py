@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from attnbench.cards import badge, card, lines, math
+from attnbench.cards import badge, card, lines, math, titled
 from attnbench.law import Verdict
-from attnbench.units import percent
+from attnbench.units import nbytes, percent, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from attnbench.law import Estimate, Law
+    from attnbench.law import Estimate, FittedTerm, Law
 
 #: Dark enough for white letters (contrast 4.5 and more), and for words on light paper.
 COLOURS: dict[Verdict | None, str] = {
@@ -26,6 +26,9 @@ COLOURS: dict[Verdict | None, str] = {
 _POWER = Markup(
     '<math xmlns="http://www.w3.org/1998/Math/MathML"><mrow><msup><mi>{}</mi><mn>{}</mn></msup></mrow></math>'
 )
+
+_UNBROKEN = Markup('<span style="white-space:nowrap">{} [{}, {}]</span>')
+_SHARE = Markup('<span style="white-space:nowrap">{} up to {}</span>')
 
 
 def told(law: Law) -> str:
@@ -52,21 +55,23 @@ def law_card(law: Law) -> Markup:
         ("claim", math(law.claim)),
         ("found", math(law.formula)),
         *((_power_of(axis), f"{_interval(e.estimate, '.2f')}{claimed[axis]}") for axis, e in many),
-        *((math(t.term), f"{_coefficient(t.coefficient)}; up to {percent(t.share)} of the whole") for t in law.terms),
+        *((math(t.term), f"{_coefficient(law, t)}; up to {percent(t.share)} of the whole") for t in law.terms),
         ("window", ", ".join(f"{axis} from {low} to {high}" for axis, (low, high) in law.window.items())),
         ("fixed", ", ".join(f"{axis} = {size}" for axis, size in law.fixed.items())),
-        ("rests on", f"{law.trials} {'trials' if law.device else 'sizes'}" if law.trials else ""),
+        ("trials" if law.device else "sizes", str(law.trials or "")),
         *(("regime", sentence) for sentence in law.regimes),
         ("lower bound", f"not counted: {', '.join(law.uncounted)}" if law.lower_bound else ""),
     ]
     return card(" · ".join(filter(None, (law.layer, law.metric, *conditions(law)))), [row for row in rows if row[1]])
 
 
-def laws_card(caption: str, laws: Iterable[Law]) -> Markup:
-    """Laws, one a row."""
+def laws_card(caption: Sequence[str], laws: Sequence[Law]) -> Markup:
+    """Laws, one a row; what tells those of one layer and metric apart stands below the name."""
+    shared = {conditions(law) for law in laws if conditions(law)}
+    told = " · ".join(*shared) if len(shared) == 1 else ""
     rows = [
         (
-            lines(filter(None, (law.layer, " · ".join(conditions(law))))),
+            law.layer if told else titled(filter(None, (law.layer, " · ".join(conditions(law))))),
             law.metric,
             math(law.claim),
             _found(law),
@@ -75,7 +80,9 @@ def laws_card(caption: str, laws: Iterable[Law]) -> Markup:
         )
         for law in laws
     ]
-    return card(caption, rows, ("layer", "metric", "claim", "found", "verdict", "reason"))
+    return card(
+        titled(filter(None, (*caption, told))), rows, ("layer", "metric", "claim", "found", "verdict", "reason")
+    )
 
 
 def verdict_badge(verdict: Verdict) -> Markup:
@@ -98,21 +105,25 @@ def _found(law: Law) -> Markup:
         return lines(_power_with_interval(axis, e.estimate) for axis, e in law.exponents.items())
     if law.is_counted or not law.terms:
         return lines(["≥ "] * law.lower_bound + [math(law.formula)])
-    return lines(Markup("{} up to {}").format(math(term.term), percent(term.share)) for term in law.terms)
+    return lines(_SHARE.format(math(term.term), percent(term.share)) for term in law.terms)
 
 
 def _power_with_interval(axis: str, found: Estimate) -> Markup:
     power = _POWER.format(axis, _number(found.value, ".2f"))
-    return Markup("{} [{}, {}]").format(power, _number(found.low, ".2f"), _number(found.high, ".2f"))
+    return _UNBROKEN.format(power, _number(found.low, ".2f"), _number(found.high, ".2f"))
 
 
 def _power_of(axis: str) -> Markup:
-    return Markup("exponent of <i>{}</i>").format(axis)
+    return Markup("<b>exponent of <i>{}</i></b>").format(axis)
 
 
-def _coefficient(found: Estimate) -> str:
-    exact = found.low == found.high
-    return f"coefficient {found.value:.12g}" if exact else f"coefficient {_interval(found, '.3g')}"
+def _coefficient(law: Law, term: FittedTerm) -> str:
+    found = term.coefficient
+    if law.is_counted:
+        return f"coefficient {found.value:.12g}"
+    written = {"time": seconds, "memory": nbytes}.get(law.metric, "{:.3g}".format)
+    low, high = written(found.low), written(found.high)
+    return f"coefficient {written(found.value)} [{low}, {high}] at {percent(found.level)}"
 
 
 def _interval(found: Estimate, form: str) -> str:

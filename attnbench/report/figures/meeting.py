@@ -35,10 +35,20 @@ def meeting_lengths(found: Crossover, ax: Axes | None = None) -> Figure:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_ylabel(words.axis_phrase("n"))
-        axes.set_title(short(f"{found.layers[0]} and {found.layers[1]} change places"), parse_math=False)
+        axes.set_title(_title(found), parse_math=False)
         axes.grid(axis="y")
         legend(axes, below=None if ax else figure)
     return figure
+
+
+def _title(found: Crossover) -> str:
+    """Which of the two is faster above the line, where that is one of them."""
+    one, other = map(short, found.layers)
+    leaders = {row.faster for row in found.rows if row.clock}
+    if len(leaders) != 1:
+        return f"{one}, {other}:\nthe length at which they change places"
+    slower = one if leaders == {found.layers[1]} else other
+    return f"above the line {short(leaders.pop())} is faster\nthan {slower}"
 
 
 def _draw_clock(axes: Axes, found: Crossover) -> None:
