@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from attnbench.errors import DeviceError, InputError, LayerError, near_miss
 from attnbench.fit import crossover as crossing
 from attnbench.fit import sides
 from attnbench.fit.forecast import Forecast, forecast
-from attnbench.judging import fit_laws
+from attnbench.judging import fit_times
 from attnbench.law import COUNTED_METRICS, Law, Verdict, told_once
 from attnbench.law.show import laws_card
 from attnbench.measure.host import available_bytes, devices
@@ -69,7 +69,7 @@ class OpenRun(StoredRun):
         Raises:
             InputError: the layer or an axis is not known, a size is missing, or there are several laws.
         """
-        law = one_law(self, layer, "time", {name: at.pop(name) for name in CHOICES if name in at})
+        law = time_law(self, layer, {name: at.pop(name) for name in CHOICES if name in at})
         return forecast(law, at, footprint_here(self, law))
 
     def crossover(self, one: str, other: str, **choices: Unpack[Chosen]) -> Crossover:
@@ -140,7 +140,7 @@ class OpenRun(StoredRun):
 
 
 def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any], spelled: str = PYTHON) -> Law:
-    """The one law that is meant; a measured one is fitted again where it was stored without its curve.
+    """The one law that is meant.
 
     Args:
         run: where it is looked for.
@@ -160,8 +160,6 @@ def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any],
     found = _chosen(run.found_laws, layer, metric, choices)
     if metric in COUNTED_METRICS:
         found = list(told_once(_chosen(run.info.counted_laws, layer, metric, choices)))
-    elif not any(law.curves for law in found):
-        found = _chosen(fit_laws(run), layer, metric, choices)
     flags = _flags(spelled)
     if len(found) > 1:
         ways = ", ".join(map(_way, found))
@@ -170,6 +168,17 @@ def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any],
     if not found:
         raise _nothing(run, layer, metric, flags if any(value is not None for value in choices.values()) else "")
     return found[0]
+
+
+def time_law(run: StoredRun, layer: str, choices: Mapping[str, Any], spelled: str = PYTHON) -> Law:
+    """The one law of time that is meant; fitted again where it was stored without its curve.
+
+    Raises:
+        InputError: there is no such law, or more than one.
+    """
+    law = one_law(run, layer, "time", choices, spelled)
+    again = [] if law.curves else _chosen(fit_times(run), layer, "time", asdict(law.choices))
+    return again[0] if again else law
 
 
 def _chosen(laws: Iterable[Law], layer: str, metric: str, choices: Mapping[str, Any]) -> list[Law]:
@@ -213,7 +222,7 @@ def crossover_of(
     one, other = layers
     if one == other:
         raise InputError(f"crossover compares two layers, and {one} was named twice")
-    first, second = (sides.side(run, one_law(run, layer, "time", choices, spelled)) for layer in layers)
+    first, second = (sides.side(run, time_law(run, layer, choices, spelled)) for layer in layers)
     _refuse_mixture([first.law, second.law], spelled)
     return replace(crossing.crossover(first, second), operations=sides.by_operations(first, second))
 

@@ -53,7 +53,7 @@ def predict(run: str, layer: str, at: str, results: str, as_json: bool, **choice
     from attnbench.trial import parse_sizes
 
     loaded = session.load(run_folder(run, Path(results)))
-    law = asking.one_law(loaded, layer, "time", choices, _SPELLED)
+    law = asking.time_law(loaded, layer, choices, _SPELLED)
     footprint = asking.footprint_here(loaded, law)
     found = forecast(law, parse_sizes(at), footprint)
     if as_json:

@@ -49,11 +49,11 @@ def law_card(law: Law) -> Markup:
     """Everything a person wants to know of a law, one fact a row."""
     many = law.exponents.items()
     claimed = {axis: "" if e.claimed is None else f"; claimed {_number(e.claimed, '.3g')}" for axis, e in many}
-    rows: list[tuple[str | Markup, str | Markup]] = [
+    rows: list[tuple[str | Markup, str | Markup | None]] = [
         ("verdict", verdict_badge(law.verdict)),
         ("reason", law.reason),
-        ("claim", math(law.claim)),
-        ("found", math(law.formula)),
+        ("claim", law.claim and math(law.claim)),
+        ("found", law.formula and math(law.formula)),
         *((_power_of(axis), f"{_interval(e.estimate, '.2f')}{claimed[axis]}") for axis, e in many),
         *((math(t.term), f"{_coefficient(law, t)}; up to {percent(t.share)} of the whole") for t in law.terms),
         ("window", ", ".join(f"{axis} from {low} to {high}" for axis, (low, high) in law.window.items())),
@@ -62,7 +62,10 @@ def law_card(law: Law) -> Markup:
         *(("regime", sentence) for sentence in law.regimes),
         ("lower bound", f"not counted: {', '.join(law.uncounted)}" if law.lower_bound else ""),
     ]
-    return card(" · ".join(filter(None, (law.layer, law.metric, *conditions(law)))), [row for row in rows if row[1]])
+    return card(
+        " · ".join(filter(None, (law.layer, law.metric, *conditions(law)))),
+        [(label, text) for label, text in rows if text],
+    )
 
 
 def laws_card(caption: Sequence[str], laws: Sequence[Law]) -> Markup:
@@ -104,7 +107,7 @@ def _found(law: Law) -> Markup:
     if law.exponents and len(law.terms) < 2:
         return lines(_power_with_interval(axis, e.estimate) for axis, e in law.exponents.items())
     if law.is_counted or not law.terms:
-        return lines(["≥ "] * law.lower_bound + [math(law.formula)])
+        return Markup("≥ {}").format(math(law.formula)) if law.lower_bound else math(law.formula)
     return lines(_SHARE.format(math(term.term), percent(term.share)) for term in law.terms)
 
 
