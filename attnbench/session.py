@@ -2,14 +2,13 @@
 
     suite → count → probe and plan → rounds of visits → journal → fit → laws
 
-``attnbench.run`` and ``attnbench.load`` live here, and so does the `Run` they return.
+``attnbench.run``, ``attnbench.load`` and ``attnbench.compare`` live here, and so does the `Run` they return.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import html
 import itertools
 import os
 import secrets
@@ -23,6 +22,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
+from attnbench.asking import OpenRun
 from attnbench.errors import InputError, RunError, WorkerError, stopped_by
 from attnbench.execute.here import (
     LEAST_ROUNDS,
@@ -33,6 +33,8 @@ from attnbench.execute.here import (
 )
 from attnbench.execute.weigh import Weighing, tells
 from attnbench.fingerprint import of_attnbench, of_sources
+from attnbench.fit.compare import LEAST, Comparison
+from attnbench.fit.compare import compare as compare_runs
 from attnbench.fit.spending import Means, worth_visiting
 from attnbench.journal import Journal
 from attnbench.judging import fit_laws, fit_times, questions_of
@@ -63,7 +65,7 @@ from attnbench.version import __version__
 _LEAST_SECONDS = 1.0
 
 
-class Run(StoredRun):
+class Run(OpenRun):
     """A run folder with its tables, its laws and its report."""
 
     @property
@@ -83,10 +85,6 @@ class Run(StoredRun):
         reported = (run for run in _readable_runs(self.path.parent) if (page.parent / file_name(run)).exists())
         write_index(page.parent, reported)
         return page
-
-    def _repr_html_(self) -> str:
-        title = html.escape(f"{self.info.suite.get('title', self.info.suite_name)} ({self.info.name})")
-        return f"<h3>{title}</h3>{self.laws.to_html(escape=True, index=False)}"
 
 
 def start(plan: Plan, results: Path, show: Show) -> Run:
@@ -345,6 +343,24 @@ def load(path: str | Path) -> Run:
     stored = load_stored(Path(path))
     laws = stored.found_laws if read_laws(stored.path) is not None else _all_laws(stored)
     return Run(stored.path, stored.info, stored.visits, laws)
+
+
+def compare(
+    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = LEAST, across_hosts: bool = False
+) -> Comparison:
+    """Say which trials and which laws changed from one run to another, with intervals.
+
+    Args:
+        base: the run to compare with, or its folder.
+        new: the other run, or its folder.
+        least: smallest relative change of a time that matters.
+        across_hosts: compare also where the machines differ.
+
+    Raises:
+        InputError: a folder is no run, the machines differ, or the runs have nothing in common.
+    """
+    one, other = (run if isinstance(run, StoredRun) else load(run) for run in (base, new))
+    return compare_runs(one, other, least=least, across_hosts=across_hosts)
 
 
 def _readable_runs(results: Path) -> Iterator[StoredRun]:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attnbench.cli.options import json_option, print_json, results_option, run_folder
-from attnbench.errors import DeviceError, InputError, LayerError, near_miss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from attnbench.fit.crossover import Crossover, Side
-    from attnbench.fit.forecast import Footprint, Forecast
-    from attnbench.law import Law
-    from attnbench.session import Run
+    from attnbench.fit.crossover import Crossover
+    from attnbench.fit.forecast import Forecast
 
 _CHOICES = (
     click.option("--device", metavar="D", help="Where it was measured, if on several devices."),
@@ -26,7 +23,8 @@ _CHOICES = (
     click.option("--compile/--no-compile", default=None, help="Compiled or not, if it was measured both ways."),
     click.option("--sdpa", metavar="B", help="The backend of attention it was measured with, if with several."),
 )
-_FLAGS = "--device, --dtype, --mode, --threads, --compile or --sdpa"
+#: How a choice is written on the command line.
+_SPELLED = "--{}"
 
 
 def with_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,13 +48,13 @@ def predict(run: str, layer: str, at: str, results: str, as_json: bool, **choice
 
     Says why there is no forecast where the sizes are too far from what was measured, or beyond a known edge.
     """
-    from attnbench import session
+    from attnbench import asking, session
     from attnbench.fit.forecast import forecast
     from attnbench.trial import parse_sizes
 
     loaded = session.load(run_folder(run, Path(results)))
-    law = _time_law(loaded, layer, choices)
-    footprint = _footprint(loaded, law)
+    law = asking.time_law(loaded, layer, choices, _SPELLED)
+    footprint = asking.footprint_here(loaded, law)
     found = forecast(law, parse_sizes(at), footprint)
     if as_json:
         print_json(found.as_json())
@@ -76,86 +74,14 @@ def crossover(run: str, one: str, other: str, results: str, as_json: bool, **cho
 
     "They do not cross" is an answer, and so is a band that is open at one end.
     """
-    from attnbench import session
-    from attnbench.fit import crossover as crossing
-    from attnbench.fit.sides import side
+    from attnbench import asking, session
 
-    if one == other:
-        raise InputError(f"crossover compares two layers, and {one} was named twice")
     loaded = session.load(run_folder(run, Path(results)))
-    sides = [side(loaded, _time_law(loaded, layer, choices)) for layer in (one, other)]
-    _refuse_mixture([each.law for each in sides])
-    first, second = sides
-    found = crossing.crossover(first, second)
-    operations = _by_operations(first, second)
+    found = asking.crossover_of(loaded, (one, other), choices, _SPELLED)
     if as_json:
-        print_json({**found.as_json(), "operations": operations})
+        print_json(found.as_json())
     else:
-        _print_crossover(found, operations)
-
-
-def _time_law(run: Run, layer: str, choices: Mapping[str, Any]) -> Law:
-    """The one law of time that is meant; fitted again where it was stored without its curve."""
-    from attnbench.judging import fit_laws
-
-    if layer not in run.info.scopes:
-        raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
-    found = _chosen(run.found_laws, layer, choices)
-    if not any(law.curves for law in found):
-        found = _chosen(fit_laws(run), layer, choices)
-    ways = ", ".join(map(_way, found))
-    if len(found) > 1:
-        raise InputError(f"{layer} was measured in several ways ({ways}); choose with {_FLAGS}")
-    if not found and any(value is not None for value in choices.values()):
-        raise DeviceError(f"{layer} was not measured so; leave out {_FLAGS} to see what there is")
-    if not found:
-        raise InputError(f"the run has no times of {layer}; run a suite whose metrics include time")
-    return found[0]
-
-
-def _chosen(laws: Iterable[Law], layer: str, choices: Mapping[str, Any]) -> list[Law]:
-    mine = [law for law in laws if (law.layer, law.metric) == (layer, "time")]
-    return [law for law in mine if all(value in (None, getattr(law, name)) for name, value in choices.items())]
-
-
-def _way(law: Law) -> str:
-    special = " compiled" * law.compile + (f" sdpa {law.sdpa}" if law.sdpa != "default" else "")
-    return f"{law.device} {law.dtype} {law.mode} {law.threads} threads{special}"
-
-
-def _refuse_mixture(laws: Sequence[Law]) -> None:
-    """Times of different machines or number formats say nothing about the layers."""
-    ways = {law.layer: _way(law) for law in laws if law.curves}
-    if len(set(ways.values())) > 1:
-        told = " and ".join(f"{layer} in {way}" for layer, way in ways.items())
-        raise InputError(f"measured were {told}; choose what both have with {_FLAGS}")
-
-
-def _footprint(run: Run, law: Law) -> Footprint:
-    from attnbench.fit import sides
-    from attnbench.measure.host import available_bytes, devices
-
-    return sides.footprint(run, law, available_bytes(law.device) if law.device in devices() else None)
-
-
-def _by_operations(one: Side, other: Side) -> str:
-    """The exact answer of the counts where it is one line n = ratio·d; empty where it is not."""
-    from attnbench.formula import Formula
-    from attnbench.formula.crossing import crossing, replaced
-    from attnbench.published import per_sequence
-
-    if one.flops is None or other.flops is None:
-        return ""
-    first, second = (replaced(per_sequence(side.flops.text), side.held) for side in (one, other) if side.flops)
-    if (found := crossing(first, second)) is None:
-        return ""
-    if found.where == "equal":
-        return f"{one.law.layer} needs as many counted operations as {other.law.layer}"
-    where = {"never": "at no length", "always": "at every length"}.get(found.where, "")
-    if not where:
-        bound = "d" if found.ratio == 1 else f"{found.ratio.numerator}*d/{found.ratio.denominator}".removesuffix("/1")
-        where = f"where n {'<' if found.where == 'below' else '>'} {Formula(bound).pretty}"
-    return f"{one.law.layer} needs fewer counted operations than {other.law.layer} {where}"
+        _print_crossover(found)
 
 
 def _print_forecast(found: Forecast, available: float | None) -> None:
@@ -175,7 +101,7 @@ def _print_forecast(found: Forecast, available: float | None) -> None:
     click.echo(f"  {found.reason}")
 
 
-def _print_crossover(found: Crossover, operations: str) -> None:
+def _print_crossover(found: Crossover) -> None:
     from rich.table import Table
 
     from attnbench.fit.crossover import band
@@ -195,8 +121,8 @@ def _print_crossover(found: Crossover, operations: str) -> None:
         console().print(table)
     for layer, held in found.held.items():
         click.echo(f"{layer} with {describe(held)}{', divided by its batch' if found.per_sequence else ''}")
-    if operations:
-        click.echo(f"By count: {operations}.")
+    if found.operations:
+        click.echo(f"By count: {found.operations}.")
     click.echo(f"By the clock: {found.reason}.")
 
 

@@ -10,12 +10,15 @@ from fractions import Fraction
 from attnbench.formula.monomial import superscript
 from attnbench.formula.syntax import evaluate, is_power_of_two
 
+#: An exponent with a larger one was fitted, and is no fraction that anybody claimed.
+_LARGEST_DENOMINATOR = 12
+
 
 @dataclass(frozen=True)
 class _Notation:
     """Templates for the pieces of a formula. A quotient on one line needs brackets where a fraction bar needs none."""
 
-    number: str
+    number: Callable[[int | float], str]
     name: str
     minus: str
     fence: str
@@ -33,8 +36,23 @@ class _Notation:
     comma: str
 
 
+def _number_element(value: int | float) -> str:
+    """A number as a person writes it: ``2.66·10⁻⁵`` for ``2.66e-05``."""
+    digits, _, exponent = str(value).partition("e")
+    if not exponent:
+        return f"<mn>{digits}</mn>"
+    power = f"<msup><mn>10</mn><mn>{int(exponent)}</mn></msup>".replace("-", "−")
+    return f"<mrow><mn>{digits}</mn><mo>·</mo>{power}</mrow>"
+
+
+def _exponent_element(exponent: Fraction) -> str:
+    """A fraction where somebody would write one, and else the decimals that were fitted."""
+    text = str(exponent) if exponent.denominator <= _LARGEST_DENOMINATOR else f"{float(exponent):g}"
+    return f"<mn>{text.replace('-', '−')}</mn>"
+
+
 PLAIN = _Notation(
-    number="{}",
+    number=str,
     name="{}",
     minus="−{}",
     fence="({})",
@@ -52,13 +70,13 @@ PLAIN = _Notation(
     comma=", ",
 )
 MATHML = _Notation(
-    number="<mn>{}</mn>",
+    number=_number_element,
     name="<mi>{}</mi>",
     minus="<mo>−</mo>{}",
     fence="<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
     operation="{}<mo>{}</mo>{}",
     times=("<mo>&#8290;</mo>", "<mo>·</mo>"),
-    power=lambda base, exponent: f"<msup>{base}<mn>{str(exponent).replace('-', '−')}</mn></msup>",
+    power=lambda base, exponent: f"<msup>{base}{_exponent_element(exponent)}</msup>",
     power_of_two="<msup><mn>2</mn>{}</msup>",
     infinity="<mn>∞</mn>",
     quotient="<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>",
@@ -100,7 +118,7 @@ def _rank(node: ast.expr, to: _Notation) -> int:
 def _written(node: ast.expr, to: _Notation) -> str:
     match node:
         case ast.Constant(value=int() | float() as value):
-            return to.number.format(value)
+            return to.number(value)
         case ast.Name(id="inf"):
             return to.infinity
         case ast.Name(id=name):

@@ -289,7 +289,8 @@ def _text(written: Callable[[float], str], value: float | None) -> str:
 # ------------------------------------------------------------------------------------- figures of the whole run
 
 
-def _forest(run: StoredRun) -> Gallery:
+def forest_rows(run: StoredRun) -> dict[str, list[figures.ForestRow]]:
+    """Axis → the exponents of all measured laws along it."""
     rows: dict[str, list[figures.ForestRow]] = {}
     laws = _measured(run)
     told = {law.layer: telling_apart(subject_of(o).choices for o in laws if o.layer == law.layer) for law in laws}
@@ -299,9 +300,13 @@ def _forest(run: StoredRun) -> Gallery:
         label = " · ".join(filter(None, words_of_law))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
+    return {axis: rows[axis] for axis in ordered(dict.fromkeys(rows, 0))}
+
+
+def _forest(run: StoredRun) -> Gallery:
     pictures = tuple(
         picture(figures.forest(axis, found), f"Exponents of {words.axis_phrase(axis)}", _describe_forest(found))
-        for axis, found in ((axis, rows[axis]) for axis in ordered(dict.fromkeys(rows, 0)))
+        for axis, found in forest_rows(run).items()
     )
     return Gallery(pictures, _FOREST_CAPTION) if pictures else Gallery()
 

@@ -1,6 +1,7 @@
 """The figures of a report: small panels, each readable at the width of a telephone.
 
-Every function takes one small table or tuple and returns a new matplotlib figure; nothing is kept between calls.
+Every function takes one small table or tuple and returns a new matplotlib figure; nothing is kept between calls. Those
+that take `ax` draw on these axes instead, in whatever figure they are, and return that one.
 """
 
 from attnbench.report.figures.forest import ForestRow, forest

@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from attnbench.report.figures.panel import (
     DASHES,
-    SMALL,
     label_line,
+    legend,
     panel,
     power_of_ten,
     seconds_axis,
@@ -22,7 +22,6 @@ from attnbench.report.figures.panel import (
 from attnbench.report.palette import (
     INK,
     PAPER,
-    SOFT,
     series_colour,
 )
 
@@ -83,14 +82,15 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
         axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y")
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=figure)
     return figure
 
 
-def overtaking(title: str, curves: Sequence[Curve], crossings: Mapping[str, tuple[float, float]]) -> Figure:
+def overtaking(
+    title: str, curves: Sequence[Curve], crossings: Mapping[str, tuple[float, float]], ax: Axes | None = None
+) -> Figure:
     """Seconds against n, log–log, the baseline first and thick; a ring where another curve crosses it."""
-    with panel(3.9 + 0.18 * len(curves)) as (figure, axes):
+    with panel(3.9 + 0.18 * len(curves), ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         for rank, curve in enumerate(curves):
             style: dict[str, Any] = {
@@ -106,8 +106,7 @@ def overtaking(title: str, curves: Sequence[Curve], crossings: Mapping[str, tupl
         axes.set_title(title)
         size_axis(axes, [round(n) for curve in curves for n, _ in curve.points], "n")
         seconds_axis(axes)
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=None if ax else figure)
     return figure
 
 
