@@ -69,9 +69,9 @@ def path_map(layer: Layer, sizes: Sizes) -> NDArray[np.float32]:
     """``(n, n)``, ``[output, input]``: hops from every input position to every output position, inf where never.
 
     Through as many layers as it takes until no further pair gets connected; the largest number beside the diagonal is
-    `Hops.io`. On the diagonal stands what a position needs to arrive where it is: 0 where nothing is mixed into it,
-    1 where it goes through a layer that mixes. So what enters a recurrence after its first step pays a hop there, and
-    goes ``j - i + 1`` hops from i to j; what enters at the first step, which has nothing to mix, goes ``j``.
+    `Hops.io`. On the diagonal stands what a position needs to arrive where it is: 0 where it is at most met there, by
+    the state of a recurrence for example; 1 where it goes through a layer that mixes. A recurrent cell that takes its input and its
+    state joined, in one product, counts the way in as a hop, too, but for the first step.
 
     Raises:
         LayerError: the layer cannot be built or called at `sizes`, or has no positions to follow.
