@@ -92,7 +92,7 @@ def test_the_longest_path_on_the_map_is_the_maximum_path_length(name: str) -> No
 
 
 def test_a_layer_that_refuses_the_common_length_says_so() -> None:
-    refused = path_map_of(Layer("odd", nn.Identity, constraints="n % 5 == 0"))
+    refused = path_map_of(Layer("odd", lambda: nn.Identity(), constraints="n % 5 == 0"))
 
     assert refused.rows == []
     assert "needs n % 5 == 0, which b=1, n=32" in refused.refused
