@@ -48,6 +48,22 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PathMap:
+    """Path length from every input position to every output position of one layer, at the same small n for all layers.
+
+    Attributes:
+        sizes: axis → size at which it was counted; empty where the layer refused them.
+        rows: one text for each output position: hops from every input position, in order, with a space between;
+            ``inf`` where no stack of the layer connects the two.
+        refused: why there is no map, in one line; empty where there is one.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    rows: list[str] = field(default_factory=list)
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Conditions:
     """What one visit was made under, read outside of what is timed; what a system does not tell is None or empty.
 

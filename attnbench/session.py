@@ -298,6 +298,7 @@ def _info(plan: Plan) -> RunInfo:
         code=_code(asked),
         journal_start=secrets.randbits(32),
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
+        paths=plan.paths,
         weights=plan.pictures.weights,
         fading=plan.pictures.fading,
     )

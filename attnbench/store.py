@@ -22,7 +22,7 @@ from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law, told_once
-from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
@@ -81,6 +81,8 @@ class RunInfo:
         journal_start: the checksum from which that of the journal's first line goes on, drawn for this run; 0 where an
             older attnbench drew none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
+        paths: layer → path lengths between all its positions, or why there are none; empty where the suite counts no
+            hops, and in early runs.
         weights: layer → head, query, key → attention weight, on the same few random tokens for every layer.
         fading: layer → way of stacking it → what a read-out still tells of the position after 0, 1, 2 … layers, one
             list for each draw.
@@ -111,6 +113,7 @@ class RunInfo:
     journal_start: int = 0
     code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
+    paths: dict[str, PathMap] = field(default_factory=dict)
     weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
     fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
 
@@ -146,6 +149,7 @@ class RunInfo:
         )
         values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
         values["counted_laws"] = tuple(Law.from_json(row) for row in content["counted_laws"])
+        values["paths"] = {layer: PathMap(**found) for layer, found in content.get("paths", {}).items()}
         return cls(**_with_tuples(values, "plugins", "calibration"))
 
 

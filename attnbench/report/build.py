@@ -32,6 +32,7 @@ from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
+from attnbench.report.structure import structure
 from attnbench.report.table1 import table_one
 from attnbench.report.toml import as_toml
 from attnbench.report.weights import weight_gallery
@@ -72,6 +73,7 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
         positions=positions(run),
         weights=weight_gallery(run),
         overtaking=overtaking(run),
+        structure=structure(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

@@ -171,14 +171,6 @@ class SentenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CurveName:
-    """The layers that share one curve of a figure."""
-
-    formula: Markup
-    layers: str
-
-
-@dataclass(frozen=True, slots=True)
 class TableOne:
     """The tables of others beside ours; without layers where the run has not counted enough of them."""
 
@@ -188,8 +180,49 @@ class TableOne:
     notes: tuple[TableNote, ...] = ()
     sources: tuple[Fact, ...] = ()
     sentences: tuple[SentenceRow, ...] = ()
-    paths: Gallery = field(default_factory=Gallery)
-    curves: tuple[CurveName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CurveName:
+    """A formula, and the layers whose curve it is."""
+
+    formula: Markup
+    layers: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCurves:
+    """Counted formulas of one metric over n: one line for all layers that share it, and whose it is."""
+
+    gallery: Gallery
+    names: tuple[CurveName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMap:
+    """Path lengths between all positions, for all layers that share them."""
+
+    picture: Markup
+    layers: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMaps:
+    """A map for each that differs, their common scale, and the layers that have none."""
+
+    maps: tuple[DependencyMap, ...] = ()
+    scale: Markup = field(default_factory=Markup)
+    caption: str = ""
+    refused: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """How deep layers are and how far apart they leave two positions, as far as the run has counted it."""
+
+    growth: tuple[NamedCurves, ...] = ()
+    dependencies: DependencyMaps = field(default_factory=DependencyMaps)
     reach: Gallery = field(default_factory=Gallery)
 
 
@@ -352,6 +385,7 @@ class PageContext:
     positions: Positions
     weights: Gallery
     overtaking: tuple[Overtaking, ...]
+    structure: Structure
     counted: tuple[CountedLayer, ...]
     counted_limits: tuple[Fact, ...]
     timed: bool

@@ -6,7 +6,7 @@ that take `ax` draw on these axes instead, in whatever figure they are, and retu
 
 from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
-from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, overtaking, path_lengths
+from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
 from attnbench.report.figures.machine import rate_map, steadiness
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "ForestRow",
     "effective_reach",
     "forest",
+    "growing",
     "local_exponents",
     "overtaking",
-    "path_lengths",
     "rate_map",
     "specification_curve",
     "steadiness",

@@ -72,10 +72,10 @@ def styled() -> Iterator[None]:
 
 
 @contextmanager
-def panels(height: float, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure as wide as a telephone, with axes side by side."""
+def panels(height: float, columns: int, width: float = WIDTH) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure as wide as a telephone, or `width` inches, with axes side by side."""
     with styled():
-        figure = Figure(figsize=(WIDTH, height), dpi=72, layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
         yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
@@ -152,7 +152,7 @@ def note(axes: Axes, place: tuple[float, float], text: str, offset: tuple[float,
 def label_line(axes: Axes, place: tuple[float, float], text: str, colour: str) -> None:
     """A few words at the right end of a line, in its colour."""
     style: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL, "va": "center", "color": colour}
-    axes.annotate(printable(text), place, xytext=(7, 0), **style)
+    axes.annotate(printable(text), place, xytext=(7, 0), annotation_clip=False, **style)
 
 
 def legend(axes: Axes, *, below: Figure | None) -> None:
