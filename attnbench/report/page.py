@@ -18,6 +18,7 @@ from attnbench.report.svg import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from attnbench.overview import Overview
     from attnbench.report.context import PageContext
     from attnbench.store import StoredRun
 
@@ -39,10 +40,10 @@ def write_report(run: StoredRun, folder: Path) -> Path:
     Raises:
         RunError: the folder cannot be written.
     """
-    return _write(folder / file_name(run), render(build_context(run)))
+    return _write(folder / file_name(run.info.name), render(build_context(run)))
 
 
-def write_index(folder: Path, runs: Iterable[StoredRun]) -> Path:
+def write_index(folder: Path, runs: Iterable[Overview]) -> Path:
     """Write ``index.html``, the list of `runs` in the order given, into `folder`.
 
     Raises:
