@@ -158,8 +158,12 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
     wanted = [
         *dict.fromkeys(counted_as(layer.name, choices) for layer, choices in every if choices.mode in layer.modes)
     ]
-    laws, refused = dict[Asked, list[Law]](), dict[Asked, LayerError]()
-    for one, found in count_all(asked.registry, wanted, metrics, show.counting).items():
+    laws, refused, begun = dict[Asked, list[Law]](), dict[Asked, LayerError](), itertools.count()
+
+    def told(layer: str) -> None:
+        show.counting(layer, next(begun), len(wanted))
+
+    for one, found in count_all(asked.registry, wanted, metrics, told).items():
         if not isinstance(found, LayerError):
             laws[one] = found
             continue

@@ -14,16 +14,13 @@ import os
 import secrets
 import shlex
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import pandas as pd
-
 from attnbench.asking import OpenRun
-from attnbench.errors import InputError, RunError, WorkerError, stopped_by
+from attnbench.errors import RunError, WorkerError, stopped_by
 from attnbench.execute.here import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -38,14 +35,15 @@ from attnbench.fit.compare import compare as compare_runs
 from attnbench.fit.spending import Means, worth_visiting
 from attnbench.journal import Journal
 from attnbench.judging import fit_laws, fit_times, questions_of
-from attnbench.law import Law
+from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import read_host
 from attnbench.order import Order, Overrides, order
+from attnbench.overview import Overview, overviews
 from attnbench.plan.decide import PlannedTrial
 from attnbench.plan.subject import Subject
 from attnbench.prepare import Plan, make_plan
-from attnbench.record import MEASURED_METRICS, Status, Visit
+from attnbench.record import Status, Visit
 from attnbench.show import Show, Silent
 from attnbench.spec import Suite, from_mapping
 from attnbench.store import (
@@ -56,7 +54,6 @@ from attnbench.store import (
     forget_laws,
     load_stored,
     read_laws,
-    runs_in,
 )
 from attnbench.trial import Sizes
 from attnbench.version import __version__
@@ -79,11 +76,10 @@ class Run(OpenRun):
         Raises:
             RunError: the folder cannot be written.
         """
-        from attnbench.report.page import file_name, write_index, write_report  # drawing takes a second to import
+        from attnbench.report.page import write_report  # drawing takes a second to import
 
         page = write_report(self, Path(folder))
-        reported = (run for run in _readable_runs(self.path.parent) if (page.parent / file_name(run)).exists())
-        write_index(page.parent, reported)
+        index_reports([self.path.parent], page.parent)
         return page
 
 
@@ -364,30 +360,29 @@ def compare(
     return compare_runs(one, other, least=least, across_hosts=across_hosts)
 
 
-def _readable_runs(results: Path) -> Iterator[StoredRun]:
-    """The runs beside one that was just read; one that is damaged costs its own line in the index only."""
-    for folder in runs_in(results):
-        with contextlib.suppress(InputError):
-            yield load(folder)
+def index_reports(results: Iterable[Path], reports: Path) -> Path:
+    """Write the index of the runs in the folders `results` that have a page in `reports`, and of the damaged ones.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    from attnbench.report.page import file_name, write_index
+
+    runs = (run for folder in results for run in overviews(folder))
+    return write_index(reports, (run for run in runs if run.damage or (reports / file_name(run.name)).exists()))
 
 
 def run_rows(results: Path) -> list[dict[str, Any]]:
     """One row for each run in `results`, newest first; a damaged run is a row that says so."""
-    rows = []
-    for folder in runs_in(results):
-        try:
-            run = load(folder)
-        except InputError as error:
-            rows.append({"name": folder.name, "damaged": str(error)})
-            continue
-        tally = Counter(str(law.verdict) for law in run.found_laws if law.metric in MEASURED_METRICS)
-        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in tally.items())
-        rows.append({"name": folder.name, "started": run.info.started, "verdicts": verdicts, "path": str(folder)})
-    return rows
+    return [
+        {"name": run.path.name, "damaged": run.damage}
+        if run.damage
+        else {"name": run.path.name, "started": run.started, "verdicts": _verdicts(run), "path": str(run.path)}
+        for run in overviews(results)
+    ]
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """A table in Markdown; empty cells for missing values, and pipes kept from splitting cells."""
-    cells = frame.astype("object").where(frame.notna(), "").map(lambda value: str(value).replace("|", "\\|"))
-    lines: list[list[str]] = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *cells.to_numpy().tolist()]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+def _verdicts(run: Overview) -> str:
+    counts = [f"{number} {verdict}" for verdict, number in run.verdicts.items()]
+    counts += [f"{run.inferred} {Verdict.INFERRED}"] if run.inferred else []
+    return ", ".join(counts) if run.finished else "laws not fitted"

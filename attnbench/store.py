@@ -324,7 +324,7 @@ def load_stored(folder: Path) -> StoredRun:
     Raises:
         RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
-    info = _read_info(folder / "run.json")
+    info = read_info(folder)
     visits = read_journal(folder, info.journal_start, older=not info.code)
     if foreign := {visit.trial for visit in visits} - {trial.id for trial in info.trials}:
         raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
@@ -345,6 +345,19 @@ def read_laws(folder: Path) -> tuple[Law, ...] | None:
         return None
 
 
+def whole_laws(folder: Path) -> str | None:
+    """The text of ``laws.json`` where it and ``run.json`` are as they were written; None where they are not.
+
+    Quick, as the journal is not read: laws that are older than it were dropped when the run was continued.
+    """
+    try:
+        told = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
+        sums = _sums(folder, [name for name in _LAWS_FROM if name != JOURNAL]).splitlines()
+        return (folder / "laws.json").read_text(encoding="utf-8") if set(sums) <= set(told) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def forget_laws(folder: Path) -> None:
     """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off again.
 
@@ -362,7 +375,13 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
 
 
-def _read_info(path: Path) -> RunInfo:
+def read_info(folder: Path) -> RunInfo:
+    """What was known of a run before its first round.
+
+    Raises:
+        RunError: the folder is no run, has another schema, or its ``run.json`` is damaged.
+    """
+    path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (schema := content["schema"]) == SCHEMA:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnbench.cli.options import json_option, print_json, results_option, run_folder
+from attnbench.cli.options import json_option, print_json, results_option, run_folder, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,44 +86,44 @@ def crossover(run: str, one: str, other: str, results: str, as_json: bool, **cho
 
 def _print_forecast(found: Forecast, available: float | None) -> None:
     from attnbench import units
+    from attnbench.terminal import Listing, console
     from attnbench.trial import describe
 
-    click.secho(f"{found.layer} at {describe(found.at)}", bold=True)
+    say(f"{found.layer} at {describe(found.at)}", bold=True)
+    table = Listing("", "", indent=2)
     if found.seconds:
         low, high = units.seconds(found.seconds.low), units.seconds(found.seconds.high)
-        click.echo(f"  time    {units.seconds(found.seconds.value)} ({low} to {high})")
+        table.add("time", f"{units.seconds(found.seconds.value)} ({low} to {high})")
     else:
-        click.echo("  time    no forecast")
+        table.add("time", "no forecast")
     if found.peak_bytes is not None:
         room = {True: "fits", False: "does not fit", None: ""}[found.fits]
         here = f"; {room} the {units.nbytes(available)} available here" if room and available is not None else ""
-        click.echo(f"  memory  {found.peak_bytes} bytes of live tensors ({units.nbytes(found.peak_bytes)}){here}")
-    click.echo(f"  {found.reason}")
+        table.add("memory", f"{found.peak_bytes} bytes of live tensors ({units.nbytes(found.peak_bytes)}){here}")
+    console().print(table)
+    say(f"  {found.reason}")
 
 
 def _print_crossover(found: Crossover) -> None:
-    from rich.table import Table
-
     from attnbench.fit.crossover import band
-    from attnbench.terminal import console
+    from attnbench.terminal import Listing, console
     from attnbench.trial import describe
     from attnbench.units import percent, significant
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("d", "n* by operations", "n* by the clock", "faster beyond", "pairs that meet", "n within reach"):
-        table.add_column(heading, overflow="fold")
+    headings = ("d", "n* by operations", "n* by the clock", "faster beyond", "pairs that meet", "n within reach")
+    table = Listing(*headings, numbers=("d", "pairs that meet"))
     for row in found.rows:
         counted = significant(row.operations) if row.operations else "does not cross" if row.fewer else "–"
         reach = f"{row.within[0]:.0f} to {row.within[1]:.0f}" if row.within else "none"
         clock, share = (band(row), percent(row.share)) if row.within else ("–", "–")
-        table.add_row(str(row.d), counted, clock, row.faster or "–", share, reach)
+        table.add(str(row.d), counted, clock, row.faster or "–", share, reach)
     if found.rows:
         console().print(table)
     for layer, held in found.held.items():
-        click.echo(f"{layer} with {describe(held)}{', divided by its batch' if found.per_sequence else ''}")
+        say(f"{layer} with {describe(held)}{', divided by its batch' if found.per_sequence else ''}")
     if found.operations:
-        click.echo(f"By count: {found.operations}.")
-    click.echo(f"By the clock: {found.reason}.")
+        say(f"By count: {found.operations}.")
+    say(f"By the clock: {found.reason}.")
 
 
 COMMANDS = (predict, crossover)

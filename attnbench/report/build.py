@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attnbench.law import Law
+    from attnbench.overview import Overview
     from attnbench.report.slices import Subject
     from attnbench.store import StoredRun
     from attnbench.trial import Trial
@@ -90,18 +91,23 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
     )
 
 
-def index_row(run: StoredRun) -> IndexRow:
+def index_row(run: Overview) -> IndexRow:
     """One run in the list of runs."""
-    counts = words.tally(_measured(run) or run.found_laws)
+    planned, skipped, unsupported = run.trials
+    counts = ((planned - skipped - unsupported, "planned"), (skipped, "skipped"), (unsupported, "unsupported"))
     return IndexRow(
-        title=title(run),
-        question=str(run.info.suite.get("question", "")),
-        name=run.info.name,
-        href=quote(file_name(run)),
-        when=words.moment(run.info.started),
-        host=run.info.host.cpu,
-        trials=_trials_summary(run),
-        chips=tuple((chip(verdict), str(count)) for verdict, count in counts.items()),
+        title=run.title or run.name,
+        question=run.question,
+        name=run.name,
+        href="" if run.damage else quote(file_name(run.name)),
+        when=words.moment(run.started) if run.started else "",
+        host=run.host,
+        trials=", ".join(f"{number} {word}" for number, word in counts if number) or "none planned",
+        chips=tuple((chip(verdict), str(count)) for verdict, count in run.verdicts.items()),
+        layers=run.layers,
+        suite=run.suite,
+        verdicts=words.tally_text(run.verdicts) if run.verdicts else "no claim judged",
+        state=run.damage or ("" if run.finished else "Its laws are not fitted: it was cut off, or has not ended yet."),
     )
 
 
@@ -110,9 +116,9 @@ def title(run: StoredRun) -> str:
     return str(run.info.suite.get("title") or run.info.suite_name or run.info.name)
 
 
-def file_name(run: StoredRun) -> str:
+def file_name(run: str) -> str:
     """``<run name>.html``; a name that could leave the folder or break a link is made harmless."""
-    safe = _UNSAFE_IN_NAMES.sub("-", run.info.name).strip(".-")[:120]
+    safe = _UNSAFE_IN_NAMES.sub("-", run).strip(".-")[:120]
     return f"{safe or 'run'}.html"
 
 

@@ -403,7 +403,18 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One run in the list of runs."""
+    """One run in the list of runs; what a search looks at is text.
+
+    Attributes:
+        title, question, name, when, host: as on the page of the run.
+        href: its page; empty where there is none, as the run is damaged.
+        trials: how many there are, in words.
+        chips: verdicts with their numbers.
+        layers: the names of its layers.
+        suite: the name of its suite.
+        verdicts: the chips in words.
+        state: why it cannot be read, or that it has not ended; empty otherwise.
+    """
 
     title: str
     question: str
@@ -413,3 +424,7 @@ class IndexRow:
     host: str
     trials: str
     chips: tuple[tuple[Chip, str], ...]
+    layers: tuple[str, ...] = ()
+    suite: str = ""
+    verdicts: str = ""
+    state: str = ""

@@ -19,6 +19,7 @@ from attnbench.report.svg import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from attnbench.overview import Overview
     from attnbench.report.context import PageContext
     from attnbench.store import StoredRun
 
@@ -41,10 +42,10 @@ def write_report(run: StoredRun, folder: Path) -> Path:
     Raises:
         RunError: the folder cannot be written.
     """
-    return _write(folder / file_name(run), render(build_context(run, folder)))
+    return _write(folder / file_name(run.info.name), render(build_context(run, folder)))
 
 
-def write_index(folder: Path, runs: Iterable[StoredRun]) -> Path:
+def write_index(folder: Path, runs: Iterable[Overview]) -> Path:
     """Write ``index.html``, the list of `runs` in the order given, into `folder`.
 
     Raises:
