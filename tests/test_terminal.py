@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from attnbench import terminal
 from attnbench.execute.here import Progress
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Verdict
 from attnbench.terminal import RunView, console, exponents_text, laws_table, plan_table
@@ -17,7 +16,7 @@ from attnbench.trial import Trial
 from tests.plan.machine import Machine, subject
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from attnbench.terminal import Listing
 
 TRIAL = Trial("rnn", {"b": 1, "n": 64, "d": 32})
 POWER = Law(
@@ -42,7 +41,7 @@ TERMS = Law(
 COUNTED = Law("mine", "flops", Verdict.INCONCLUSIVE, "no formula for fft", formula="4*b*n*d**2", uncounted=("fft",))
 
 
-def rows(table: Table, width: int = 200) -> list[list[str]]:
+def rows(table: Listing, width: int = 200) -> list[list[str]]:
     """Cells of a table, as they would be printed."""
     page = Console(file=io.StringIO(), width=width)
     page.print(table)
@@ -50,7 +49,7 @@ def rows(table: Table, width: int = 200) -> list[list[str]]:
     return [line.split("  ") for line in text.splitlines()]
 
 
-def cells(table: Table, width: int = 200) -> list[list[str]]:
+def cells(table: Listing, width: int = 200) -> list[list[str]]:
     return [[cell.strip() for cell in row if cell.strip()] for row in rows(table, width)]
 
 
@@ -62,7 +61,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     def on_screen(**_: Any) -> Console:
         return Console(file=kept, force_terminal=True, width=100, highlight=False, legacy_windows=False)
 
-    monkeypatch.setattr(terminal, "console", on_screen)
+    monkeypatch.setattr("attnbench.terminal.run_view.console", on_screen)
     return kept
 
 
