@@ -723,6 +723,60 @@ def test_a_table_is_exported_as_markdown_that_reads_back(stored: Path) -> None:
     assert {len(row) for row in rows} == {len(header)}
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "markdown", "latex", "pytest-benchmark"])
+def test_an_export_is_written_to_a_file_and_its_name_printed(form: str, stored: Path, tmp_path: Path) -> None:
+    file = tmp_path / "table"
+
+    result = invoke(f"export {stored} --format {form} --output {file}")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{file}\n", "")
+    assert file.read_bytes() == invoke(f"export {stored} --format {form}").stdout_bytes
+
+
+def test_a_file_that_cannot_be_written_is_one_line(stored: Path, tmp_path: Path) -> None:
+    said = refused(f"export {stored} --output {tmp_path}/none/table.csv")
+
+    assert (
+        said == f"--output {tmp_path}/none/table.csv cannot be written: No such file or directory; choose another place"
+    )
+
+
+def test_a_terminal_is_shown_no_binary(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnbench.cli.exporting.shows_text_only", lambda: True)
+
+    assert refused(f"export {stored} --format parquet") == (
+        "--format parquet is binary, which no terminal shows; add --output FILE"
+    )
+
+
+@pytest.mark.parametrize("line", ["run --suite grid.toml --quiet", "plan --suite grid.toml -q"])
+def test_a_quiet_run_says_nothing_but_its_results(line: str, here: Path, machine: FakeMachine) -> None:
+    result = invoke(line)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert LAYER in result.stdout
+
+
+def test_a_new_layer_as_json_says_what_was_written_and_what_to_do_next(here: Path) -> None:
+    told = document("new layer my-layer --json")
+
+    assert told["written"] == "my_layer.py"
+    assert told["next"][0] == "attnbench check --plugin my_layer.py"
+
+
+def test_a_layer_as_json_has_its_claims_beside_the_count() -> None:
+    told = document("show conv1d --json")
+
+    assert (told["layer"], told["scope"], told["axes"]) == ("conv1d", "layer", ["b", "n", "d", "k"])
+    assert told["metrics"]["flops"] == {
+        "claim": "2*b*k*n*d**2",
+        "formula": "2*b*k*n*d**2",
+        "lower_bound": False,
+        "verdict": "CONFIRMED",
+    }
+    assert told["metrics"]["time"] == {"claim": "k*n*d**2", "formula": None, "lower_bound": False, "verdict": None}
+
+
 def test_csv_is_the_default_format_and_records_the_default_table(stored: Path) -> None:
     (first, *_rest) = csv.DictReader(io.StringIO(invoke(f"export {stored}").stdout))
 

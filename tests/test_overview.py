@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,7 @@ def test_the_index_shows_a_damaged_run_without_a_link(results: Path, tmp_path: P
     links = {element.attributes["href"] for element in read(text) if element.tag == "a"} - {"#main"}
     assert done.exit_code == 2
     assert links == {"whole.html", "cut.html"}
-    assert "run.json is damaged: KeyError 'schema'" in prose(text)
+    assert "run.json is damaged: KeyError 'schema'" in unescape(prose(text))
     assert "Its laws are not fitted" in prose(text)
 
 
@@ -169,7 +170,8 @@ def test_a_stored_run_is_judged_by_an_exit_code(fail_on: str | None, code: int, 
     done = invoke("laws", "whole", "--results", results, "--claim", "rnn=n**3*d", *given)
 
     assert done.exit_code == code
-    assert done.stderr == (f"--fail-on {fail_on}: rnn time REFUTED\n" if code else "")
+    assert done.stderr.startswith(f"--fail-on {fail_on}: rnn time REFUTED" if code else "")
+    assert bool(done.stderr) == bool(code)
 
 
 def test_hostile_words_are_text_in_the_index(tmp_path: Path) -> None:

@@ -154,6 +154,38 @@ def test_on_a_terminal_a_run_shows_where_it_stands_and_the_laws_so_far(screen: i
     assert "4bnd²" not in shown
 
 
+def test_what_is_left_is_told_in_clock_and_in_waiting(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("attnbench.terminal.run_view.time.monotonic", lambda: now[0])
+    with RunView(budget_seconds=60) as view:
+        view.stage("counting on fake tensors")
+        view.counting("rnn", 0, 8)
+        now[0] += 6
+        view.counting("lstm", 3, 8)
+        view.stage("measuring")
+        view.visiting(Progress(0, 0, 9, TRIAL, spent_seconds=10.0))
+        now[0] += 8
+        view.visiting(Progress(0, 4, 9, TRIAL, spent_seconds=14.0))
+
+    shown = screen.getvalue()
+    assert "counting rnn · 1 of 8, then at most 60 s of clock" in shown
+    assert "counting lstm · 4 of 8, about 10 s, then at most 60 s of clock" in shown
+    assert "round 1, 1 of 9 · at most 50 s of clock left · rnn" in shown
+    # 4 s of clock took 8 s, so the 46 s that are left take twice as long.
+    assert "round 1, 5 of 9 · at most 46 s of clock left, about 92 s to wait · rnn" in shown
+
+
+def test_calls_for_memory_tell_by_their_number(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("attnbench.terminal.run_view.time.monotonic", lambda: now[0])
+    with RunView(budget_seconds=60) as view:
+        view.stage("measuring memory, each call in a process of its own")
+        now[0] += 30
+        view.visiting(Progress(0, 10, 50, TRIAL, spent_seconds=0.0))
+
+    assert "round 1, 11 of 50 · at most 60 s of clock left, about 2 min to wait · rnn" in screen.getvalue()
+
+
 def test_a_budget_that_is_overspent_is_no_negative_time(screen: io.StringIO) -> None:
     with RunView(budget_seconds=5) as view:
         view.visiting(Progress(0, 0, 1, TRIAL, spent_seconds=9.0))

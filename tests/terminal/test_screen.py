@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 from fcntl import ioctl
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,10 @@ from rich.console import Console
 from rich.text import Text
 
 from attnbench.terminal.screen import Listing, wrapped
+from tests.report.fake_run import attention, write_fake_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REASON = "time grows as n^0.96±0.04, d^2.00±0.03: every exponent lies within 0.1 of the claim"
 
@@ -112,6 +117,16 @@ def on_a_terminal(width: int, *arguments: str, **environment: str) -> str:
     os.close(ours)
     assert child.returncode == 0
     return said.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_is_for_terminals_that_want_it(no_color: str, coloured: bool, tmp_path: Path) -> None:
+    run = write_fake_run(tmp_path / "run", (attention(),), windows={})
+
+    said = on_a_terminal(80, "laws", str(run.path), NO_COLOR=no_color)
+
+    assert ("\x1b[32mCONFIRMED" in said, "CONFIRMED" in said) == (coloured, True)
+    assert max(map(cell_len, re.sub(r"\x1b\[[\d;]*m", "", said).splitlines())) <= 80
 
 
 @pytest.mark.parametrize("width", [40, 80])
