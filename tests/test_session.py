@@ -954,9 +954,3 @@ def test_runs_are_listed_with_their_verdicts_and_a_damaged_one_says_what_is_wron
         "path": str(finished.path),
     }
     assert bad == {"name": "broken", "damaged": f"{broken} is damaged: KeyError 'schema'"}
-
-
-def test_a_table_in_markdown_keeps_its_cells_whole() -> None:
-    frame = pd.DataFrame({"layer": ["a|b", None], "n": pd.array([1, None], dtype="Int64")})
-
-    assert session.markdown(frame) == "| layer | n |\n| --- | --- |\n| a\\|b | 1 |\n|  |  |\n"

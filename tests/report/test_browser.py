@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from attnbench.overview import overview
 from attnbench.report.page import write_index, write_report
 from tests.report.fake_run import HOSTILE
 
@@ -189,7 +190,7 @@ def brightness(colour: str) -> float:
 def test_the_index_fits_a_telephone_and_leads_to_the_report(
     show: Callable[..., WebDriver], report: Path, run: StoredRun
 ) -> None:
-    browser = show(400, path=write_index(report.parent, [run]))
+    browser = show(400, path=write_index(report.parent, [overview(run.path)]))
     root = browser.execute_script("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
     target = browser.execute_script("return document.querySelector('main a').href")
 

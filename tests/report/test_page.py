@@ -18,6 +18,7 @@ from markupsafe import Markup
 from attnbench import units
 from attnbench.errors import RunError
 from attnbench.law import Verdict
+from attnbench.overview import overview
 from attnbench.report.page import build_context, render, style, write_index, write_report
 from attnbench.store import StoredRun
 from tests.report.fake_run import HOST, HOSTILE, FakeLayer, attention, conv, rnn, time_law, write_fake_run
@@ -133,7 +134,7 @@ class TestTheTables:
 
     def test_of_trials_leave_nothing_out(self, run: StoredRun, context: PageContext) -> None:
         assert [row.trial for row in context.trials] == [trial.id for trial in run.info.trials]
-        assert context.trials_summary == "79 trials: 75 ok, 1 oom, 1 error, 2 skipped"
+        assert context.trials_summary == "79 trials: 77 planned, 2 skipped"
 
     def test_of_trials_mark_lower_bounds_and_missing_times(self, context: PageContext) -> None:
         last = [row for row in context.trials if row.trial.startswith("conv1d")][-1]
@@ -311,7 +312,7 @@ class TestStrangers:
         run = write_fake_run(tmp_path / "run", (attention(),), name=f"../../{HOSTILE}/..")
         reports = tmp_path / "reports"
         written = write_report(run, reports)
-        write_index(reports, [run])
+        write_index(reports, [overview(run.path)])
         [link] = [
             e
             for e in read((reports / "index.html").read_text(encoding="utf-8"))
@@ -576,7 +577,7 @@ class TestFiles:
 
     def test_the_index_lists_runs_in_the_order_given(self, run: StoredRun, tmp_path: Path) -> None:
         other = write_fake_run(tmp_path / "other", (attention(),), suite={"title": HOSTILE}, name="second run")
-        text = write_index(tmp_path, [other, run]).read_text(encoding="utf-8")
+        text = write_index(tmp_path, [overview(other.path), overview(run.path)]).read_text(encoding="utf-8")
         links = [element for element in read(text) if element.tag == "a"][1:]
 
         assert [(link.text, link.attributes["href"]) for link in links] == [
@@ -584,7 +585,7 @@ class TestFiles:
             ("Three scaling laws", "scaling-1.html"),
         ]
         assert "2 confirmed" in prose(text)
-        assert "4 November 2025, 09:41 UTC · AMD EPYC 7B13 · trials: 75 ok, 1 oom, 1 error, 2 skipped" in prose(text)
+        assert "4 November 2025, 09:41 UTC · AMD EPYC 7B13 · trials: 77 planned, 2 skipped" in prose(text)
 
     def test_the_index_of_no_runs_says_so(self, tmp_path: Path) -> None:
         text = write_index(tmp_path, []).read_text(encoding="utf-8")
