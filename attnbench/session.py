@@ -302,6 +302,7 @@ def _info(plan: Plan) -> RunInfo:
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
         weights=plan.pictures.weights,
         fading=plan.pictures.fading,
+        peaks=plan.peaks,
     )
 
 

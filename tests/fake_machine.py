@@ -12,7 +12,7 @@ import numpy as np
 
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
-from attnbench.record import Status
+from attnbench.record import Peaks, Status
 
 if TYPE_CHECKING:
     import pytest
@@ -89,6 +89,10 @@ class FakeProcess:
     def rate(self, device: str) -> float:
         assert device == "cpu"
         return RATE
+
+    def peaks(self, device: str, dtype: str, seconds: float) -> tuple[Peaks, float]:
+        """The machine's one rate, found at once."""
+        return Peaks(device, dtype, self.threads, RATE, 1024, RATE, 2**27), 0.0
 
     def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
         machine = self.machine
