@@ -33,6 +33,7 @@ from attnbench.report.positions import positions
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.table1 import table_one
+from attnbench.report.territories import territories
 from attnbench.report.toml import as_toml
 from attnbench.report.weights import weight_gallery
 from attnbench.trial import describe, ordered, telling_apart
@@ -66,6 +67,8 @@ def build_context(run: StoredRun) -> PageContext:
         positions=positions(run),
         weights=weight_gallery(run),
         overtaking=overtaking(run),
+        territories=territories(run),
+        rooflines=(),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

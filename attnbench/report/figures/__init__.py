@@ -7,11 +7,14 @@ from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
 from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, overtaking, path_lengths
 from attnbench.report.figures.machine import rate_map, steadiness
+from attnbench.report.figures.territory import Land, TerritoryMap, territory_map
 
 __all__ = [
     "LEAST_NORM",
     "Curve",
     "ForestRow",
+    "Land",
+    "TerritoryMap",
     "effective_reach",
     "forest",
     "local_exponents",
@@ -20,5 +23,6 @@ __all__ = [
     "rate_map",
     "specification_curve",
     "steadiness",
+    "territory_map",
     "time_growth",
 ]
