@@ -30,6 +30,7 @@ from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
+from attnbench.report.rooflines import rooflines
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.table1 import table_one
@@ -68,7 +69,7 @@ def build_context(run: StoredRun) -> PageContext:
         weights=weight_gallery(run),
         overtaking=overtaking(run),
         territories=territories(run),
-        rooflines=(),
+        rooflines=rooflines(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     Holder = tuple[str, ...]
 
-#: Territories with a colour of their own: that many, and none that is smaller than this share of its map.
-_MOST_LANDS, _LEAST_SHARE = 6, 0.02
+#: Territories with a letter and a colour of their own: that many, and none that is smaller than this share of its map.
+_MOST_LANDS, _LEAST_SHARE = 8, 0.02
 #: Letters of a name in a legend.
 _LONGEST_NAME = 44
 #: Lengths and widths of the table.
@@ -108,6 +108,7 @@ class _Drawn:
             boundary=boundary.line,
             boundary_name=boundary.name,
             measured=_measured(self.sides, territory),
+            complete=territory.compared == len(self.sides),
         )
 
     @property
@@ -164,7 +165,11 @@ class _Drawn:
     def _caption(self, boundary: _Boundary) -> str:
         told = float((self.by_time.owner >= 0).mean())
         blank = f"{percent(1 - told)} of the first map is blank." if told < 1 else ""
-        return " ".join(filter(None, (_CAPTION, blank, boundary.sentence, held_sizes(list(self.sides)))))
+        every = self.by_time.compared == len(self.sides)
+        within = "Only within the grey line are all layers compared." if every.any() else "Nowhere are all compared."
+        held = held_sizes(self.sides)
+        other = f"Sizes beside n and d: {held}." if held else ""
+        return " ".join(filter(None, (_CAPTION, blank, "" if every.all() else within, boundary.sentence, other)))
 
 
 _CAPTION = (
@@ -200,7 +205,7 @@ class _Boundary:
             return ""
         if found is None or not found.ratio:
             return ""
-        return f"n = {'' if found.ratio == 1 else significant(float(found.ratio))}d"
+        return f"n = {'' if found.ratio == 1 else words.shorter(significant(float(found.ratio)))}d"
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
 from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, overtaking, path_lengths
 from attnbench.report.figures.machine import rate_map, steadiness
+from attnbench.report.figures.roofline import Marks, Roof, roofline
 from attnbench.report.figures.territory import Land, TerritoryMap, territory_map
 
 __all__ = [
@@ -14,6 +15,8 @@ __all__ = [
     "Curve",
     "ForestRow",
     "Land",
+    "Marks",
+    "Roof",
     "TerritoryMap",
     "effective_reach",
     "forest",
@@ -21,6 +24,7 @@ __all__ = [
     "overtaking",
     "path_lengths",
     "rate_map",
+    "roofline",
     "specification_curve",
     "steadiness",
     "territory_map",

@@ -62,6 +62,7 @@ class TerritoryMap:
         lands: the territories.
         close: cells that are too close to call.
         boundary: places (n, d) of equal counted work, and the words for it.
+        complete: cells in which every layer was compared.
         measured: ends of n and of d within which every layer was measured; None where there is no such place.
     """
 
@@ -72,13 +73,14 @@ class TerritoryMap:
     close: Flags
     boundary: tuple[tuple[float, float], ...]
     boundary_name: str
+    complete: Flags
     measured: tuple[tuple[int, int], tuple[int, int]] | None
 
 
 def territory_map(data: TerritoryMap) -> Figure:
     """The map, log–log; each territory with its letter, and with its name where that has room."""
     handles: list[Any] = []
-    lines = len(data.lands) + bool(data.close.any()) + bool(data.boundary) + bool(data.measured)
+    lines = len(data.lands) + sum((data.close.any(), bool(data.boundary), bool(data.measured), _partly(data)))
     with panel(3.75 + 0.2 * lines) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         edges = _edges(data.lengths), _edges(data.widths)
@@ -105,7 +107,12 @@ def _fill(rank: int | None) -> dict[str, Any]:
 
 
 def _lines(axes: Axes, data: TerritoryMap) -> Iterator[Line2D]:
-    """The boundary, and the box in which all were measured."""
+    """The boundary, where all layers are compared, and the box in which all were measured."""
+    if _partly(data):
+        edge: dict[str, Any] = {"edgecolor": SOFT, "linewidth": 1.0}
+        edges = _edges(data.lengths), _edges(data.widths)
+        axes.add_patch(PathPatch(_outline(data.complete, edges), facecolor="none", zorder=3, **edge))
+        yield Line2D([], [], color=SOFT, linewidth=1.0, label="all layers are compared within")
     if data.measured:
         (left, right), (low, high) = data.measured
         box: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (1, 1.6))}
@@ -115,6 +122,11 @@ def _lines(axes: Axes, data: TerritoryMap) -> Iterator[Line2D]:
         line: dict[str, Any] = {"color": INK, "linewidth": 1.5, "linestyle": (0, (6, 3))}
         axes.plot(*zip(*data.boundary, strict=True), zorder=3, **line)
         yield Line2D([], [], label=printable(data.boundary_name), **line)
+
+
+def _partly(data: TerritoryMap) -> bool:
+    """Whether all layers are compared in some of the cells only."""
+    return bool(data.complete.any() and not data.complete.all())
 
 
 def _ticks(axes: Axes, data: TerritoryMap) -> None:
