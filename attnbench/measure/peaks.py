@@ -21,14 +21,18 @@ from attnbench.units import seconds as told
 
 #: Edges of the square matrices: the best rate over all that the time allows counts.
 EDGES = (128, 256, 512, 1024, 2048, 4096, 8192)
+#: A call at the smallest size that takes longer than this is done by no kernel worth a roof.
+_TOO_SLOW_SECONDS = 1.0
 #: Calls that one size costs at least: the first, the second, and a block.
 _CALLS = 4
 #: Each of the two buffers of a copy is this many times as large as the last cache, and never smaller than the least.
 _CACHES, _LEAST_COPY = 2, 2**26
 #: Share of the available memory that a buffer may take.
 _MEMORY_SHARE = 1 / 8
-#: Share of the time that the product gets; and that one size gets of what its kind has.
-_PRODUCT_SHARE, _SIZE_SHARE = 0.6, 0.1
+#: Share of the time that the product gets.
+_PRODUCT_SHARE = 0.6
+#: Of the time for all sizes, so many parts are kept for large ones, whose few calls take what they take.
+_SPARE_PARTS = 3
 
 
 def measure_peaks(device: str, dtype: str, seconds: float, clock: Clock) -> dict[str, Any]:
@@ -68,15 +72,15 @@ def best_rate(operation: Operation, sizes: Sequence[int], clock: Clock, seconds:
     """The best rate over `sizes`, and the size that reached it; from the smallest on, as far as the time goes.
 
     Raises:
-        UnsupportedError: one call at the smallest size takes more than all the time.
+        UnsupportedError: one call at the smallest size takes so long that no trial would be measured like it.
     """
-    begun, best, pace = clock.now(), (0.0, 0), Pace(_SIZE_SHARE * seconds)
+    begun, best, pace = clock.now(), (0.0, 0), Pace(seconds / (len(sizes) + _SPARE_PARTS))
     for size in sizes:
         left, work = begun + seconds - clock.now(), operation.work(size)
         if best[1] and _CALLS * work / best[0] > left:
             break
         fastest = min(time_call(operation.make(size), clock, pace).block_seconds)
-        if not best[1] and fastest > seconds:
+        if not best[1] and fastest > _TOO_SLOW_SECONDS:
             raise UnsupportedError(f"one call takes {told(fastest)} at the smallest size, {size}: no fast one is here")
         best = max(best, (work / fastest, size))
     return best
