@@ -30,10 +30,12 @@ from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
+from attnbench.report.rooflines import rooflines
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.structure import structure
 from attnbench.report.table1 import table_one
+from attnbench.report.territories import territories
 from attnbench.report.toml import as_toml
 from attnbench.report.weights import weight_gallery
 from attnbench.trial import describe, ordered, telling_apart
@@ -75,6 +77,8 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
         weights=weight_gallery(run),
         overtaking=overtaking(run),
         structure=structure(run),
+        territories=territories(run),
+        rooflines=rooflines(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,

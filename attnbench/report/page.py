@@ -28,7 +28,7 @@ __all__ = ["build_context", "file_name", "render", "write_index", "write_report"
 _HEADING = re.compile(r'<h2 id="([\w-]+)">(.*?)</h2>')
 _TEMPLATES, _STYLES = Path(__file__).parent / "templates", Path(__file__).parent / "styles"
 #: Style sheets in the order in which they apply; what a narrow window or paper needs comes last.
-_SHEETS = ("page.css", "structure.css", "adapt.css")
+_SHEETS = ("page.css", "structure.css", "maps.css", "adapt.css")
 
 
 def render(context: PageContext) -> str:

@@ -8,18 +8,26 @@ from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
 from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
 from attnbench.report.figures.machine import rate_map, steadiness
+from attnbench.report.figures.roofline import Marks, Roof, roofline
+from attnbench.report.figures.territory import Land, TerritoryMap, territory_map
 
 __all__ = [
     "LEAST_NORM",
     "Curve",
     "ForestRow",
+    "Land",
+    "Marks",
+    "Roof",
+    "TerritoryMap",
     "effective_reach",
     "forest",
     "growing",
     "local_exponents",
     "overtaking",
     "rate_map",
+    "roofline",
     "specification_curve",
     "steadiness",
+    "territory_map",
     "time_growth",
 ]
