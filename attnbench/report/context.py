@@ -80,10 +80,11 @@ class CountedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Figures that belong together, and what they show."""
+    """Figures that belong together, and what they show; `axes` names the axis of each where there is one for each."""
 
     pictures: tuple[Markup, ...] = ()
     caption: str = ""
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,7 @@ class MemoryPart:
     found: Markup
     reason: str
     gallery: Gallery
+    residuals: Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,7 @@ class Section:
     level: str
     time: Gallery
     memory: MemoryPart
+    residuals: Gallery
     local: Gallery
     rates: Gallery
     specifications: Gallery

@@ -24,6 +24,8 @@ Curve = Callable[[pd.DataFrame], Floats]
 
 #: Columns beside the sizes. None of these is an identifier, so no layer can have an axis of that name.
 TRIAL, INSIDE, LINE, RANK, PART = "its trial", "inside the window", "line label", "line rank", "part of the law"
+#: How far a value lies from what was fitted, and the interval of that.
+RESIDUAL, LOW, HIGH = "measured over fitted", "its least", "its most"
 #: Columns of bytes: measured ones, and the counted one.
 BYTES = ("allocated_bytes", "resident_bytes", "peak_bytes")
 _GRID = 33
@@ -57,7 +59,7 @@ def _evaluated(curve: Curve, line: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 def curves_of(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
     """The whole law under the empty name; for several terms, each term under its own text too."""
-    if law.curves and set(law.curves.bends) <= set(axes_of(points)):
+    if law.curves and _spoken_of(law.curves) <= set(axes_of(points)):
         return {"": _best_of(law.curves)} | (_term_curves(points, law) if len(law.terms) > 1 else {})
     if law.exponents and len(law.terms) < 2:
         return {"": _power_law(points, {axis: e.estimate.value for axis, e in law.exponents.items()})}
@@ -83,13 +85,18 @@ def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
 
 def _best_of(curves: Curves) -> Curve:
     best = replace(curves, draws=curves.draws[:1])
-    axes = sorted({*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)})
+    axes = sorted(_spoken_of(curves))
 
     def curve(frame: pd.DataFrame) -> Floats:
         rows: list[Any] = frame[axes].to_dict("records")
         return np.asarray([best.at(row)[0] for row in rows])
 
     return curve
+
+
+def _spoken_of(curves: Curves) -> set[str]:
+    """Axes that the curves need sizes of."""
+    return {*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)}
 
 
 def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:

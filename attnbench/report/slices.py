@@ -70,12 +70,14 @@ class Growth:
         points: one row a trial: sizes, ``seconds, seconds_low, seconds_high``, `INSIDE`, and its line: `LINE, RANK`.
         curves: the fitted law: the axis, ``seconds``, `LINE, RANK` and `PART`, empty for the whole law.
         slope: what the claim says, if it says one thing.
+        window: the sizes that the law is read from, where points lie beyond them.
     """
 
     axis: str
     points: pd.DataFrame
     curves: pd.DataFrame
     slope: float | None
+    window: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class LocalExponents:
     Attributes:
         axis: the axis.
         sizes: its sizes.
-        points: ``size`` (the geometric middle), ``exponent``, `LINE, RANK`.
+        points: ``low, high`` (the neighbours), ``size`` (their geometric middle), ``exponent``, `LINE, RANK`.
         curves: the same columns for the fitted law, where the law has no single exponent.
         exponent: the fitted exponent, where the law has one.
         slope: what the claim says, if it says one thing.
@@ -177,7 +179,9 @@ def varying_axes(points: pd.DataFrame, law: Law | None) -> list[str]:
 def growth(points: pd.DataFrame, axis: str, law: Law | None) -> Growth:
     """Time against `axis`, one line for each combination of the other sizes."""
     lined = with_lines(points, axis)
-    return Growth(axis, lined, drawn_law(lined, axis, law), claimed_slope(law, axis))
+    ends = law.window.get(axis) if law else None
+    beyond = ends is not None and not lined[axis].between(*ends).all()
+    return Growth(axis, lined, drawn_law(lined, axis, law), claimed_slope(law, axis), ends if beyond else None)
 
 
 def local_exponents(points: pd.DataFrame, axis: str, law: Law | None) -> LocalExponents:
@@ -251,17 +255,16 @@ def reference_times(run: StoredRun) -> pd.DataFrame:
 
 
 def _slopes(lined: pd.DataFrame, axis: str) -> pd.DataFrame:
-    pieces = []
-    for (rank, label), line in lined.groupby([RANK, LINE]):
-        ordered_line = line.sort_values(axis)
-        size = np.log(ordered_line[axis].to_numpy(dtype=np.float64))
-        seconds = np.log(ordered_line["seconds"].to_numpy(dtype=np.float64))
-        middle = np.exp((size[1:] + size[:-1]) / 2)
-        slopes = pd.DataFrame({"size": middle, "exponent": np.diff(seconds) / np.diff(size)})
-        slopes[LINE], slopes[RANK] = str(label), int(str(rank))
-        pieces.append(slopes)
-    empty = pd.DataFrame(columns=["size", "exponent", LINE, RANK])
-    return pd.concat(pieces, ignore_index=True) if pieces else empty
+    """Slopes between neighbours of each line; the rows of a line stand together, from small sizes to large."""
+    sizes = lined[axis].to_numpy(dtype=np.float64)
+    logs, ranks = np.log(sizes), lined[RANK].to_numpy()
+    together = ranks[1:] == ranks[:-1]
+    first, second = np.flatnonzero(together), np.flatnonzero(together) + 1
+    seconds = np.log(lined["seconds"].to_numpy(dtype=np.float64))
+    slopes = (seconds[second] - seconds[first]) / (logs[second] - logs[first])
+    middles = np.exp((logs[second] + logs[first]) / 2)
+    frame = pd.DataFrame({"low": sizes[first], "high": sizes[second], "size": middles, "exponent": slopes})
+    return frame.assign(**{LINE: lined[LINE].to_numpy()[first], RANK: ranks[first]})
 
 
 def _is_rate_of(row: dict[str, Any], subject: Subject) -> bool:

@@ -7,6 +7,7 @@ from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
 from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, overtaking, path_lengths
 from attnbench.report.figures.machine import rate_map, steadiness
+from attnbench.report.figures.residuals import residuals
 
 __all__ = [
     "LEAST_NORM",
@@ -18,6 +19,7 @@ __all__ = [
     "overtaking",
     "path_lengths",
     "rate_map",
+    "residuals",
     "specification_curve",
     "steadiness",
     "time_growth",
