@@ -286,6 +286,8 @@ class Section:
     memory: MemoryPart
     residuals: Gallery
     local: Gallery
+    shares: Gallery
+    samples: Gallery
     rates: Gallery
     specifications: Gallery
     terms: tuple[TermRow, ...]

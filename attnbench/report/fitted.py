@@ -26,6 +26,8 @@ Curve = Callable[[pd.DataFrame], Floats]
 TRIAL, INSIDE, LINE, RANK, PART = "its trial", "inside the window", "line label", "line rank", "part of the law"
 #: How far a value lies from what was fitted, and the interval of that.
 RESIDUAL, LOW, HIGH = "measured over fitted", "its least", "its most"
+#: A term, and the part of the whole that it carries.
+TERM, SHARE = "its term", "its share"
 #: Columns of bytes: measured ones, and the counted one.
 BYTES = ("allocated_bytes", "resident_bytes", "peak_bytes")
 _GRID = 33
@@ -42,19 +44,23 @@ def drawn_law(lined: pd.DataFrame, axis: str, law: Law | None) -> pd.DataFrame:
     empty = pd.DataFrame(columns=[axis, "seconds", LINE, RANK, PART])
     curves = curves_of(lined, law) if law else {}
     pieces = [
-        _evaluated(curve, line[line[INSIDE]], axis).assign(**{PART: part})
-        for _, line in lined.groupby(RANK)
+        grid.assign(seconds=curve(grid), **{PART: part})
+        for grid in [grid_of(lined[lined[INSIDE]], axis)]
         for part, curve in curves.items()
-        if line[INSIDE].sum() > 1
+        if len(grid)
     ]
     return pd.concat(pieces, ignore_index=True) if pieces else empty
 
 
-def _evaluated(curve: Curve, line: pd.DataFrame, axis: str) -> pd.DataFrame:
-    grid = np.geomspace(line[axis].min(), line[axis].max(), _GRID)
-    fixed = {column: line[column].iloc[0] for column in [*axes_of(line), LINE, RANK] if column != axis}
-    frame = pd.DataFrame({axis: grid}).assign(**fixed)
-    return frame.assign(seconds=curve(frame))
+def grid_of(lined: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Sizes along each line that has two points or more, dense enough to draw a curve through."""
+    lines = [line for _, line in lined.groupby(RANK) if len(line) > 1]
+    names = [column for column in [*axes_of(lined), LINE, RANK] if column != axis]
+    grids = [np.geomspace(line[axis].min(), line[axis].max(), _GRID) for line in lines]
+    firsts = [line[names].iloc[np.zeros(_GRID, dtype=int)] for line in lines]
+    if not lines:
+        return lined[[axis, *names]].iloc[:0]
+    return pd.concat(firsts, ignore_index=True).assign(**{axis: np.concatenate(grids)})
 
 
 def curves_of(points: pd.DataFrame, law: Law) -> dict[str, Curve]:

@@ -89,7 +89,7 @@ def _caption(found: pd.DataFrame, noise: tuple[float, float] | None) -> str:
     parts = ["How far each trial in the window lies above or below the fitted law, in the colours above"]
     if timed:
         parts.append("bars are the interval of the number that is compared")
-    parts.append("the dark line joins the means at each size")
+    parts.append("the dark line joins the medians at each size")
     if noise:
         parts.append("the band holds 90 % of single visits")
     return f"{'; '.join(parts)}. A line that bends away from zero is growth that the law does not have."
@@ -97,12 +97,13 @@ def _caption(found: pd.DataFrame, noise: tuple[float, float] | None) -> str:
 
 def _described(found: pd.DataFrame, axis: str) -> str:
     values = found[RESIDUAL]
-    means = found.groupby(axis)[RESIDUAL].mean().sort_index()
+    medians = found.groupby(axis)[RESIDUAL].median().sort_index()
     least, most, middle = tips.apart([values.min(), values.max(), values.abs().median()])
     told = ", ".join(
-        f"{text} at {axis}={round(float(str(size)))}" for size, text in zip(means.index, tips.apart(means), strict=True)
+        f"{text} at {axis}={round(float(str(size)))}"
+        for size, text in zip(medians.index, tips.apart(medians), strict=True)
     )
     return (
         f"{words.plural(len(found), 'trial')} lie from {least} to {most} about the law, half of them within "
-        f"{middle.lstrip('+')}. Means: {told}."
+        f"{middle.lstrip('+')}. Medians: {told}."
     )

@@ -15,6 +15,8 @@ from attnbench.report.context import Gallery, PartRow, Section, SpecificationRow
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.memory import memory_part
 from attnbench.report.residuals import residual_gallery, residuals
+from attnbench.report.samples import sample_gallery, strips
+from attnbench.report.shares import counted_formula, share_gallery
 from attnbench.report.slices import (
     INSIDE,
     LINE,
@@ -64,6 +66,10 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         memory=memory_part(run, subject),
         residuals=residual_gallery(residuals(run, points, law if timed else None), axes, law, f"{name(subject)}, time"),
         local=_local_gallery(points, axes, law, subject),
+        shares=share_gallery(points, axes, law, counted_formula(run, subject, "time"), name(subject))
+        if timed
+        else Gallery(),
+        samples=sample_gallery(strips(run, points), name(subject)),
         rates=_rate_gallery(run, law, subject),
         specifications=_specification_gallery(law, specified, subject),
         terms=_term_rows(law),

@@ -62,5 +62,10 @@ def residual(points: pd.DataFrame, axes: Iterable[str]) -> list[str]:
 
 
 def apart(values: Iterable[float]) -> list[str]:
+    """Each of some differences as `share` has it."""
+    return [share(value) for value in values]
+
+
+def share(value: float) -> str:
     """How far a value lies from another, of which it is a part: ``+4.5 %``, ``−0.3 %``."""
-    return [f"{'−' if value < 0 else '+'}{100 * abs(value):.1f} %" for value in values]
+    return f"{'−' if value < 0 else '+'}{100 * abs(value):.1f} %"

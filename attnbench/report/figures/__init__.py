@@ -8,6 +8,8 @@ from attnbench.report.figures.growth import local_exponents, specification_curve
 from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, overtaking, path_lengths
 from attnbench.report.figures.machine import rate_map, steadiness
 from attnbench.report.figures.residuals import residuals
+from attnbench.report.figures.samples import sample_strips
+from attnbench.report.figures.shares import term_shares
 
 __all__ = [
     "LEAST_NORM",
@@ -20,7 +22,9 @@ __all__ = [
     "path_lengths",
     "rate_map",
     "residuals",
+    "sample_strips",
     "specification_curve",
     "steadiness",
+    "term_shares",
     "time_growth",
 ]

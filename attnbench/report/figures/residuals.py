@@ -37,9 +37,8 @@ def residuals(points: pd.DataFrame, axis: str, noise: tuple[float, float] | None
         for colour, line in by_rank(placed):
             axes.vlines(line["place"], line[LOW], line[HIGH], color=colour, linewidth=1.1, alpha=0.6, zorder=2)
             dots(axes, (line["place"], line[RESIDUAL]), colour, tips.residual(line.drop(columns="place"), names))
-        means = points.groupby(axis)[RESIDUAL].mean().sort_index()
-        axes.plot(means.index, means, color=INK, linewidth=1.3, zorder=4)
-        axes.set_xlim(sizes[0] / 1.06, sizes[-1] * 1.06)
+        middles = points.groupby(axis)[RESIDUAL].median().sort_index()
+        axes.plot(middles.index, middles, color=INK, linewidth=1.3, zorder=4)
         size_axis(axes, sizes, axis)
         percent_axis(axes)
         axes.set_title("measured / fitted − 1")
@@ -50,4 +49,6 @@ def residuals(points: pd.DataFrame, axis: str, noise: tuple[float, float] | None
 def percent_axis(axes: Axes) -> None:
     """Ticks in per cent, with their sign; never so near one another that a small scatter looks like a large one."""
     at_least(axes, 0.1)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.0f} %".replace("-", "−")))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{100 * value:+.0f} %".replace("-", "−") if value else "0 %")
+    )
