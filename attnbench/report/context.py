@@ -288,6 +288,7 @@ class Section:
     local: Gallery
     shares: Gallery
     samples: Gallery
+    samples_summary: str
     rates: Gallery
     specifications: Gallery
     terms: tuple[TermRow, ...]

@@ -120,11 +120,11 @@ def _caption(found: Strips) -> str:
         )
     )
     return (
-        f"A row is a trial, from the shortest time to the longest, and reaches {100 * found.reach:.0f} % to either side of "
-        "its median block; marks on its edge lie beyond. Blocks stand in the order in "
-        "which they were taken, upright lines part visits, and every other process is shaded. Diamonds and crosses are "
-        "outliers, 1.5 and 3 interquartile ranges beyond the quartiles; nothing is dropped. The level line is what the "
-        f"law reads.{some}"
+        f"A row is a trial, from the shortest time to the longest, and reaches {100 * found.reach:.0f} % to either "
+        "side of its median block; marks on its edge lie beyond. Blocks stand in the order in which they were taken, "
+        "upright lines part visits, and every other process is shaded. Diamonds and crosses are outliers, 1.5 and 3 "
+        "interquartile ranges beyond the quartiles; nothing is dropped. The level line is what the law reads."
+        f"{some}"
     )
 
 

@@ -47,6 +47,7 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
     law = time_law(run, subject) if timed else memory_law(run, subject)
     points = timed_points(run, subject, law)
     axes = varying_axes(points, law)
+    blocks = strips(run, points)
     specified = _specification_axes(law)
     return Section(
         layer=subject.layer,
@@ -69,7 +70,8 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         shares=share_gallery(points, axes, law, counted_formula(run, subject, "time"), name(subject))
         if timed
         else Gallery(),
-        samples=sample_gallery(strips(run, points), name(subject)),
+        samples=sample_gallery(blocks, name(subject)),
+        samples_summary=f"{words.plural(blocks.blocks, 'block')} of {words.plural(blocks.trials, 'trial')}",
         rates=_rate_gallery(run, law, subject),
         specifications=_specification_gallery(law, specified, subject),
         terms=_term_rows(law),
