@@ -279,6 +279,7 @@ class Section:
     reason: str
     window: str
     window_reason: str
+    left_out: str
     evidence: str
     kernels: tuple[str, ...]
     level: str

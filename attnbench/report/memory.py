@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from attnbench import units
 from attnbench.report import words
 from attnbench.report.context import Gallery, MemoryPart
+from attnbench.report.detail import Detail
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.memory_figure import memory_growth
 from attnbench.report.residuals import memory_residuals, residual_gallery
-from attnbench.report.slices import LINE, claimed_slope, memory_law, varying_axes, weighed_points, with_lines
+from attnbench.report.slices import LINE, claimed_slope, drawn_lines, memory_law, varying_axes, weighed_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +27,12 @@ _CAPTION = (
 )
 
 
-def memory_part(run: StoredRun, subject: Subject) -> MemoryPart:
+def memory_part(run: StoredRun, subject: Subject, drawn: Detail = Detail.ALL) -> MemoryPart:
     """The law of memory of `subject` and its figures; empty where memory was not measured."""
     law = memory_law(run, subject)
     points = weighed_points(run, subject, law)
-    axes = varying_axes(points, law)
+    axes = varying_axes(points, law) if drawn else []
+    closely = axes if drawn is Detail.ALL else []
     name = f"{subject.layer} ({words.conditions(subject.choices)})"
     return MemoryPart(
         chip=chip(law.verdict if law else None),
@@ -38,7 +40,7 @@ def memory_part(run: StoredRun, subject: Subject) -> MemoryPart:
         found=law_found(law),
         reason=words.sentence(law.reason) if law else "",
         gallery=_gallery(points, axes, law, name),
-        residuals=residual_gallery(memory_residuals(points, law), axes, law, f"{name}, memory"),
+        residuals=residual_gallery(memory_residuals(points, law), closely, law, f"{name}, memory"),
     )
 
 
@@ -49,7 +51,7 @@ def _gallery(points: pd.DataFrame, axes: list[str], law: Law | None, name: str) 
             f"{name}: memory against {words.axis_phrase(axis)}",
             _described(lined, axis),
         )
-        for axis, lined in ((axis, with_lines(points, axis)) for axis in axes)
+        for axis, lined in ((axis, drawn_lines(points, axis)) for axis in axes)
     )
     return Gallery(pictures, _CAPTION, axes=tuple(axes)) if pictures else Gallery()
 

@@ -12,7 +12,7 @@ from attnbench.report import figures, tips, words
 from attnbench.report.context import Gallery
 from attnbench.report.fitted import HIGH, INSIDE, LOW, RESIDUAL, TRIAL, curves_of
 from attnbench.report.markup import picture
-from attnbench.report.slices import with_lines
+from attnbench.report.slices import drawn_lines
 from attnbench.summary import median_interval
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def band_of_noise(law: Law | None) -> tuple[float, float] | None:
 
 def residual_gallery(found: pd.DataFrame, axes: Sequence[str], law: Law | None, name: str) -> Gallery:
     """A figure of the residuals against each axis; `name` says whose they are and what was measured."""
-    if len(found) < 2:
+    if len(found) < 2 or not axes:
         return Gallery()
     noise = band_of_noise(law)
     pictures = tuple(
         picture(
-            figures.residuals(with_lines(found, axis), axis, noise),
+            figures.residuals(drawn_lines(found, axis), axis, noise),
             f"{name}: measured over fitted against {words.axis_phrase(axis)}",
             _described(found, axis),
         )

@@ -15,7 +15,7 @@ from attnbench.report import figures
 from attnbench.report.context import Gallery
 from attnbench.report.fitted import INSIDE, SHARE, TERM, axes_of, grid_of
 from attnbench.report.markup import picture
-from attnbench.report.slices import with_lines
+from attnbench.report.slices import drawn_lines
 from attnbench.trial import counted_as
 from attnbench.units import percent
 
@@ -56,7 +56,7 @@ class Shares:
 
 def shares(points: pd.DataFrame, axis: str, law: Law | None, counted: Formula | None) -> Shares | None:
     """The shares along `axis` at the sizes in the window; None where one term carries everything."""
-    inside = with_lines(points[points[INSIDE]], axis)
+    inside = drawn_lines(points[points[INSIDE]], axis)
     fitted, known = _fitted(law), _counted(counted, axes_of(points))
     parts = fitted if len(fitted) > 1 else known
     if len(parts) < 2 or len(inside) < 2:
@@ -119,8 +119,16 @@ def counted_formula(run: StoredRun, subject: Subject, metric: str) -> Formula | 
     for law in run.info.counted_laws:
         asked = law.metric == COUNTED_FOR[metric] and counted_as(law.layer, law.choices) == meant
         if asked and law.formula and not law.lower_bound:
-            return Formula(law.formula)
+            return _read(law.formula)
     return None
+
+
+def _read(text: str) -> Formula | None:
+    """The formula of a stranger's run; None where it is none."""
+    try:
+        return Formula(text)
+    except FormulaError:
+        return None
 
 
 def share_gallery(

@@ -25,6 +25,7 @@ __all__ = [
     "DRIFT_LIMIT",
     "INSIDE",
     "LINE",
+    "MOST_LINES",
     "PART",
     "RANK",
     "TRIAL",
@@ -34,7 +35,9 @@ __all__ = [
     "RateMap",
     "Subject",
     "claimed_slope",
+    "drawn_lines",
     "growth",
+    "line_count",
     "local_exponents",
     "memory_law",
     "places",
@@ -49,6 +52,8 @@ __all__ = [
     "with_lines",
 ]
 
+#: Lines that a reader can tell apart in one figure.
+MOST_LINES = 12
 #: A reference kernel this much slower than its median speaks of a disturbed machine.
 DRIFT_LIMIT = 1.15
 
@@ -178,7 +183,7 @@ def varying_axes(points: pd.DataFrame, law: Law | None) -> list[str]:
 
 def growth(points: pd.DataFrame, axis: str, law: Law | None) -> Growth:
     """Time against `axis`, one line for each combination of the other sizes."""
-    lined = with_lines(points, axis)
+    lined = drawn_lines(points, axis)
     ends = law.window.get(axis) if law else None
     beyond = ends is not None and not lined[axis].between(*ends).all()
     return Growth(axis, lined, drawn_law(lined, axis, law), claimed_slope(law, axis), ends if beyond else None)
@@ -186,7 +191,7 @@ def growth(points: pd.DataFrame, axis: str, law: Law | None) -> Growth:
 
 def local_exponents(points: pd.DataFrame, axis: str, law: Law | None) -> LocalExponents:
     """Slopes of log seconds against log size between neighbours along `axis`, the other sizes held."""
-    lined = with_lines(points, axis)
+    lined = drawn_lines(points, axis)
     curves = lined.iloc[:0]
     exponent = law.exponents.get(axis) if law else None
     if exponent is None:
@@ -211,6 +216,23 @@ def with_lines(points: pd.DataFrame, axis: str) -> pd.DataFrame:
     lined = points.copy()
     lined[LINE], lined[RANK] = labels, [ranks[key] for key in keys]
     return lined.sort_values([RANK, axis])
+
+
+def drawn_lines(points: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """`with_lines`, of more than `MOST_LINES` so many, evenly from small sizes to large, ranked anew."""
+    lined = with_lines(points, axis)
+    count = line_count(points, axis)
+    if count <= MOST_LINES:
+        return lined
+    kept = {int(rank): place for place, rank in enumerate(np.linspace(0, count - 1, MOST_LINES).round())}
+    few = lined[lined[RANK].isin(list(kept))]
+    return few.assign(**{RANK: few[RANK].map(kept)})
+
+
+def line_count(points: pd.DataFrame, axis: str) -> int:
+    """How many combinations of the other sizes there are."""
+    others = [a for a in axes_of(points) if a != axis]
+    return len(points[others].drop_duplicates()) if others else 1
 
 
 def claimed_slope(law: Law | None, axis: str) -> float | None:
