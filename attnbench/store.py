@@ -251,14 +251,23 @@ class StoredRun:
         return [*before, *self._axes, *after, *counts]
 
     @cached_property
-    def _visits_by_trial(self) -> dict[str, list[Visit]]:
+    def places(self) -> dict[tuple[str, Choices], list[int]]:
+        """Layer and choices → where their trials stand in the plan, and so in `records`."""
+        grouped: dict[tuple[str, Choices], list[int]] = {}
+        for place, trial in enumerate(self.info.trials):
+            grouped.setdefault((trial.layer, trial.choices), []).append(place)
+        return grouped
+
+    @cached_property
+    def visits_by_trial(self) -> dict[str, list[Visit]]:
+        """Trial id → its visits, in the order in which they were made."""
         grouped: dict[str, list[Visit]] = {}
         for visit in self.visits:
             grouped.setdefault(visit.trial, []).append(visit)
         return grouped
 
     def _record(self, trial: Trial) -> dict[str, Any]:
-        visits = self._visits_by_trial.get(trial.id, [])
+        visits = self.visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
         status, reason = _outcome(trial.id, visits, self.info)
         summary = summarise([visit.block_seconds for visit in visits if visit.metric == "time"])

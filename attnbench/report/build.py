@@ -25,6 +25,7 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
+from attnbench.report.detail import detail, few_references
 from attnbench.report.environment import environment, files
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
@@ -82,7 +83,9 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,
-        sections=tuple(section(run, subject, anchor) for subject, anchor in anchors.items()),
+        sections=tuple(
+            section(run, s, anchor, detail(run, place)) for place, (s, anchor) in enumerate(anchors.items())
+        ),
         trials=tuple(map(_trial_row, run.info.trials, run.records.to_dict("records"))),
         trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
         notices=notices(run),
@@ -345,9 +348,11 @@ def _steadiness(references: pd.DataFrame) -> Gallery:
         f"{words.plural(len(references), 'timing')} of the reference kernel through the run; {late} of them above "
         f"{words.exponent(DRIFT_LIMIT)} times the median."
     )
-    drawn = picture(figures.steadiness(references), "Steadiness of the machine through the run", text)
+    shown = few_references(references)
+    drawn = picture(figures.steadiness(shown), "Steadiness of the machine through the run", text)
     caption = (
         "The same small matrix product, timed before every visit. Dots above the band are more than "
         f"{words.exponent(DRIFT_LIMIT)} times the median."
+        + (f" Shown are {len(shown)} of {len(references)} timings." if len(shown) < len(references) else "")
     )
     return Gallery((drawn,), caption)

@@ -80,10 +80,11 @@ class CountedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Figures that belong together, and what they show."""
+    """Figures that belong together, and what they show; `axes` names the axis of each where there is one for each."""
 
     pictures: tuple[Markup, ...] = ()
     caption: str = ""
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +348,7 @@ class MemoryPart:
     found: Markup
     reason: str
     gallery: Gallery
+    residuals: Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,12 +365,17 @@ class Section:
     reason: str
     window: str
     window_reason: str
+    left_out: str
     evidence: str
     kernels: tuple[str, ...]
     level: str
     time: Gallery
     memory: MemoryPart
+    residuals: Gallery
     local: Gallery
+    shares: Gallery
+    samples: Gallery
+    samples_summary: str
     rates: Gallery
     specifications: Gallery
     terms: tuple[TermRow, ...]

@@ -72,6 +72,8 @@ def svg(figure: Figure, title: str, description: str) -> str:
     _rename_ids(root, prefix)
     for element in root.iter():
         _restyle(element)
+    for group in root.iter("g"):
+        _share_style(group)
     _describe(root, prefix, title, description)
     return ET.tostring(root, encoding="unicode")
 
@@ -143,6 +145,15 @@ def _restyle(element: ET.Element) -> None:
     if style := element.get("style"):
         kept = [part.strip() for part in style.split(";") if not part.strip().startswith("font-family")]
         element.set("style", _COLOUR.sub(_variable, "; ".join(kept)))
+
+
+def _share_style(group: ET.Element) -> None:
+    """Copies of one shape say their common style once: a figure of many points is half as long."""
+    styles = {child.get("style") for child in group}
+    if len(group) > 1 and len(styles) == 1 and {child.tag for child in group} == {"use"} and not group.get("style"):
+        group.set("style", group[0].get("style", ""))
+        for child in group:
+            child.attrib.pop("style", None)
 
 
 def _variable(match: re.Match[str]) -> str:
