@@ -89,9 +89,12 @@ def index_row(run: StoredRun) -> IndexRow:
         question=str(run.info.suite.get("question", "")),
         name=run.info.name,
         href=quote(file_name(run)),
+        suite=run.info.suite_name,
+        started=run.info.started,
         when=words.moment(run.info.started),
         host=run.info.host.cpu,
         trials=_trials_summary(run),
+        layers=" ".join(run.info.scopes),
         chips=tuple((chip(verdict), str(count)) for verdict, count in counts.items()),
     )
 
@@ -292,11 +295,12 @@ def _forest(run: StoredRun) -> Gallery:
         label = " · ".join(filter(None, words_of_law))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
+    axes = tuple(ordered(dict.fromkeys(rows, 0)))
     pictures = tuple(
         picture(figures.forest(axis, found), f"Exponents of {words.axis_phrase(axis)}", _describe_forest(found))
-        for axis, found in ((axis, rows[axis]) for axis in ordered(dict.fromkeys(rows, 0)))
+        for axis, found in ((axis, rows[axis]) for axis in axes)
     )
-    return Gallery(pictures, _FOREST_CAPTION) if pictures else Gallery()
+    return Gallery(pictures, _FOREST_CAPTION, axes) if pictures else Gallery()
 
 
 _FOREST_CAPTION = (

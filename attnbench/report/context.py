@@ -80,10 +80,11 @@ class CountedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Figures that belong together, and what they show."""
+    """Figures that belong together, and what they show; `axes` names the axis of each where there is one for each."""
 
     pictures: tuple[Markup, ...] = ()
     caption: str = ""
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +196,15 @@ class TableOne:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work."""
+    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work.
+
+    `length` is the sequence length at which the two meet, to sort by; empty where they do not.
+    """
 
     text: str
     mark: Chip
     by_count: str
+    length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,13 +364,16 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One run in the list of runs."""
+    """One run in the list of runs; `started` is what dates are sorted by, `layers` what else a run is found by."""
 
     title: str
     question: str
     name: str
     href: str
+    suite: str
+    started: str
     when: str
     host: str
     trials: str
+    layers: str
     chips: tuple[tuple[Chip, str], ...]

@@ -39,15 +39,16 @@ def memory_part(run: StoredRun, subject: Subject) -> MemoryPart:
 
 def _gallery(run: StoredRun, subject: Subject, law: Law | None) -> Gallery:
     points = weighed_points(run, subject, law)
+    axes = tuple(varying_axes(points, law))
     pictures = tuple(
         picture(
             memory_growth(lined, axis, claimed_slope(law, axis)),
             f"{subject.layer} ({words.conditions(subject.choices)}): memory against {words.axis_phrase(axis)}",
             _described(lined, axis),
         )
-        for axis, lined in ((axis, with_lines(points, axis)) for axis in varying_axes(points, law))
+        for axis, lined in ((axis, with_lines(points, axis)) for axis in axes)
     )
-    return Gallery(pictures, _CAPTION) if pictures else Gallery()
+    return Gallery(pictures, _CAPTION, axes) if pictures else Gallery()
 
 
 def _described(points: pd.DataFrame, axis: str) -> str:

@@ -122,7 +122,7 @@ def _time_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subjec
         picture(figures.time_growth(data), f"{name(subject)}: time against {words.axis_phrase(data.axis)}", text)
         for data, text in zip(slices, map(_describe_growth, slices), strict=True)
     )
-    return Gallery(pictures, _growth_caption(slices)) if pictures else Gallery()
+    return Gallery(pictures, _growth_caption(slices), tuple(axes)) if pictures else Gallery()
 
 
 def _growth_caption(slices: list[Growth]) -> str:
@@ -158,13 +158,13 @@ def _describe_growth(data: Growth) -> str:
 
 
 def _local_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subject: Subject) -> Gallery:
-    slices = [local_exponents(points, axis, law) for axis in axes]
+    slices = [data for data in (local_exponents(points, axis, law) for axis in axes) if len(data.points)]
     pictures = tuple(
         picture(figures.local_exponents(data), f"{name(subject)}: local exponent of {data.axis}", _describe_local(data))
         for data in slices
-        if len(data.points)
     )
-    return Gallery(pictures, _local_caption(slices)) if pictures else Gallery()
+    shown = tuple(data.axis for data in slices)
+    return Gallery(pictures, _local_caption(slices), shown) if pictures else Gallery()
 
 
 def _local_caption(slices: list[LocalExponents]) -> str:
@@ -225,7 +225,7 @@ def _specification_gallery(law: Law | None, axes: tuple[str, ...], subject: Subj
         if law.exponents
         else "What the terms leave over under every admissible window and model: a law that fits leaves nothing."
     )
-    return Gallery(tuple(_specification_picture(law, axis, subject) for axis in axes), caption)
+    return Gallery(tuple(_specification_picture(law, axis, subject) for axis in axes), caption, axes)
 
 
 def _specification_picture(law: Law, axis: str, subject: Subject) -> Markup:
