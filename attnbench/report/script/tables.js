@@ -62,6 +62,7 @@ const sortable = entry => {
     say(next === "none" ? "In the first order again" : `Sorted by ${head.textContent}, ${next}`);
   };
   heads.forEach((head, column) => {
+    if ("unsorted" in head.dataset) return;
     const made = button("", {class: "sort"}, () => sort(column));
     made.append(...head.childNodes);
     head.append(made);
