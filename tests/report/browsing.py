@@ -26,7 +26,8 @@ FIGURES = """
 return [...document.querySelectorAll('svg')].map(figure => {
   const box = figure.getBoundingClientRect();
   const texts = [...figure.querySelectorAll('text')].map(t => [t, t.getBoundingClientRect()]);
-  return {title: figure.querySelector('title')?.textContent ?? '', text: figure.querySelector('desc')?.textContent ?? '',
+  const told = tag => figure.querySelector(tag)?.textContent ?? '';
+  return {title: told('title'), text: told('desc'),
           named: figure.getAttribute('role') === 'img' && figure.getAttribute('aria-labelledby').split(' ')
                    .every(id => figure.contains(document.getElementById(id))),
           width: box.width, height: box.height, visible: figure.checkVisibility(),

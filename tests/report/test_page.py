@@ -21,7 +21,7 @@ from attnbench.errors import RunError
 from attnbench.law import Verdict
 from attnbench.report.page import build_context, render, script, style, write_index, write_report
 from attnbench.store import StoredRun
-from tests.report.fake_run import HOST, HOSTILE, attention, conv, rnn, time_law, write_fake_run
+from tests.report.fake_run import HOST, HOSTILE, attention, rnn, time_law, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 from tests.report.reading import Element, read
 

@@ -21,7 +21,8 @@ const PLAIN = {
   text: text => text,
   math: text => text,
   power: (base, exponent) => base + (/^[\d−]+$/.test(exponent)
-    ? [...exponent].map(sign => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"["0123456789−".indexOf(sign)]).join("") : `^${exponent}`),
+    ? [...exponent].map(sign => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"["0123456789−".indexOf(sign)]).join("") : `^${bracketed(exponent)}`),
+  times: left => /\^\S+$/.test(left) ? "·" : "",  // where an exponent would run on
   index: (base, below) => base + (below === "2" ? "₂" : `_${below}`),
   fraction: (above, below) => `${bracketed(above)}/${bracketed(below)}`,
   root: inside => `√(${inside})`,
@@ -41,11 +42,11 @@ const formula = (node, to) => {
     case "msub": return to.index(...parts);
     case "mfrac": return to.fraction(...parts);
     case "msqrt": return to.root(parts.join(""));
-    default: return parts.join("");
+    default: return parts.reduce((left, part, i) =>
+      left + (node.children[i].textContent === "\u2062" ? to.times(left) : part), "");
   }
 };
 const operator = (sign, to) => {
-  if (sign === "\u2062") return "";
   if (sign === ",") return ", ";
   return /^[+−]$|mod/.test(sign) ? ` ${to.sign(sign)} ` : to.sign(sign);
 };

@@ -11,6 +11,7 @@ const LATEX = {
   text: text => [...text].map(sign => SIGNS[sign] ?? sign).join(""),
   math: text => `$${text}$`,
   power: (base, exponent) => `${base}^{${exponent}}`,
+  times: () => "",
   index: (base, below) => `${base}_{${below}}`,
   fraction: (above, below) => `\\frac{${above}}{${below}}`,
   root: inside => `\\sqrt{${inside}}`,
