@@ -52,10 +52,10 @@ const operator = (sign, to) => {
 };
 
 // What a cell says in one line: formulas in the notation asked for, no ornaments, a semicolon between its pieces.
-const PIECES = "small:not(.metric), .exponent, .aside, br";
+const PIECES = "small:not(.metric), .exponent, .aside, .chip, br";
 const said = (node, to = PLAIN) => [...node.childNodes].map(child => {
   if (child.nodeType === Node.TEXT_NODE) return to.text(child.data.replace(/\s+/g, " "));
-  if (child.nodeType !== Node.ELEMENT_NODE || child.getAttribute("aria-hidden")) return "";
+  if (child.nodeType !== Node.ELEMENT_NODE || child.matches("[aria-hidden], sup")) return "";
   if (child.localName === "math") return to.math(formula(child, to).trim());
   return (child.matches(PIECES) ? "; " : "") + said(child, to);
 }).join("");

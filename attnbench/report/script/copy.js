@@ -4,8 +4,8 @@ const SIGNS = {"\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", "$": "\\$", "#
   "}": "\\}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$", "±": "$\\pm$",
   "×": "$\\times$", "≥": "$\\geq$", "≤": "$\\leq$", "≈": "$\\approx$", "−": "$-$", "∞": "$\\infty$", "·": "$\\cdot$",
   "µ": "$\\mu$", "→": "$\\to$", "—": "---", "–": "--", "²": "$^2$", "³": "$^3$", "’": "'", "“": "``", "”": "''"};
-const OPERATORS = {"−": "-", "·": " \\cdot ", "∞": "\\infty", "⌈": "\\lceil ", "⌉": " \\rceil", "⌊": "\\lfloor ",
-  "⌋": " \\rfloor", "mod": "\\bmod"};
+const OPERATORS = {"−": "-", "·": " \\cdot ", "∞": "\\infty ", "⌈": "\\lceil ", "⌉": " \\rceil ", "⌊": "\\lfloor ",
+  "⌋": " \\rfloor ", "mod": "\\bmod "};
 const KNOWN_NAMES = ["log", "min", "max"];
 const LATEX = {
   text: text => [...text].map(sign => SIGNS[sign] ?? sign).join(""),
