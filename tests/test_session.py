@@ -160,7 +160,7 @@ def test_fitting_again_gives_the_same_laws_and_another_claim_another_verdict(fin
 def test_a_run_shows_itself_in_a_notebook(finished: Run) -> None:
     page = finished._repr_html_()
 
-    assert page.startswith(f"<h3>A grid ({finished.info.name})</h3><table")
+    assert f"<b>A grid ({finished.info.name})</b>" in page
     assert "CONFIRMED" in page
 
 
@@ -239,8 +239,23 @@ def test_pictures_that_a_suite_asks_for_are_kept_with_the_run(machine: FakeMachi
     (heads,) = run.info.weights.values()
     assert np.shape(heads) == (4, 12, 12)
     assert attnbench.load(run.path).info.weights == run.info.weights
-    assert run.info.fading == {}
+    assert run.info.fading == run.info.paths == {}
     assert "Attention weights of attention-core" in run.report(tmp_path / "reports").read_text(encoding="utf-8")
+
+
+def test_a_run_that_counts_hops_keeps_and_shows_the_paths_between_all_positions(
+    machine: FakeMachine, tmp_path: Path
+) -> None:
+    file = tmp_path / "far.toml"
+    file.write_text('metrics = ["hops"]\n[[sweep]]\nlayers = ["feed-forward", "fully-connected"]\n')
+
+    run = attnbench.run(str(file), results=tmp_path)
+
+    assert list(run.info.paths) == ["feed-forward", "fully-connected"]
+    assert run.info.paths["fully-connected"].rows == [" ".join(["1"] * 32)] * 32
+    assert attnbench.load(run.path).info.paths == run.info.paths
+    page = run.report(tmp_path / "reports").read_text(encoding="utf-8")
+    assert "Path length from each position to each other: fully-connected" in page
 
 
 def test_trials_that_fail_are_rows_with_a_status_and_a_reason(suite: str, machine: FakeMachine, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attnbench.cli.options import json_option, print_json
+from attnbench.cli.options import json_option, print_json, say
 
 if TYPE_CHECKING:
     from attnbench.measure.doctor import Finding, Readings
@@ -31,7 +31,7 @@ def doctor(seconds: float, threads: int, as_json: bool) -> None:
     from attnbench.measure.clock import clock_for
     from attnbench.measure.doctor import examine, take_readings
 
-    click.echo(f"timing a fixed operation for about {seconds:g} s", err=True)
+    say(f"timing a fixed operation for about {seconds:g} s", err=True)
     readings = take_readings(seconds, threads, clock_for("cpu"))
     half_width = implied_half_width(readings.visits)
     findings = examine(readings, half_width)

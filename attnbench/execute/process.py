@@ -26,7 +26,7 @@ import psutil
 from attnbench.check.outcome import Mark, Outcome
 from attnbench.errors import LayerError, WorkerError
 from attnbench.law import Law
-from attnbench.record import Counted, Status
+from attnbench.record import Counted, PathMap, Status
 from attnbench.trial import Asked, Choices, Sizes, Trial
 
 #: A process that cannot say hello in this time will not say anything.
@@ -161,6 +161,11 @@ class Process:
         """Effective reach of a layer; empty where there is none."""
         answer = self._ask({"reach": {"layer": layer}}, _COUNTING_SECONDS)
         return tuple((distance, norm) for distance, norm in answer.get("reach", ()))
+
+    def paths(self, layer: str) -> PathMap:
+        """Path lengths between all positions of a layer, or why there are none."""
+        answer = self._ask({"paths": {"layer": layer}}, _COUNTING_SECONDS)
+        return PathMap(**answer["paths"]) if "paths" in answer else PathMap(refused=_why(answer))
 
     def check(self, layer: str, check: str, timeout: float) -> tuple[list[Outcome], bool]:
         """What one check of the contract finds of a layer, and whether the process is as it was after it."""
@@ -315,6 +320,11 @@ class Process:
         if end is not None:
             os.close(end)
         return code
+
+
+def _why(answer: dict[str, Any]) -> str:
+    """What a process says of a layer that it could not look at, or how the process ended."""
+    return str(answer.get("error") or answer["reason"])
 
 
 def _named(what: Asked) -> dict[str, str]:

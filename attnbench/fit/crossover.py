@@ -116,6 +116,7 @@ class Crossover:
         per_sequence: whether each was divided by its batch size, because they differ.
         rows: one a width.
         reason: one sentence on what the clock says.
+        operations: one sentence on what the counts say; empty where they give no single answer.
     """
 
     layers: tuple[str, str]
@@ -123,10 +124,19 @@ class Crossover:
     per_sequence: bool
     rows: tuple[Meeting, ...]
     reason: str
+    operations: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON form."""
         return {**asdict(self), "rows": [row.as_json() for row in self.rows]}
+
+    def __repr__(self) -> str:
+        return f"<Crossover {'; '.join(filter(None, (self.operations, self.reason)))}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.fit.show import crossover_card
+
+        return str(crossover_card(self))
 
 
 def crossover(one: Side, other: Side, at: Sequence[int] = ()) -> Crossover:

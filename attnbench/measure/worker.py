@@ -198,6 +198,16 @@ def _reach(registry: Registry, layer: str) -> dict[str, Any]:
         return _refused(layer, error)
 
 
+def _paths(registry: Registry, layer: str) -> dict[str, Any]:
+    """Path lengths between all positions of one layer, or one line that says why there are none."""
+    from attnbench.count.maps import path_map_of
+
+    try:
+        return {"paths": asdict(path_map_of(registry.get(layer)))}
+    except BaseException as error:
+        return _refused(layer, error)
+
+
 def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
     """What one check of the contract finds; a layer that ends the check with more than an error has an answer too."""
     from attnbench.check.contract import look
@@ -233,6 +243,7 @@ _COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
     "count": _counted,
     "count_at": _counted_at,
     "reach": _reach,
+    "paths": _paths,
     "check": _checked,
     "weights": _weights,
     "fading": _fading,

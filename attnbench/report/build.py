@@ -25,13 +25,14 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
-from attnbench.report.environment import environment
+from attnbench.report.environment import environment, files
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
+from attnbench.report.structure import structure
 from attnbench.report.table1 import table_one
 from attnbench.report.toml import as_toml
 from attnbench.report.weights import weight_gallery
@@ -39,8 +40,10 @@ from attnbench.trial import describe, ordered, telling_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from attnbench.law import Law
+    from attnbench.overview import Overview
     from attnbench.report.slices import Subject
     from attnbench.store import StoredRun
     from attnbench.trial import Trial
@@ -48,8 +51,13 @@ if TYPE_CHECKING:
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
-def build_context(run: StoredRun) -> PageContext:
-    """Everything the page of `run` says, as text, MathML and figures."""
+def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
+    """Everything the page of `run` says, as text, MathML and figures.
+
+    Args:
+        run: what the page is about.
+        folder: where the page will lie; without it, the page has no links to the files of the run.
+    """
     anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
     references = reference_times(run)
     timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", MEASURED_METRICS)
@@ -66,6 +74,7 @@ def build_context(run: StoredRun) -> PageContext:
         positions=positions(run),
         weights=weight_gallery(run),
         overtaking=overtaking(run),
+        structure=structure(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,
@@ -76,26 +85,30 @@ def build_context(run: StoredRun) -> PageContext:
         steadiness=_steadiness(references) if len(references) > 1 else Gallery(),
         environment=environment(run),
         command=run.info.command,
+        files=files(run, folder),
         suite=as_toml(run.info.suite),
         version=run.info.version,
     )
 
 
-def index_row(run: StoredRun) -> IndexRow:
+def index_row(run: Overview) -> IndexRow:
     """One run in the list of runs."""
-    counts = words.tally(_measured(run) or run.found_laws)
+    planned, skipped, unsupported = run.trials
+    counts = ((planned - skipped - unsupported, "planned"), (skipped, "skipped"), (unsupported, "unsupported"))
     return IndexRow(
-        title=title(run),
-        question=str(run.info.suite.get("question", "")),
-        name=run.info.name,
-        href=quote(file_name(run)),
-        suite=run.info.suite_name,
-        started=run.info.started,
-        when=words.moment(run.info.started),
-        host=run.info.host.cpu,
-        trials=_trials_summary(run),
-        layers=" ".join(run.info.scopes),
-        chips=tuple((chip(verdict), str(count)) for verdict, count in counts.items()),
+        title=run.title or run.name,
+        question=run.question,
+        name=run.name,
+        href="" if run.damage else quote(file_name(run.name)),
+        started=run.started,
+        when=words.moment(run.started) if run.started else "",
+        host=run.host,
+        trials=", ".join(f"{number} {word}" for number, word in counts if number) or "none planned",
+        chips=tuple((chip(verdict), str(count)) for verdict, count in run.verdicts.items()),
+        layers=run.layers,
+        suite=run.suite,
+        verdicts=words.tally_text(run.verdicts) if run.verdicts else "no claim judged",
+        state=run.damage or ("" if run.finished else "Its laws are not fitted: it was cut off, or has not ended yet."),
     )
 
 
@@ -104,9 +117,9 @@ def title(run: StoredRun) -> str:
     return str(run.info.suite.get("title") or run.info.suite_name or run.info.name)
 
 
-def file_name(run: StoredRun) -> str:
+def file_name(run: str) -> str:
     """``<run name>.html``; a name that could leave the folder or break a link is made harmless."""
-    safe = _UNSAFE_IN_NAMES.sub("-", run.info.name).strip(".-")[:120]
+    safe = _UNSAFE_IN_NAMES.sub("-", run).strip(".-")[:120]
     return f"{safe or 'run'}.html"
 
 
@@ -285,7 +298,8 @@ def _text(written: Callable[[float], str], value: float | None) -> str:
 # ------------------------------------------------------------------------------------- figures of the whole run
 
 
-def _forest(run: StoredRun) -> Gallery:
+def forest_rows(run: StoredRun) -> dict[str, list[figures.ForestRow]]:
+    """Axis → the exponents of all measured laws along it."""
     rows: dict[str, list[figures.ForestRow]] = {}
     laws = _measured(run)
     told = {law.layer: telling_apart(subject_of(o).choices for o in laws if o.layer == law.layer) for law in laws}
@@ -295,12 +309,16 @@ def _forest(run: StoredRun) -> Gallery:
         label = " · ".join(filter(None, words_of_law))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
-    axes = tuple(ordered(dict.fromkeys(rows, 0)))
+    return {axis: rows[axis] for axis in ordered(dict.fromkeys(rows, 0))}
+
+
+def _forest(run: StoredRun) -> Gallery:
+    rows = forest_rows(run)
     pictures = tuple(
         picture(figures.forest(axis, found), f"Exponents of {words.axis_phrase(axis)}", _describe_forest(found))
-        for axis, found in ((axis, rows[axis]) for axis in axes)
+        for axis, found in rows.items()
     )
-    return Gallery(pictures, _FOREST_CAPTION, axes) if pictures else Gallery()
+    return Gallery(pictures, _FOREST_CAPTION, tuple(rows)) if pictures else Gallery()
 
 
 _FOREST_CAPTION = (

@@ -172,14 +172,6 @@ class SentenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CurveName:
-    """The layers that share one curve of a figure."""
-
-    formula: Markup
-    layers: str
-
-
-@dataclass(frozen=True, slots=True)
 class TableOne:
     """The tables of others beside ours; without layers where the run has not counted enough of them."""
 
@@ -189,8 +181,49 @@ class TableOne:
     notes: tuple[TableNote, ...] = ()
     sources: tuple[Fact, ...] = ()
     sentences: tuple[SentenceRow, ...] = ()
-    paths: Gallery = field(default_factory=Gallery)
-    curves: tuple[CurveName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CurveName:
+    """A formula, and the layers whose curve it is."""
+
+    formula: Markup
+    layers: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCurves:
+    """Counted formulas of one metric over n: one line for all layers that share it, and whose it is."""
+
+    gallery: Gallery
+    names: tuple[CurveName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMap:
+    """Path lengths between all positions, for all layers that share them."""
+
+    picture: Markup
+    layers: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMaps:
+    """A map for each that differs, their common scale, and the layers that have none."""
+
+    maps: tuple[DependencyMap, ...] = ()
+    scale: Markup = field(default_factory=Markup)
+    caption: str = ""
+    refused: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """How deep layers are and how far apart they leave two positions, as far as the run has counted it."""
+
+    growth: tuple[NamedCurves, ...] = ()
+    dependencies: DependencyMaps = field(default_factory=DependencyMaps)
     reach: Gallery = field(default_factory=Gallery)
 
 
@@ -333,6 +366,15 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of the run folder: its name, where it is from the page, and what it holds."""
+
+    name: str
+    href: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageContext:
     """Everything on the page of one run, in the order of the page."""
 
@@ -348,6 +390,7 @@ class PageContext:
     positions: Positions
     weights: Gallery
     overtaking: tuple[Overtaking, ...]
+    structure: Structure
     counted: tuple[CountedLayer, ...]
     counted_limits: tuple[Fact, ...]
     timed: bool
@@ -358,22 +401,37 @@ class PageContext:
     steadiness: Gallery
     environment: tuple[Fact, ...]
     command: str
+    files: tuple[FileLink, ...]
     suite: str
     version: str
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One run in the list of runs; `started` is what dates are sorted by, `layers` what else a run is found by."""
+    """One run in the list of runs; what a search looks at is text.
+
+    Attributes:
+        title, question, name, when, host: as on the page of the run.
+        href: its page; empty where there is none, as the run is damaged.
+        started: when, in a form that sorts.
+        trials: how many there are, in words.
+        chips: verdicts with their numbers.
+        layers: the names of its layers.
+        suite: the name of its suite.
+        verdicts: the chips in words.
+        state: why it cannot be read, or that it has not ended; empty otherwise.
+    """
 
     title: str
     question: str
     name: str
     href: str
-    suite: str
     started: str
     when: str
     host: str
     trials: str
-    layers: str
     chips: tuple[tuple[Chip, str], ...]
+    layers: tuple[str, ...] = ()
+    suite: str = ""
+    verdicts: str = ""
+    state: str = ""

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 _MOST_TICKS = 6
 
 
-def memory_growth(points: pd.DataFrame, axis: str, slope: float | None) -> Figure:
+def memory_growth(points: pd.DataFrame, axis: str, slope: float | None, ax: Axes | None = None) -> Figure:
     """Bytes against one axis, log–log: allocated (dots), resident (triangles), counted (lines), the claimed slope.
 
     Args:
         points: one row a trial: sizes, `BYTES`, `LINE` and `RANK`.
         axis: the axis.
         slope: what the claim says, if it says one thing.
+        ax: where to draw, instead of in a figure of its own.
     """
-    with panel(3.9) as (figure, axes):
+    with panel(3.9, ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         count = int(points[RANK].max()) + 1
         for rank, line in points.groupby(RANK):

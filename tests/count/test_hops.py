@@ -265,7 +265,7 @@ def test_distances_are_given_from_every_input_to_every_output() -> None:
     rnn = hop_matrix(REGISTRY.get("rnn"), {"b": 1, "n": 4, "d": 2})
 
     inf = math.inf
-    assert (rnn == np.array([[0, inf, inf, inf], [1, 1, inf, inf], [2, 2, 1, inf], [3, 3, 2, 1]])).all()
+    assert (rnn == np.array([[0, inf, inf, inf], [1, 0, inf, inf], [2, 1, 0, inf], [3, 2, 1, 0]])).all()
 
 
 def test_a_rule_that_ignores_where_numbers_come_from_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

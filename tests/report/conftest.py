@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attnbench.overview import overview
 from attnbench.report.page import build_context, render, write_index, write_report
 from attnbench.store import load_stored
 from tests.conftest import held
@@ -63,7 +64,7 @@ def _draw(place: Path) -> dict[str, str]:
     runs["fake"] = write_fake_run(place / "runs" / "fake")
     runs["hostile"] = write_hostile_run(place / "runs" / "hostile")
     written = {name: write_report(one, place) for name, one in runs.items()}
-    written["index"] = write_index(place, runs.values())
+    written["index"] = write_index(place, [overview(one.path) for one in runs.values()])
     return {name: str(path) for name, path in written.items()}
 
 

@@ -10,6 +10,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -19,6 +20,7 @@ from markupsafe import Markup
 from attnbench import units
 from attnbench.errors import RunError
 from attnbench.law import Verdict
+from attnbench.overview import overview
 from attnbench.report.page import build_context, render, script, style, write_index, write_report
 from attnbench.store import StoredRun
 from tests.report.fake_run import HOST, HOSTILE, attention, rnn, time_law, write_fake_run
@@ -314,7 +316,7 @@ class TestStrangers:
         run = write_fake_run(tmp_path / "run", (attention(),), name=f"../../{HOSTILE}/..")
         reports = tmp_path / "reports"
         written = write_report(run, reports)
-        write_index(reports, [run])
+        write_index(reports, [overview(run.path)])
         [link] = [
             e
             for e in read((reports / "index.html").read_text(encoding="utf-8"))
@@ -462,6 +464,13 @@ class TestThePage:
     def test_is_the_same_every_time(self, small_run: StoredRun) -> None:
         assert render(build_context(small_run)) == render(build_context(small_run))
 
+    def test_lists_every_section_it_has(self, page: str) -> None:
+        elements = read(page)
+        listed = [(e.attributes["href"][1:], e.text) for e in elements if e.tag == "a" and "nav" in e.parents]
+        headings = [(e.attributes["id"], e.text) for e in elements if e.tag == "h2"]
+
+        assert listed[: len(headings)] == headings
+
     def test_stays_under_a_megabyte(self, page: str) -> None:
         assert len(page.encode()) < 1_000_000
 
@@ -533,11 +542,19 @@ class TestFiles:
         written = write_report(small_run, tmp_path / "new" / "reports")
 
         assert written == tmp_path / "new" / "reports" / "run.html"
-        assert written.read_text(encoding="utf-8") == render(build_context(small_run))
+        assert written.read_text(encoding="utf-8") == render(build_context(small_run, written.parent))
+
+    def test_leads_to_the_tables_wherever_it_is_put(self, small_run: StoredRun, tmp_path: Path) -> None:
+        written = write_report(small_run, tmp_path / "far # away")
+        links = [e.attributes.get("href") for e in read(written.read_text(encoding="utf-8")) if e.tag == "a"]
+        targets = [written.parent / unquote(link) for link in links if link and link.endswith((".parquet", ".json"))]
+
+        assert {target.resolve() for target in targets} >= {(small_run.path / "run.json").resolve()}
+        assert all(target.is_file() for target in targets)
 
     def test_the_index_lists_runs_in_the_order_given(self, run: StoredRun, tmp_path: Path) -> None:
         other = write_fake_run(tmp_path / "other", (attention(),), suite={"title": HOSTILE}, name="second run")
-        text = write_index(tmp_path, [other, run]).read_text(encoding="utf-8")
+        text = write_index(tmp_path, [overview(other.path), overview(run.path)]).read_text(encoding="utf-8")
         links = [element for element in read(text) if element.tag == "a"][1:]
 
         assert [(link.text, link.attributes["href"]) for link in links] == [
@@ -546,7 +563,7 @@ class TestFiles:
         ]
         assert "2 confirmed" in prose(text)
         cells = [element.text for element in read(text) if element.tag == "td"][7:]
-        assert cells == ["scaling", "4 November 2025, 09:41 UTC", "AMD EPYC 7B13", "75 ok, 1 oom, 1 error, 2 skipped"]
+        assert cells == ["scaling", "4 November 2025, 09:41 UTC", "AMD EPYC 7B13", "77 planned, 2 skipped"]
 
     def test_the_index_of_no_runs_says_so(self, tmp_path: Path) -> None:
         text = write_index(tmp_path, []).read_text(encoding="utf-8")

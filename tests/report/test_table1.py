@@ -237,7 +237,7 @@ class TestThePage:
         texts = dict(re.findall(r'<desc id="([^"]+)">([^<]+)</desc>', page))
         titles = re.findall(r"<title id=[^>]+>([^<]+)</title>", page)
 
-        assert len(figures) == 5
+        assert len(figures) == 6
         assert all(figure.attributes["aria-labelledby"].split()[1] in texts for figure in figures)
         assert titles[0] == "Maximum path length against n"
         assert "⌈2(n − 1)/(k − 1)⌉" in page

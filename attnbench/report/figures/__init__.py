@@ -1,11 +1,12 @@
 """The figures of a report: small panels, each readable at the width of a telephone.
 
-Every function takes one small table or tuple and returns a new matplotlib figure; nothing is kept between calls.
+Every function takes one small table or tuple and returns a new matplotlib figure; nothing is kept between calls. Those
+that take `ax` draw on these axes instead, in whatever figure they are, and return that one.
 """
 
 from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
-from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, overtaking, path_lengths
+from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
 from attnbench.report.figures.machine import rate_map, steadiness
 
 __all__ = [
@@ -14,9 +15,9 @@ __all__ = [
     "ForestRow",
     "effective_reach",
     "forest",
+    "growing",
     "local_exponents",
     "overtaking",
-    "path_lengths",
     "rate_map",
     "specification_curve",
     "steadiness",

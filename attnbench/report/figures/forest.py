@@ -44,9 +44,9 @@ class ForestRow:
     verdict: Verdict
 
 
-def forest(axis: str, rows: Sequence[ForestRow]) -> Figure:
+def forest(axis: str, rows: Sequence[ForestRow], ax: Axes | None = None) -> Figure:
     """Exponents along one axis over all layers: value, interval, claim and the margin around it."""
-    with panel(0.75 + 0.56 * len(rows)) as (figure, axes):
+    with panel(0.75 + 0.56 * len(rows), ax) as (figure, axes):
         for place, row in enumerate(rows):
             _forest_row(axes, place, row)
         low, high = _forest_limits(rows)

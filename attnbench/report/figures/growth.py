@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from attnbench.report.slices import Floats, Growth, LocalExponents
 
 
-def time_growth(data: Growth) -> Figure:
+def time_growth(data: Growth, ax: Axes | None = None) -> Figure:
     """Seconds against one axis, log–log: points, intervals, the fitted law, its terms, and the claimed slope."""
-    with panel(3.9) as (figure, axes):
+    with panel(3.9, ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         _draw_curves(axes, data)
         _draw_points(axes, data)
@@ -54,9 +54,9 @@ def time_growth(data: Growth) -> Figure:
     return figure
 
 
-def local_exponents(data: LocalExponents) -> Figure:
+def local_exponents(data: LocalExponents, ax: Axes | None = None) -> Figure:
     """Slopes between neighbouring sizes, over the fitted interval and the claim."""
-    with panel(2.7) as (figure, axes):
+    with panel(2.7, ax) as (figure, axes):
         axes.set_xscale("log")
         if data.exponent:
             axes.axhspan(data.exponent.estimate.low, data.exponent.estimate.high, color=BAND, linewidth=0, zorder=0)
@@ -75,12 +75,14 @@ def local_exponents(data: LocalExponents) -> Figure:
     return figure
 
 
-def specification_curve(axis: str, exponents: Sequence[float], estimate: Estimate | None) -> Figure:
+def specification_curve(
+    axis: str, exponents: Sequence[float], estimate: Estimate | None, ax: Axes | None = None
+) -> Figure:
     """The exponent under every admissible way to fit the same data, sorted, over the reported interval.
 
     Without an `estimate` the values are what a law of several terms leaves over: zero is then the mark.
     """
-    with panel(1.9) as (figure, axes):
+    with panel(1.9, ax) as (figure, axes):
         if estimate:
             axes.axhspan(estimate.low, estimate.high, color=BAND, linewidth=0, zorder=0)
         axes.axhline(estimate.value if estimate else 0.0, color=SOFT, linewidth=1, zorder=1)

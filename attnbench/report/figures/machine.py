@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from attnbench.report.slices import RateMap
 
 
-def rate_map(data: RateMap) -> Figure:
+def rate_map(data: RateMap, ax: Axes | None = None) -> Figure:
     """Achieved rate over sequence length and hidden size, the window of the law outlined."""
-    with panel(0.95 + 0.42 * len(data.rates)) as (figure, axes):
+    with panel(0.95 + 0.42 * len(data.rates), ax) as (figure, axes):
         table = data.rates
         gaps: dict[str, Any] = {"linewidths": 0.8, "linecolor": PAPER}
         sns.heatmap(table, ax=axes, cmap=COLOURS, cbar=False, vmin=0, vmax=_full_scale(table), **gaps)
@@ -54,9 +54,9 @@ def rate_map(data: RateMap) -> Figure:
     return figure
 
 
-def steadiness(references: pd.DataFrame) -> Figure:
+def steadiness(references: pd.DataFrame, ax: Axes | None = None) -> Figure:
     """The reference kernel through the run, against its median."""
-    with panel(2.2) as (figure, axes):
+    with panel(2.2, ax) as (figure, axes):
         axes.axhspan(0, DRIFT_LIMIT, color=BAND, linewidth=0, zorder=0)
         late = references["ratio"] > DRIFT_LIMIT
         for part, colour in ((references[~late], SERIES[2]), (references[late], VERDICT_COLOURS[Verdict.INCONCLUSIVE])):
