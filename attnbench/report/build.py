@@ -107,6 +107,7 @@ def index_row(run: Overview) -> IndexRow:
         question=run.question,
         name=run.name,
         href="" if run.damage else quote(file_name(run.name)),
+        started=run.started,
         when=words.moment(run.started) if run.started else "",
         host=run.host,
         trials=", ".join(f"{number} {word}" for number, word in counts if number) or "none planned",
@@ -319,11 +320,12 @@ def forest_rows(run: StoredRun) -> dict[str, list[figures.ForestRow]]:
 
 
 def _forest(run: StoredRun) -> Gallery:
+    rows = forest_rows(run)
     pictures = tuple(
         picture(figures.forest(axis, found), f"Exponents of {words.axis_phrase(axis)}", _describe_forest(found))
-        for axis, found in forest_rows(run).items()
+        for axis, found in rows.items()
     )
-    return Gallery(pictures, _FOREST_CAPTION) if pictures else Gallery()
+    return Gallery(pictures, _FOREST_CAPTION, tuple(rows)) if pictures else Gallery()
 
 
 _FOREST_CAPTION = (

@@ -229,11 +229,15 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work."""
+    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work.
+
+    `length` is the sequence length at which the two meet, to sort by; empty where they do not.
+    """
 
     text: str
     mark: Chip
     by_count: str
+    length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +474,7 @@ class IndexRow:
     Attributes:
         title, question, name, when, host: as on the page of the run.
         href: its page; empty where there is none, as the run is damaged.
+        started: when, in a form that sorts.
         trials: how many there are, in words.
         chips: verdicts with their numbers.
         layers: the names of its layers.
@@ -482,6 +487,7 @@ class IndexRow:
     question: str
     name: str
     href: str
+    started: str
     when: str
     host: str
     trials: str

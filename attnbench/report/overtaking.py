@@ -112,13 +112,13 @@ def _takeover(layer: str, meeting: Meeting, measured: tuple[int, int]) -> Takeov
     if meeting.clock is None:
         doubt = f", though {percent(meeting.share)} of the pairs of curves cross" if meeting.share > _DOUBT else ""
         return Takeover(f"at every length measured{doubt}", last, by_count)
-    at = f"n = {band(meeting)}"
+    at, length = f"n = {band(meeting)}", f"{meeting.clock.value:.6g}"
     if meeting.clock.value < measured[0]:
-        return Takeover(f"at every length measured; the curves meet below, at {at}", last, by_count)
+        return Takeover(f"at every length measured; the curves meet below, at {at}", last, by_count, length)
     if meeting.clock.value > measured[1]:
         before = _SLOWER if leads else _FASTER
-        return Takeover(f"at every length measured; the curves meet beyond, at {at}", before, by_count)
-    return Takeover(f"from {at} on", last, by_count)
+        return Takeover(f"at every length measured; the curves meet beyond, at {at}", before, by_count, length)
+    return Takeover(f"from {at} on", last, by_count, length)
 
 
 def _by_count(layer: str, meeting: Meeting) -> str:
