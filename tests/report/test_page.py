@@ -406,6 +406,7 @@ class TestThePage:
         assert headings == [
             "Verdicts",
             "All exponents at a glance",
+            "Who wins where",
             "What was counted",
             "Layer by layer",
             "Before believing a number",
