@@ -14,7 +14,7 @@ from attnbench.report.page import build_context, render, write_index, write_repo
 from attnbench.store import load_stored
 from tests.conftest import held
 from tests.recorded.record import unpack
-from tests.report.browsing import BROWSERS, DRIVERS, ROOT, program
+from tests.report.browsing import BROWSERS, DRIVERS, ROOT, logged, program
 from tests.report.fake_run import write_fake_run
 from tests.report.hostile_run import write_hostile_run
 
@@ -92,6 +92,8 @@ def show(browser: WebDriver) -> Callable[..., WebDriver]:
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        for kind in ("performance", "browser"):
+            logged(browser, kind)  # what earlier pages did is no longer of interest
         browser.get(path.as_uri())
         browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true; })")
         return browser
