@@ -30,7 +30,7 @@ from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
 from attnbench.plan.memory import plan_memory
 from attnbench.plan.subject import Limits, Subject
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
-from attnbench.record import MEASURED_METRICS, Counted, PathMap
+from attnbench.record import MEASURED_METRICS, Counted, PathMap, Peaks
 from attnbench.show import Show
 from attnbench.spec import AxisValues
 from attnbench.trial import Asked, Choices, Trial, counted_as, subject_id
@@ -39,6 +39,10 @@ from attnbench.trial import Asked, Choices, Trial, counted_as, subject_id
 _NEEDED_TO_PLAN = ("flops", "parameters", "peak_bytes")
 #: Share of the budget that probing may take when sizes are automatic.
 _PROBING_SHARE = 0.22
+#: Share of the budget that measuring what the machine does at best may take, all its dtypes and threads together ...
+_PEAKS_SHARE = 0.05
+#: ... and seconds after which more time finds no better rate.
+_PEAKS_SECONDS = 2.0
 #: Share of the available memory that a trial's counted peak may take.
 _MEMORY_SHARE = 0.5
 
@@ -58,6 +62,7 @@ class Plan:
     paths: dict[str, PathMap] = field(default_factory=dict)
     unsupported: dict[Trial, str] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=Pictures)
+    peaks: tuple[Peaks, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
@@ -124,7 +129,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
     show.stage("calibrating: short probes to find where each law can be read")
     pilot = _probe_all(asked, subjects, unsupported, show)
     _something_left(asked, pilot.probed, unsupported)
-    spent = sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
+    spent = pilot.peaks_seconds + sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
     plans = tuple(_each_once(share_out(pilot.probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
     counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
     return replace(
@@ -134,6 +139,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
         probing_seconds=spent,
         floors=pilot.floors,
         counted=counted,
+        peaks=tuple(pilot.peaks),
     )
 
 
@@ -245,11 +251,16 @@ def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mappin
 
 @dataclass
 class _Pilot:
-    """What was seen before anything was decided: probes of each subject, floors by subject, and the clock's cost."""
+    """What was seen before anything was decided: probes of each subject, floors by subject, and the clock's cost.
+
+    What the machine does at best joins them, and the seconds that measuring it took.
+    """
 
     probed: list[Probed] = field(default_factory=list)
     floors: dict[str, float] = field(default_factory=dict)
     overhead_seconds: float = 0.0
+    peaks: list[Peaks] = field(default_factory=list)
+    peaks_seconds: float = 0.0
 
 
 def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Trial, str], show: Show) -> _Pilot:
@@ -279,8 +290,19 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
                 left -= share - max(pilot.probed[-1].left_seconds, 0.0)
             except UnsupportedError as error:
                 unsupported[_stand_in(subject.layer, subject.axes, subject.choices)] = str(error)
+        _measure_peaks(pilot, {choices: processes[setup] for choices, setup in setups.items()}, budget)
         pilot.overhead_seconds = max((process.overhead_seconds for process in processes.values()), default=0.0)
     return pilot
+
+
+def _measure_peaks(pilot: _Pilot, processes: Mapping[Choices, Process], budget: float) -> None:
+    """What the machine does at best under the choices that were probed; last, so that no probe finds it warmed up."""
+    probed = (replace(one.subject.choices, compile=False) for one in pilot.probed)
+    settings = {(one.device, one.dtype, one.threads): processes[one] for one in probed}
+    for (device, dtype, _), process in settings.items():
+        found, took = process.peaks(device, dtype, min(_PEAKS_SECONDS, _PEAKS_SHARE * budget / len(settings)))
+        pilot.peaks.append(found)
+        pilot.peaks_seconds += took
 
 
 def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:

@@ -292,6 +292,29 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Peaks:
+    """What a device was seen to do at best, in one kind of numbers; None where it could not be measured.
+
+    Attributes:
+        device, dtype, threads: under which choices.
+        flops_per_second: operations of a product of square matrices.
+        edge: of those matrices.
+        bytes_per_second: read and written in a copy beyond every cache.
+        copied_bytes: of the buffer that was copied.
+        reason: why something is not known; empty when all is.
+    """
+
+    device: str
+    dtype: str
+    threads: int
+    flops_per_second: float | None = None
+    edge: int | None = None
+    bytes_per_second: float | None = None
+    copied_bytes: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """Facts about the machine that a reader of a timing needs; what a system does not tell is None or empty.
 

@@ -297,6 +297,7 @@ def _info(plan: Plan) -> RunInfo:
         paths=plan.paths,
         weights=plan.pictures.weights,
         fading=plan.pictures.fading,
+        peaks=plan.peaks,
     )
 
 

@@ -22,7 +22,7 @@ from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law, told_once
-from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Peaks, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
@@ -72,7 +72,8 @@ class RunInfo:
         counted_laws: laws of all counted metrics; judging needs them, `shown_laws` are those that were asked for.
         windows: layer and choices (as in trial ids) → one sentence on the window its time law is read from, and why.
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
-        calibration_seconds: clock that the pilot took.
+        calibration_seconds: clock that the pilot took, the peaks included.
+        peaks: what each device was seen to do at best, for each dtype and number of threads that is timed.
         timer_overhead_seconds: cost of reading the clock twice.
         floors: layer and its choices, as in ids → seconds of a call at tiny sizes: no constant cost is larger.
         visit_seconds: trial id → clock that one visit aims for.
@@ -116,6 +117,7 @@ class RunInfo:
     paths: dict[str, PathMap] = field(default_factory=dict)
     weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
     fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
+    peaks: tuple[Peaks, ...] = ()
 
     @property
     def shown_laws(self) -> tuple[Law, ...]:
@@ -150,6 +152,7 @@ class RunInfo:
         values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
         values["counted_laws"] = tuple(Law.from_json(row) for row in content["counted_laws"])
         values["paths"] = {layer: PathMap(**found) for layer, found in content.get("paths", {}).items()}
+        values["peaks"] = tuple(Peaks(**row) for row in content.get("peaks", ()))
         return cls(**_with_tuples(values, "plugins", "calibration"))
 
 
@@ -248,14 +251,23 @@ class StoredRun:
         return [*before, *self._axes, *after, *counts]
 
     @cached_property
-    def _visits_by_trial(self) -> dict[str, list[Visit]]:
+    def places(self) -> dict[tuple[str, Choices], list[int]]:
+        """Layer and choices → where their trials stand in the plan, and so in `records`."""
+        grouped: dict[tuple[str, Choices], list[int]] = {}
+        for place, trial in enumerate(self.info.trials):
+            grouped.setdefault((trial.layer, trial.choices), []).append(place)
+        return grouped
+
+    @cached_property
+    def visits_by_trial(self) -> dict[str, list[Visit]]:
+        """Trial id → its visits, in the order in which they were made."""
         grouped: dict[str, list[Visit]] = {}
         for visit in self.visits:
             grouped.setdefault(visit.trial, []).append(visit)
         return grouped
 
     def _record(self, trial: Trial) -> dict[str, Any]:
-        visits = self._visits_by_trial.get(trial.id, [])
+        visits = self.visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
         status, reason = _outcome(trial.id, visits, self.info)
         summary = summarise([visit.block_seconds for visit in visits if visit.metric == "time"])

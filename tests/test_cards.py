@@ -14,7 +14,7 @@ from attnbench import cards
 from attnbench.fit.compare import compare
 from attnbench.fit.crossover import Crossover, Meeting
 from attnbench.fit.forecast import Forecast
-from attnbench.law import Estimate, Law, Verdict
+from attnbench.law import Estimate, Exponent, Law, Verdict
 from attnbench.law.show import COLOURS
 from attnbench.record import Counted
 from tests.report.fake_run import HOST, HOSTILE, hostile, write_fake_run
@@ -94,6 +94,13 @@ def test_fitted_numbers_are_written_as_people_write_them() -> None:
     law = Law("rnn", "time", Verdict.INFERRED, "found", formula="2.46e-05 + 1.5e-09*n**0.987")
 
     assert dict(rows(law._repr_html_()))["found"].replace("\u2062", "") == "2.46·10−5+1.5·10−9n0.987"
+
+
+def test_zero_has_no_sign() -> None:
+    exponents = {"n": Exponent(Estimate(-0.001, -0.02, 0.001), -0.0)}
+    law = Law("rnn", "time", Verdict.INFERRED, "found", exponents=exponents)
+
+    assert dict(rows(law._repr_html_()))["exponent of n"] == "0.00 [−0.02, 0.00] at 90.0 %; claimed 0"
 
 
 def test_a_count_is_exact_and_says_what_it_leaves_out() -> None:

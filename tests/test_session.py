@@ -27,7 +27,7 @@ from attnbench.record import Counted, Status
 from attnbench.session import Run
 from attnbench.show import Silent
 from attnbench.trial import slug
-from tests.fake_machine import FakeMachine, as_counted
+from tests.fake_machine import RATE, FakeMachine, as_counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,6 +217,22 @@ def test_a_layer_without_a_window_has_a_law_that_says_so(suite: str, machine: Fa
         "No window: no size keeps the layer's constraints, fits the budget and the memory, and lets the claimed term "
         "carry the work."
     )
+
+
+def test_what_the_machine_does_at_best_is_kept_for_each_dtype_and_number_of_threads_and_costs_its_clock(
+    machine: FakeMachine, tmp_path: Path
+) -> None:
+    machine.peaks_seconds = 0.125
+
+    run = attnbench.run(suite_with(tmp_path, 'dtype = ["float32", "float64"]\nthreads = [1, 2]'), results=tmp_path)
+
+    kinds = [(peaks.dtype, peaks.threads) for peaks in run.info.peaks]
+    assert sorted(kinds) == [("float32", 1), ("float32", 2), ("float64", 1), ("float64", 2)]
+    assert {(peaks.device, peaks.flops_per_second, peaks.bytes_per_second) for peaks in run.info.peaks} == {
+        ("cpu", RATE, RATE)
+    }
+    assert run.info.calibration_seconds >= 4 * 0.125
+    assert attnbench.load(run.path).info.peaks == run.info.peaks
 
 
 def test_a_suite_that_asks_for_no_time_starts_no_process(machine: FakeMachine, tmp_path: Path) -> None:
@@ -954,9 +970,3 @@ def test_runs_are_listed_with_their_verdicts_and_a_damaged_one_says_what_is_wron
         "path": str(finished.path),
     }
     assert bad == {"name": "broken", "damaged": f"{broken} is damaged: KeyError 'schema'"}
-
-
-def test_a_table_in_markdown_keeps_its_cells_whole() -> None:
-    frame = pd.DataFrame({"layer": ["a|b", None], "n": pd.array([1, None], dtype="Int64")})
-
-    assert session.markdown(frame) == "| layer | n |\n| --- | --- |\n| a\\|b | 1 |\n|  |  |\n"

@@ -60,11 +60,12 @@ def show(layer: str, plugins: tuple[str, ...], as_json: bool) -> None:
         return
     say(found.name, bold=True)
     say(f"  {registry.summary(layer)}")
-    table = Listing("", "", indent=2)
-    table.add("source", f"{found.source or 'not given'} ({registry.origin(layer)})")
-    table.add("scope", f"{found.scope}; axes {', '.join(found.axes)}; modes {', '.join(found.modes)}")
+    facts, table = Listing("", "", indent=2), Listing("", "", indent=2)
+    facts.add("source", f"{found.source or 'not given'} ({registry.origin(layer)})")
+    facts.add("scope", f"{found.scope}; axes {', '.join(found.axes)}; modes {', '.join(found.modes)}")
     for metric in metrics:
         table.add(metric, _claimed_and_counted(counted.get(metric), found.claims.given.get(metric)))
+    console().print(facts)
     console().print(table)
 
 
@@ -126,7 +127,7 @@ def _formulas_table(laws: Sequence[Law]) -> Listing:
     for law in laws:
         bound = "≥ " if law.lower_bound else ""
         pretty = Formula(law.formula).pretty if law.formula else "no formula"
-        table.add(law.metric, f"{bound}{pretty}  ({_BLIND[law.metric]})\n{law.reason}")
+        table.add(law.metric, (f"{bound}{pretty}  ({_BLIND[law.metric]})", law.reason))
     return table
 
 

@@ -32,7 +32,7 @@ from attnbench.errors import InputError, RunError
 @results_option
 def export(run: str, form: str, table: str | None, output: str | None, standalone: bool, results: str) -> None:
     """Print a table of a run, or write it to a file, in a format that other programs read."""
-    if form == "parquet" and output is None and sys.stdout.isatty():
+    if form == "parquet" and output is None and shows_text_only():
         raise InputError("--format parquet is binary, which no terminal shows; add --output FILE")
     from attnbench import session
     from attnbench.export import content
@@ -46,6 +46,11 @@ def export(run: str, form: str, table: str | None, output: str | None, standalon
     except OSError as error:
         raise RunError(f"--output {output} cannot be written: {error.strerror}; choose another place") from None
     say(output)
+
+
+def shows_text_only() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 COMMANDS = (export,)

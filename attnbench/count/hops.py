@@ -70,8 +70,7 @@ def path_map(layer: Layer, sizes: Sizes) -> NDArray[np.float32]:
 
     Through as many layers as it takes until no further pair gets connected; the largest number beside the diagonal is
     `Hops.io`. On the diagonal stands what a position needs to arrive where it is: 0 where it is at most met there, by
-    the state of a recurrence for example; 1 where it goes through a layer that mixes. A recurrent cell that takes its
-    input and its state joined, in one product, counts the way in as a hop, too, but for the first step.
+    the state of a recurrence for example; 1 where it goes through a layer that mixes.
 
     Raises:
         LayerError: the layer cannot be built or called at `sizes`, or has no positions to follow.

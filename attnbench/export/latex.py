@@ -52,7 +52,6 @@ def as_document(table: str) -> str:
     return (
         "\\documentclass[a4paper]{article}\n"
         "\\usepackage[landscape,margin=15mm]{geometry}\n"
-        "\\usepackage[T1]{fontenc}\n"
         f"\\usepackage{{{','.join(dict.fromkeys(one for names in _PACKAGES.values() for one in names))}}}\n"
         f"\\begin{{document}}\n{table}\\end{{document}}\n"
     )
@@ -75,6 +74,7 @@ def _laws(run: StoredRun) -> str:
     levels = sorted({e.estimate.level for law in laws for e in law.exponents.values()})
     said = listed([rf"\qty{{{100 * level:g}}}{{\percent}}" for level in levels])
     note = f" Uncertainties hold {said} intervals." if levels else ""
+    note += " Coefficients of time are in seconds." if any(law.metric == "time" and law.terms for law in laws) else ""
     return (
         "\\begin{table}\n\\centering\\small\n"
         f"\\caption{{Scaling laws of {escaped(run.info.name)}, on {escaped(run.info.host.key)}.{note}}}\n"

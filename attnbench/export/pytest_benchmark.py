@@ -66,7 +66,7 @@ def _benchmark(trial: Trial, visits: Sequence[Visit], run: str) -> dict[str, Any
     return {
         "group": trial.layer,
         "name": trial.id,
-        "fullname": f"{trial.layer}::{trial.id}",
+        "fullname": trial.id,
         "params": dict(trial.sizes),
         "param": f"{trial.choices.slug} {describe(trial.sizes)}",
         "extra_info": {"run": run, "visits": len(visits), **{k: getattr(trial.choices, k) for k in _choices(trial)}},

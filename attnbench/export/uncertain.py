@@ -32,9 +32,8 @@ class Uncertain:
         """``1.990(31)``, or with a power of ten ``8.89(27)e-11``; the uncertainty is rounded up."""
         if not (math.isfinite(self.value) and math.isfinite(self.half_width)):
             return f"{self.value:.{_EXACT_DIGITS - 1}e}" if math.isfinite(self.value) else ""
-        power = 0
-        if self.value and not _SMALLEST <= abs(self.value) < _LARGEST:
-            power = math.floor(math.log10(abs(self.value)))
+        size = max(abs(self.value), self.half_width)
+        power = 0 if not size or _SMALLEST <= size < _LARGEST else math.floor(math.log10(size))
         mantissa, doubt = self.value / 10.0**power, self.half_width / 10.0**power
         decimals = decimals_of(doubt, _DIGITS) if doubt > 0 else decimals_of(mantissa, _EXACT_DIGITS)
         exponent = f"e{power}" if power else ""
@@ -44,7 +43,7 @@ class Uncertain:
         # What rounding took from the value is part of what is not known of it.
         unsure = max(abs(Decimal(end / 10.0**power) - written) for end in (self.low, self.high))
         units = int((unsure * 10**decimals - _NOISE).to_integral_value(rounding=ROUND_CEILING))
-        return f"{written}({units}){exponent}"
+        return f"{written:f}({units}){exponent}"
 
 
 def decimals_of(value: float, digits: int) -> int:

@@ -135,4 +135,5 @@ def _interval(found: Estimate, form: str) -> str:
 
 
 def _number(value: float, form: str) -> str:
-    return f"{value:{form}}".replace("-", "−")
+    text = f"{value:{form}}"
+    return text.removeprefix("-") if not float(text) else text.replace("-", "−")  # zero has no sign

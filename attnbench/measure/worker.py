@@ -35,6 +35,7 @@ from attnbench.measure.conditions import Watch
 from attnbench.measure.kernels import kernels_of, uses_fused_attention
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.measure.memory import peaks
+from attnbench.measure.peaks import measure_peaks
 from attnbench.record import Status
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import nbytes
@@ -64,6 +65,8 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
         signal.setitimer(signal.ITIMER_REAL, request.pop("seconds", 0.0))  # the kernel's, so that it ends a hang in C
         if "reference" in request:
             answer = _rate(request["reference"])
+        elif "peaks" in request:
+            answer = measure_peaks(**request["peaks"], clock=clock_for(request["peaks"]["device"]))
         elif "memory" in request:
             answer = _weighed(belongings, room, registry, _trial(request["memory"]), setup["seed"])
         else:

@@ -25,15 +25,18 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
+from attnbench.report.detail import detail, few_references
 from attnbench.report.environment import environment, files
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
+from attnbench.report.rooflines import rooflines
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.structure import structure
 from attnbench.report.table1 import table_one
+from attnbench.report.territories import territories
 from attnbench.report.toml import as_toml
 from attnbench.report.weights import weight_gallery
 from attnbench.trial import describe, ordered, telling_apart
@@ -75,10 +78,14 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
         weights=weight_gallery(run),
         overtaking=overtaking(run),
         structure=structure(run),
+        territories=territories(run),
+        rooflines=rooflines(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,
-        sections=tuple(section(run, subject, anchor) for subject, anchor in anchors.items()),
+        sections=tuple(
+            section(run, s, anchor, detail(run, place)) for place, (s, anchor) in enumerate(anchors.items())
+        ),
         trials=tuple(map(_trial_row, run.info.trials, run.records.to_dict("records"))),
         trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
         notices=notices(run),
@@ -343,9 +350,11 @@ def _steadiness(references: pd.DataFrame) -> Gallery:
         f"{words.plural(len(references), 'timing')} of the reference kernel through the run; {late} of them above "
         f"{words.exponent(DRIFT_LIMIT)} times the median."
     )
-    drawn = picture(figures.steadiness(references), "Steadiness of the machine through the run", text)
+    shown = few_references(references)
+    drawn = picture(figures.steadiness(shown), "Steadiness of the machine through the run", text)
     caption = (
         "The same small matrix product, timed before every visit. Dots above the band are more than "
         f"{words.exponent(DRIFT_LIMIT)} times the median."
+        + (f" Shown are {len(shown)} of {len(references)} timings." if len(shown) < len(references) else "")
     )
     return Gallery((drawn,), caption)

@@ -262,6 +262,59 @@ class Overtaking:
 
 
 @dataclass(frozen=True, slots=True)
+class TerritoryCell:
+    """Who wins at one size, or a dash; and how clearly."""
+
+    layer: str
+    note: str
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TerritoryTable:
+    """A map read at a few sizes: a row for each length, a cell for each width."""
+
+    title: str
+    widths: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[TerritoryCell, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Territories:
+    """Maps of one choice of device, dtype, mode and threads; where none can be drawn, the reason."""
+
+    conditions: str
+    maps: Gallery = field(default_factory=Gallery)
+    tables: tuple[TerritoryTable, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoofRow:
+    """One layer under the roof."""
+
+    layer: str
+    trials: str
+    intensity: str
+    limit: str
+    median: str
+    best: str
+    best_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """Trials under the roof that their machine set; where there is no roof, the reason."""
+
+    conditions: str
+    roof: tuple[Fact, ...] = ()
+    picture: Gallery = field(default_factory=Gallery)
+    rows: tuple[RoofRow, ...] = ()
+    remarks: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TermRow:
     """One term of a law."""
 
@@ -299,6 +352,7 @@ class MemoryPart:
     found: Markup
     reason: str
     gallery: Gallery
+    residuals: Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +369,17 @@ class Section:
     reason: str
     window: str
     window_reason: str
+    left_out: str
     evidence: str
     kernels: tuple[str, ...]
     level: str
     time: Gallery
     memory: MemoryPart
+    residuals: Gallery
     local: Gallery
+    shares: Gallery
+    samples: Gallery
+    samples_summary: str
     rates: Gallery
     specifications: Gallery
     terms: tuple[TermRow, ...]
@@ -391,6 +450,8 @@ class PageContext:
     weights: Gallery
     overtaking: tuple[Overtaking, ...]
     structure: Structure
+    territories: tuple[Territories, ...]
+    rooflines: tuple[Roofline, ...]
     counted: tuple[CountedLayer, ...]
     counted_limits: tuple[Fact, ...]
     timed: bool

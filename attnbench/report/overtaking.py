@@ -16,6 +16,8 @@ from attnbench.trial import describe
 from attnbench.units import percent, seconds, significant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from attnbench.fit.crossover import Crossover, Meeting, Side
@@ -52,7 +54,7 @@ def _compared(run: StoredRun, conditions: str, laws: list[Law]) -> Overtaking | 
     return Overtaking(
         baseline=first.layer,
         conditions=conditions,
-        held=_held([baseline, *others]),
+        held=words.sentence(held_sizes([baseline, *others])),
         widths=tuple(words.axis_phrase(f"d = {d}") for d in widths),
         rows=tuple(_row(layer, answer, points) for layer, answer in told.items()),
         unknown=tuple(Fact(layer, _why_not(found[layer])) for layer in found if layer not in told),
@@ -78,11 +80,11 @@ def _why_not(answer: Crossover | None) -> str:
     return words.sentence(answer.reason if answer else "a term of its law has no value at some of these lengths")
 
 
-def _held(sides: list[Side]) -> str:
+def held_sizes(sides: Sequence[Side]) -> str:
     """The sizes beside length and width, layer by layer where they have any that is not 1."""
     sizes = {one.law.layer: {axis: size for axis, size in one.held.items() if size != 1} for one in sides}
     told = [f"{layer} with {describe(held)}" for layer, held in sizes.items() if held]
-    return words.sentence("; ".join(told)) if told else ""
+    return "; ".join(told)
 
 
 # -------------------------------------------------------------------------------------------------- the table

@@ -32,7 +32,7 @@ _HEADING = re.compile(r'<h2 id="([\w-]+)">(.*?)</h2>')
 _HERE = Path(__file__).parent
 _TEMPLATES, _STYLES, _SCRIPT = _HERE / "templates", _HERE / "styles", _HERE / "script"
 #: Style sheets in the order in which they apply; what a narrow window or paper needs comes last.
-_SHEETS = ("page.css", "structure.css", "controls.css", "adapt.css")
+_SHEETS = ("page.css", "structure.css", "maps.css", "controls.css", "adapt.css")
 #: Parts of the script: all know what the first defines, and `copy.js` the tables of `tables.js`.
 _PARTS = ("base.js", "tables.js", "copy.js", "points.js", "axes.js", "links.js")
 

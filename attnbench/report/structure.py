@@ -34,6 +34,7 @@ _GROWING = {
 #: Sizes beside n in a run without trials: so odd that no two formulas meet by chance. Whatever has no entry is 8.
 _HELD, _OTHER = {"b": 1, "k": 5}, 8
 _LENGTHS = tuple(dict.fromkeys(round(2 ** (octave / 4)) for octave in range(8, 49)))
+_FORMULA, _HELD_AT = Markup("<span>{}{}</span>"), Markup(" <small>at {}</small>")
 _FAMILIES = {
     "attention": "Attention",
     "recurrent": "Recurrent layers",
@@ -125,9 +126,10 @@ def _points(formula: Formula, held: Mapping[str, int]) -> Iterator[tuple[float, 
 
 def _formulas(lines: Sequence[_Line]) -> Markup:
     """Each formula of a line, with the sizes it was drawn at."""
-    told = {(line.formula, words.listing(f"{a} = {s}" for a, s in line.held.items())): None for line in lines}
-    with_sizes = [Markup("{} <small>at {}</small>").format(math_text(text), sizes) for text, sizes in told]
-    return Markup(", ").join(with_sizes)
+    told = {(line.formula, words.listing(f"{axis} = {size}" for axis, size in line.held.items())) for line in lines}
+    return Markup().join(
+        _FORMULA.format(math_text(text), _HELD_AT.format(sizes) if sizes else "") for text, sizes in sorted(told)
+    )
 
 
 def _drawn(metric: str, groups: Sequence[Sequence[_Line]]) -> Gallery:

@@ -65,8 +65,8 @@ class Listing:
         self._headings, self._numbers, self._indent = headings, numbers, indent
         self._rows: list[tuple[Text, ...]] = []
 
-    def add(self, *cells: str | Text) -> None:
-        """One more row; a line break in a cell is kept, and what else a terminal would obey is written out."""
+    def add(self, *cells: str | Text | tuple[str, ...]) -> None:
+        """One more row. A tuple is a cell of several lines; what a terminal would obey within a line is written out."""
         self._rows.append(tuple(_cell(cell) for cell in cells))
 
     def __bool__(self) -> bool:
@@ -122,9 +122,10 @@ class Listing:
                     yield Text.assemble(" " * _GAP, f"{name:<{margin}}", part)
 
 
-def _cell(cell: str | Text) -> Text:
-    text, style = (cell.plain, cell.style) if isinstance(cell, Text) else (cell, "")
-    return Text("\n".join(map(plain, text.split("\n"))), style=style)
+def _cell(cell: str | Text | tuple[str, ...]) -> Text:
+    if isinstance(cell, Text):
+        return Text(plain(cell.plain), style=cell.style)
+    return Text("\n".join(map(plain, cell if isinstance(cell, tuple) else (cell,))))
 
 
 def _lines(cell: Text) -> Iterator[str]:

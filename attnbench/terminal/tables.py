@@ -80,7 +80,7 @@ def findings_table(findings: Sequence[Finding]) -> Listing:
     """Findings about a machine, one a row, with what to do about each below what was found."""
     table = Listing("finding", "grade", "what was found, and what to do")
     for finding in findings:
-        told = f"{finding.found}\n→ {finding.advice}" if finding.advice else finding.found
+        told = (finding.found, *([f"→ {finding.advice}"] if finding.advice else []))
         table.add(finding.name, Text(finding.grade, style=_GRADES[finding.grade]), told)
     return table
 
@@ -90,7 +90,7 @@ def checks_table(outcomes: Sequence[Outcome]) -> Listing:
     table = Listing("", "")
     for outcome in outcomes:
         sign, style = _SIGNS[outcome.mark]
-        found = f"{outcome.found}\n→ {outcome.fix}" if outcome.fix else outcome.found
+        found = (outcome.found, *([f"→ {outcome.fix}"] if outcome.fix else []))
         table.add(Text(f"{sign} {outcome.check}", style=style), found)
     return table
 

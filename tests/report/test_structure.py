@@ -138,7 +138,7 @@ def test_other_sizes_are_the_medians_of_the_trials(tmp_path: Path) -> None:
     hops = structure(run_with(tmp_path, (attention(), rnn(), conv()))).growth[0]
 
     [kernel] = [name.formula for name in hops.names if name.layers == "conv1d"]
-    assert kernel.endswith("<small>at k = 7</small>")
+    assert kernel.endswith("<small>at k = 7</small></span>")
     assert "⌈2(n − 1)/(k − 1)⌉: 1 at n=4, 1365 at n=4096." in described(hops.gallery.pictures[0])[1]
 
 

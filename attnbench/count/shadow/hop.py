@@ -72,7 +72,8 @@ class Meetings:
         self.sources = sources
         self._atoms = [0, *(1 << p for p in range(sources))]  # label → set of atoms, as bits
         self._known: dict[frozenset[int], int] = {}
-        self._on_the_spot = np.empty(0, np.int64)  # pairs of a label that is read and the one computed, as numbers
+        # Pairs of a label that is read and the one computed, as numbers: what enters, and whatever meets, on the spot.
+        self._entered = self._on_the_spot = np.empty(0, np.int64)
 
     def at(self, position: int) -> int:
         """The label of an input position."""
@@ -107,10 +108,13 @@ class Meetings:
                 met |= {label * _PAIR + together for label in labels - {together}}
             elif self.at(home) in labels:
                 entered.add(self.at(home) * _PAIR + together)
-        if len({pair // _PAIR for pair in entered}) >= self.sources - 1:
-            met |= entered
-        self._on_the_spot = np.array(sorted(met), np.int64)
-        return bool(met)
+        if len({pair // _PAIR for pair in entered}) < self.sources - 1:
+            entered = set()
+        self._entered, self._on_the_spot = (
+            np.array(sorted(entered), np.int64),
+            np.array(sorted(met | entered), np.int64),
+        )
+        return bool(met | entered)
 
     def _homes(self, found: Sequence[set[int]]) -> dict[int, int]:
         out = set[int]().union(*found)
@@ -140,8 +144,8 @@ class Meetings:
         heard = np.where(reads < 0, 0, read.label[reads])  # also right for -1, which reads the last number
         label, met = self._labels(heard)
         cost = np.ones(heard.shape, np.float32) if a_sum and met else (heard != label[:, None]).astype(np.float32)
-        if not a_sum and self._on_the_spot.size:
-            cost[np.isin(heard * _PAIR + label[:, None], self._on_the_spot)] = 0
+        if (free := self._entered if a_sum else self._on_the_spot).size:
+            cost[np.isin(heard * _PAIR + label[:, None], free)] = 0
         cost[heard == 0] = np.inf
         return Shadow(_nearest(read.distance, reads, cost), label)
 

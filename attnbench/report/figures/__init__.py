@@ -8,18 +8,32 @@ from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
 from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
 from attnbench.report.figures.machine import rate_map, steadiness
+from attnbench.report.figures.residuals import residuals
+from attnbench.report.figures.roofline import Marks, Roof, roofline
+from attnbench.report.figures.samples import sample_strips
+from attnbench.report.figures.shares import term_shares
+from attnbench.report.figures.territory import Land, TerritoryMap, territory_map
 
 __all__ = [
     "LEAST_NORM",
     "Curve",
     "ForestRow",
+    "Land",
+    "Marks",
+    "Roof",
+    "TerritoryMap",
     "effective_reach",
     "forest",
     "growing",
     "local_exponents",
     "overtaking",
     "rate_map",
+    "residuals",
+    "roofline",
+    "sample_strips",
     "specification_curve",
     "steadiness",
+    "term_shares",
+    "territory_map",
     "time_growth",
 ]

@@ -19,14 +19,15 @@ from attnbench.report.palette import (
     INK,
     ON_DARK,
     ON_LIGHT,
+    PAPER,
     SOFT,
     series_colour,
 )
 from attnbench.report.slices import RANK
-from attnbench.report.svg import SETTINGS, printable
+from attnbench.report.svg import SETTINGS, printable, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -90,13 +91,17 @@ def panel(height: float, given: Axes | None = None) -> Iterator[tuple[Figure, Ax
         yield figure, axes
 
 
-def hued(plot: Callable[..., object], frame: pd.DataFrame, xy: tuple[str, str], axes: Axes, **style: object) -> None:
-    """One colour a line of `frame`, from small sizes to large."""
-    if frame.empty:
-        return
-    ranks = sorted(frame[RANK].unique())
-    colours = {rank: series_colour(place, len(ranks)) for place, rank in enumerate(ranks)}
-    plot(data=frame, x=xy[0], y=xy[1], hue=RANK, palette=colours, legend=False, ax=axes, **style)
+def by_rank(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The lines of `frame`, each with its colour, from small sizes to large."""
+    count = int(frame[RANK].max()) + 1 if len(frame) else 0
+    for rank, line in frame.groupby(RANK):
+        yield series_colour(int(str(rank)), count), line
+
+
+def dots(axes: Axes, place: tuple[pd.Series[Any], pd.Series[Any]], colour: str, texts: Iterable[str]) -> None:
+    """Points of one line, each with its text."""
+    style: dict[str, Any] = {"s": 30, "color": colour, "edgecolor": PAPER, "linewidth": 0.7, "zorder": 3}
+    tell(axes.scatter(*place, **style), texts)
 
 
 def size_axis(axes: Axes, sizes: Iterable[int], axis: str) -> None:
