@@ -14,8 +14,8 @@ from attnbench.report.page import build_context, render, write_index, write_repo
 from attnbench.store import load_stored
 from tests.conftest import held
 from tests.recorded.record import unpack
-from tests.report.browsing import BROWSERS, DRIVERS, ROOT, program
-from tests.report.fake_run import write_fake_run
+from tests.report.browsing import BROWSERS, DRIVERS, ROOT, logged, program
+from tests.report.fake_run import HOSTILE, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _draw(place: Path) -> dict[str, str]:
     runs = {name: load_stored(unpack(name, place / "runs")) for name in RECORDED}
     runs["scaling"] = load_stored(ROOT / "results" / "example")
     runs["fake"] = write_fake_run(place / "runs" / "fake")
-    runs["hostile"] = write_hostile_run(place / "runs" / "hostile")
+    runs["hostile"] = write_hostile_run(place / "runs" / HOSTILE.replace("/", "|"))  # no folder's name has a slash
     written = {name: write_report(one, place) for name, one in runs.items()}
     written["index"] = write_index(place, [overview(one.path) for one in runs.values()])
     return {name: str(path) for name, path in written.items()}
@@ -92,6 +92,8 @@ def show(browser: WebDriver) -> Callable[..., WebDriver]:
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        for kind in ("performance", "browser"):
+            logged(browser, kind)  # what earlier pages did is no longer of interest
         browser.get(path.as_uri())
         browser.execute_script("document.querySelectorAll('details').forEach(e => { e.open = true; })")
         return browser

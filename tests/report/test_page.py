@@ -563,7 +563,7 @@ class TestFiles:
             ("Three scaling laws", "scaling-1.html"),
         ]
         assert "2 confirmed" in prose(text)
-        cells = [element.text for element in read(text) if element.tag == "td"][7:]
+        cells = [element.text for element in read(text) if element.tag == "td"][6:]
         assert cells == ["scaling", "4 November 2025, 09:41 UTC", "AMD EPYC 7B13", "77 planned, 2 skipped"]
 
     def test_the_index_of_no_runs_says_so(self, tmp_path: Path) -> None:
