@@ -1,4 +1,4 @@
-"""Writes what can be known from the code: `commands.md`, and the shipped suites in `suites.md`. `make docs` runs it."""
+"""Writes what can be known from the code: commands, shipped suites, built-in layers. `make docs` runs it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attnbench.cli import main
+from attnbench.layers.registry import BUILT_IN, Registry
 from attnbench.spec import load_suite, shipped
 
 if TYPE_CHECKING:
@@ -35,20 +36,23 @@ only, and never where `NO_COLOR` is set.
 | 2 | what was asked for cannot be done; one line says what, where, and what to do next |
 | 130, 143 | stopped by Ctrl-C or by SIGTERM; everything measured is kept, and a run says how to continue it |
 """
-#: Between these two lines `suites.md` is written here, and the rest of it by hand.
+#: What stands between these two lines is written here, and the rest of those pages by hand.
 BEGIN, END = "<!-- from here on written by `make docs` -->\n", "<!-- up to here -->\n"
 
 
 def pages() -> dict[Path, str]:
     """Each page with a part that is written here → its whole text, as it should be."""
-    suites = HERE / "suites.md"
-    before, _, rest = suites.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    listed = "\n".join(_suite(load_suite(name)) for name in shipped())
+    suites = "\n".join(_suite(load_suite(name)) for name in shipped())
     return {
         HERE / "commands.md": "\n".join([HEAD, _contents(), *_commands()]),
-        suites: f"{before}{BEGIN}\n{listed}\n{END}{after}",
+        HERE / "suites.md": _with(HERE / "suites.md", suites),
+        HERE / "layers.md": _with(HERE / "layers.md", _layers()),
     }
+
+
+def _with(page: Path, written: str) -> str:
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    return f"{before}{BEGIN}\n{written}\n{END}{rest.partition(END)[2]}"
 
 
 # -------------------------------------------------------------------------------------------------- the commands
@@ -131,6 +135,12 @@ def _sweep(sweep: Sweep) -> str:
 
 def _sizes(sizes: AxisValues) -> str:
     return sizes if isinstance(sizes, str) else f"= {', '.join(map(str, sizes))}"
+
+
+def _layers() -> str:
+    registry = Registry()
+    rows = (f"| `{name}` | {_plain(registry.summary(name))} |" for name in BUILT_IN)
+    return "\n".join(["| layer | what it is |", "|---|---|", *rows, ""])
 
 
 if __name__ == "__main__":
