@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 HEAD = """\
 # Commands
 
-Written by `make docs` from the commands themselves: `attnbench COMMAND --help` says the same.
+Written by `make docs` from the commands themselves; `--help` after any of them says the same.
 
 `RUN`, `BASE` and `NEW` are folders, or names of folders in `results/`. With `--json` a command prints one JSON document
 on standard output and nothing else; progress, warnings and prose go to standard error. Colour is used on a terminal
