@@ -31,14 +31,13 @@ import attnbench
 from attnbench import errors, spec
 from attnbench.cli import main
 from attnbench.layers import registry
+from attnbench.report.words import tally, tally_text
 from attnbench.trial import AXES
 from tests import two_runs
 from tests.fake_machine import FakeMachine
 from tests.pages import PAGES, ROOT, page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from click.testing import Result
 
     from tests.pages import Page
@@ -50,6 +49,9 @@ RUN, PARSED, OUTPUT = {"console", "sh", "python"}, {"toml"}, {"text"}
 PLACEHOLDERS = {"RUN": "example", "BASE": "base", "NEW": "new", "LAYER": "rnn"}
 #: What a shipped suite is run for where a page names no layer: one that is counted at once.
 CUT = "identity"
+#: What make would call.
+CALLS = {"make run": "attnbench run --suite scaling"}
+#: Layers that `check --all` meets.
 FEW = ("identity", "feed-forward")
 SHELL = re.compile(r"[|>&;]")
 
@@ -86,7 +88,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder of a reader with three runs and a table, on a machine that answers at once."""
     shutil.copytree(runs, tmp_path / "results")
     rows = [(n, d, 1e-9 * n**2 * d * noise) for n in (64, 256, 1024) for d in (64, 128, 256) for noise in (1.0, 1.01)]
@@ -94,10 +96,7 @@ def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     FakeMachine(lambda trial: 1e-10 * trial.sizes["n"] ** 2 * trial.sizes["d"], noise=0.02).install(monkeypatch)
-    yield tmp_path
-    for name in list(sys.modules):
-        if name.startswith("my_layer"):
-            del sys.modules[name]
+    return tmp_path
 
 
 def invoke(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Result:
@@ -119,7 +118,7 @@ def try_command(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     words = shlex.split(command)
     if words[0] == "make":
         said = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert "attnbench run" in said.stdout
+        assert CALLS[command] in said.stdout
     elif SHELL.search(command):
         done = shell(f"set -o pipefail; {command}", folder)
         assert done.returncode == 0, f"{command}: {done.stderr}"
@@ -245,6 +244,15 @@ def test_the_exit_codes_of_the_reference_are_those_of_the_errors() -> None:
     assert told == every | {0}
 
 
+def test_the_picture_in_the_readme_is_small_and_its_text_says_what_the_example_says() -> None:
+    alt, file = re.findall(r"!\[(.*?)\]\((.*?)\)", page("README.md").prose)[0]
+    laws = [law for law in attnbench.load(example("")).found_laws if law.metric == "time"]
+
+    assert (ROOT / file).stat().st_size < 300_000
+    assert tally_text(tally(laws)) in alt
+    assert [law.layer for law in laws if law.layer not in alt] == []
+
+
 def example(name: str) -> Path:
     return ROOT / "results" / "example" / name
 
@@ -278,16 +286,15 @@ def test_the_table_of_conditions_is_described() -> None:
 @pytest.mark.parametrize(
     ("command", "keys"),
     [
-        (re.sub("`", "", row[0]), row[1])
-        for row in page("docs/files.md").rows("JSON that commands print")
-        if row[0].startswith("`")
+        pytest.param(command, keys, id=command)
+        for command, keys in page("docs/files.md").rows("JSON that commands print")
+        if command.startswith("`")
     ],
-    ids=lambda text: text.partition(" --json")[0],
 )
 def test_documents_have_the_keys_that_the_page_names(
     command: str, keys: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = invoke(shlex.split(command)[1:], monkeypatch)
+    result = invoke(shlex.split(command.strip("`"))[1:], monkeypatch)
     content = json.loads(result.stdout)
     found = content[0] if isinstance(content, list) else content
     named = re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", keys))
