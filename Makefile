@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What the tests of the report ask about accessibility; where there is no npm they say so.
+AXE := axe-core@4.14.1
+NPM := $(shell command -v npm 2> /dev/null)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
@@ -16,7 +19,7 @@ help: ## List these commands
 run: $(VENV)/.run ## Run the suite "scaling" (a minute of timing) and print where its report is
 	$(BIN)/attnbench run --suite scaling
 
-test: $(VENV)/.test ## Run every test, several files at a time
+test: $(VENV)/.test $(if $(NPM),build/axe/.$(AXE)) ## Run every test, several files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --benchmark-disable
 
 check: lint test ## Everything a change must pass: lint, then test
@@ -54,6 +57,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing attnbench, its tests and its linters into $(VENV); PyTorch is large, so the first time takes minutes"
 	$(INSTALL) '.[dev]'
 	@touch $(VENV)/.run $(VENV)/.test $@
+
+# A package of one script that a page is given by the tests; its own install steps are not run.
+build/axe/.$(AXE):
+	$(NPM) install --prefix build/axe --no-save --ignore-scripts --no-audit --no-fund --silent $(AXE)
+	@touch $@
 
 # pip is the last thing that venv writes: where it is missing, the environment was never finished.
 $(BIN)/pip:

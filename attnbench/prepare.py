@@ -14,7 +14,7 @@ from typing import Any
 
 from attnbench.count.laws import Reach
 from attnbench.errors import LayerError, SuiteError, UnsupportedError
-from attnbench.execute.counting import Pictures, count_all, count_trials, pictures_of, reach_all
+from attnbench.execute.counting import Pictures, count_all, count_trials, paths_all, pictures_of, reach_all
 from attnbench.execute.here import (
     answer_probes,
     floor_seconds,
@@ -30,7 +30,7 @@ from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
 from attnbench.plan.memory import plan_memory
 from attnbench.plan.subject import Limits, Subject
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
-from attnbench.record import MEASURED_METRICS, Counted
+from attnbench.record import MEASURED_METRICS, Counted, PathMap, Peaks
 from attnbench.show import Show
 from attnbench.spec import AxisValues
 from attnbench.trial import Asked, Choices, Trial, counted_as, subject_id
@@ -39,6 +39,10 @@ from attnbench.trial import Asked, Choices, Trial, counted_as, subject_id
 _NEEDED_TO_PLAN = ("flops", "parameters", "peak_bytes")
 #: Share of the budget that probing may take when sizes are automatic.
 _PROBING_SHARE = 0.22
+#: Share of the budget that measuring what the machine does at best may take, all its dtypes and threads together ...
+_PEAKS_SHARE = 0.05
+#: ... and seconds after which more time finds no better rate.
+_PEAKS_SECONDS = 2.0
 #: Share of the available memory that a trial's counted peak may take.
 _MEMORY_SHARE = 0.5
 
@@ -55,8 +59,10 @@ class Plan:
     floors: dict[str, float] = field(default_factory=dict)
     counted: dict[str, Counted] = field(default_factory=dict)
     reach: dict[str, Reach] = field(default_factory=dict)
+    paths: dict[str, PathMap] = field(default_factory=dict)
     unsupported: dict[Trial, str] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=Pictures)
+    peaks: tuple[Peaks, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
@@ -110,22 +116,38 @@ def make_plan(asked: Order, show: Show) -> Plan:
     _something_left(asked, laws, unsupported)
     flat = tuple(law for found in laws.values() for law in found)
     names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
-    reach = reach_all(asked.registry, names) if "hops" in suite.metrics else {}
+    reach, paths = _far(asked, names)
     pictures = pictures_of(asked.registry, names, suite.pictures)
+    plan = Plan(asked, flat, (), reach=reach, paths=paths, unsupported=unsupported, pictures=pictures)
     if not set(suite.metrics) & set(MEASURED_METRICS):
-        return Plan(asked, flat, (), reach=reach, unsupported=unsupported, pictures=pictures)
+        return plan
     if "time" not in suite.metrics:
         show.stage("choosing sizes by their counted bytes")
         plans = tuple(_each_once(_weigh_all(asked, subjects)))
         counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
-        return Plan(asked, flat, plans, counted=counted, reach=reach, unsupported=unsupported, pictures=pictures)
+        return replace(plan, subjects=plans, counted=counted)
     show.stage("calibrating: short probes to find where each law can be read")
     pilot = _probe_all(asked, subjects, unsupported, show)
     _something_left(asked, pilot.probed, unsupported)
-    spent = sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
+    spent = pilot.peaks_seconds + sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
     plans = tuple(_each_once(share_out(pilot.probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
     counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
-    return Plan(asked, flat, plans, pilot.overhead_seconds, spent, pilot.floors, counted, reach, unsupported, pictures)
+    return replace(
+        plan,
+        subjects=plans,
+        overhead_seconds=pilot.overhead_seconds,
+        probing_seconds=spent,
+        floors=pilot.floors,
+        counted=counted,
+        peaks=tuple(pilot.peaks),
+    )
+
+
+def _far(asked: Order, names: Sequence[str]) -> tuple[dict[str, Reach], dict[str, PathMap]]:
+    """Effective reach and path lengths between all positions, where the suite counts hops."""
+    if "hops" not in asked.suite.metrics:
+        return {}, {}
+    return reach_all(asked.registry, names), paths_all(asked.registry, names)
 
 
 def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[Asked, str]]:
@@ -142,8 +164,12 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
     wanted = [
         *dict.fromkeys(counted_as(layer.name, choices) for layer, choices in every if choices.mode in layer.modes)
     ]
-    laws, refused = dict[Asked, list[Law]](), dict[Asked, LayerError]()
-    for one, found in count_all(asked.registry, wanted, metrics, show.counting).items():
+    laws, refused, begun = dict[Asked, list[Law]](), dict[Asked, LayerError](), itertools.count()
+
+    def told(layer: str) -> None:
+        show.counting(layer, next(begun), len(wanted))
+
+    for one, found in count_all(asked.registry, wanted, metrics, told).items():
         if not isinstance(found, LayerError):
             laws[one] = found
             continue
@@ -225,11 +251,16 @@ def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mappin
 
 @dataclass
 class _Pilot:
-    """What was seen before anything was decided: probes of each subject, floors by subject, and the clock's cost."""
+    """What was seen before anything was decided: probes of each subject, floors by subject, and the clock's cost.
+
+    What the machine does at best joins them, and the seconds that measuring it took.
+    """
 
     probed: list[Probed] = field(default_factory=list)
     floors: dict[str, float] = field(default_factory=dict)
     overhead_seconds: float = 0.0
+    peaks: list[Peaks] = field(default_factory=list)
+    peaks_seconds: float = 0.0
 
 
 def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Trial, str], show: Show) -> _Pilot:
@@ -259,8 +290,19 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
                 left -= share - max(pilot.probed[-1].left_seconds, 0.0)
             except UnsupportedError as error:
                 unsupported[_stand_in(subject.layer, subject.axes, subject.choices)] = str(error)
+        _measure_peaks(pilot, {choices: processes[setup] for choices, setup in setups.items()}, budget)
         pilot.overhead_seconds = max((process.overhead_seconds for process in processes.values()), default=0.0)
     return pilot
+
+
+def _measure_peaks(pilot: _Pilot, processes: Mapping[Choices, Process], budget: float) -> None:
+    """What the machine does at best under the choices that were probed; last, so that no probe finds it warmed up."""
+    probed = (replace(one.subject.choices, compile=False) for one in pilot.probed)
+    settings = {(one.device, one.dtype, one.threads): processes[one] for one in probed}
+    for (device, dtype, _), process in settings.items():
+        found, took = process.peaks(device, dtype, min(_PEAKS_SECONDS, _PEAKS_SHARE * budget / len(settings)))
+        pilot.peaks.append(found)
+        pilot.peaks_seconds += took
 
 
 def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:

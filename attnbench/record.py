@@ -6,9 +6,12 @@ The journal is the truth of a run; every table is derived from it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from attnbench import units
 
 #: Version of the files in a run folder. History: 1 = first format (0.1.0).
 SCHEMA = 1
@@ -19,6 +22,8 @@ _LONGEST_SECONDS, _SHORTEST_SECONDS = 1e8, 1e-12
 _MOST = 10**12
 #: No machine has more bytes than this.
 _MOST_BYTES = 10**18
+#: A number below this is read as it is.
+_SHORT = 10_000
 #: What one visit measures: time and memory never come from the same call.
 MEASURED_METRICS = ("time", "memory")
 #: What a condition may be: no machine has more load or a faster clock, or works when it is colder or hotter.
@@ -40,6 +45,22 @@ class Status(StrEnum):
     ERROR = "error"
     UNSUPPORTED = "unsupported"
     SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class PathMap:
+    """Path length from every input position to every output position of one layer, at the same small n for all layers.
+
+    Attributes:
+        sizes: axis → size at which it was counted; empty where the layer refused them.
+        rows: one text for each output position: hops from every input position, in order, with a space between;
+            ``inf`` where no stack of the layer connects the two.
+        refused: why there is no map, in one line; empty where there is one.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    rows: list[str] = field(default_factory=list)
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +223,11 @@ def _is_whole(value: object, most: int = _MOST) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
+def _exact(number: int, written: Callable[[float], str]) -> str:
+    """``4294967296 (4.29 GFLOP)``; a number that is short as it is stands alone."""
+    return str(number) if number < _SHORT else f"{number} ({written(number)})"
+
+
 def _is_seconds(value: Any) -> bool:
     return _is_number(value) and _SHORTEST_SECONDS <= value <= _LONGEST_SECONDS
 
@@ -229,6 +255,29 @@ class Counted:
     depth: int | None = None
     hops: float | None = None
 
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What was counted, for a person: pairs of a name and a text."""
+        least = "≥ " if self.uncounted else ""
+        told = (
+            ("flops", f"{least}{_exact(self.flops, units.flops)}"),
+            ("parameters", _exact(self.parameters, units.count)),
+            ("peak_bytes", _exact(self.peak_bytes, units.nbytes)),
+            ("saved_bytes", "" if self.saved_bytes is None else _exact(self.saved_bytes, units.nbytes)),
+            ("depth", "" if self.depth is None else str(self.depth)),
+            ("hops", "" if self.hops is None else f"{self.hops:g}"),
+            ("uncounted", ", ".join(self.uncounted)),
+        )
+        return tuple((label, text) for label, text in told if text)
+
+    def __repr__(self) -> str:
+        return f"<Counted {', '.join(f'{label}={text}' for label, text in self.facts)}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.cards import card
+
+        return str(card("Counted: a lower bound" if self.uncounted else "Counted", self.facts))
+
     def as_json(self) -> dict[str, Any]:
         """A mapping that `from_json` reads back; JSON has no infinity, so it is a word."""
         return {**asdict(self), "hops": "inf" if self.hops == math.inf else self.hops}
@@ -240,6 +289,29 @@ class Counted:
         if line.get("hops") is not None:
             values["hops"] = float(line["hops"])
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """What a device was seen to do at best, in one kind of numbers; None where it could not be measured.
+
+    Attributes:
+        device, dtype, threads: under which choices.
+        flops_per_second: operations of a product of square matrices.
+        edge: of those matrices.
+        bytes_per_second: read and written in a copy beyond every cache.
+        copied_bytes: of the buffer that was copied.
+        reason: why something is not known; empty when all is.
+    """
+
+    device: str
+    dtype: str
+    threads: int
+    flops_per_second: float | None = None
+    edge: int | None = None
+    bytes_per_second: float | None = None
+    copied_bytes: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,28 +2,25 @@
 
     suite → count → probe and plan → rounds of visits → journal → fit → laws
 
-``attnbench.run`` and ``attnbench.load`` live here, and so does the `Run` they return.
+``attnbench.run``, ``attnbench.load`` and ``attnbench.compare`` live here, and so does the `Run` they return.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import html
 import itertools
 import os
 import secrets
 import shlex
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import pandas as pd
-
-from attnbench.errors import InputError, RunError, WorkerError, stopped_by
+from attnbench.asking import OpenRun
+from attnbench.errors import RunError, WorkerError, stopped_by
 from attnbench.execute.here import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -33,17 +30,20 @@ from attnbench.execute.here import (
 )
 from attnbench.execute.weigh import Weighing, tells
 from attnbench.fingerprint import of_attnbench, of_sources
+from attnbench.fit.compare import LEAST, Comparison
+from attnbench.fit.compare import compare as compare_runs
 from attnbench.fit.spending import Means, worth_visiting
 from attnbench.journal import Journal
 from attnbench.judging import fit_laws, fit_times, questions_of
-from attnbench.law import Law
+from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.host import read_host
 from attnbench.order import Order, Overrides, order
+from attnbench.overview import Overview, overviews
 from attnbench.plan.decide import PlannedTrial
 from attnbench.plan.subject import Subject
 from attnbench.prepare import Plan, make_plan
-from attnbench.record import MEASURED_METRICS, Status, Visit
+from attnbench.record import Status, Visit
 from attnbench.show import Show, Silent
 from attnbench.spec import Suite, from_mapping
 from attnbench.store import (
@@ -54,7 +54,6 @@ from attnbench.store import (
     forget_laws,
     load_stored,
     read_laws,
-    runs_in,
 )
 from attnbench.trial import Sizes
 from attnbench.version import __version__
@@ -63,7 +62,7 @@ from attnbench.version import __version__
 _LEAST_SECONDS = 1.0
 
 
-class Run(StoredRun):
+class Run(OpenRun):
     """A run folder with its tables, its laws and its report."""
 
     @property
@@ -77,16 +76,11 @@ class Run(StoredRun):
         Raises:
             RunError: the folder cannot be written.
         """
-        from attnbench.report.page import file_name, write_index, write_report  # drawing takes a second to import
+        from attnbench.report.page import write_report  # drawing takes a second to import
 
         page = write_report(self, Path(folder))
-        reported = (run for run in _readable_runs(self.path.parent) if (page.parent / file_name(run)).exists())
-        write_index(page.parent, reported)
+        index_reports([self.path.parent], page.parent)
         return page
-
-    def _repr_html_(self) -> str:
-        title = html.escape(f"{self.info.suite.get('title', self.info.suite_name)} ({self.info.name})")
-        return f"<h3>{title}</h3>{self.laws.to_html(escape=True, index=False)}"
 
 
 def start(plan: Plan, results: Path, show: Show) -> Run:
@@ -300,8 +294,10 @@ def _info(plan: Plan) -> RunInfo:
         code=_code(asked),
         journal_start=secrets.randbits(32),
         reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
+        paths=plan.paths,
         weights=plan.pictures.weights,
         fading=plan.pictures.fading,
+        peaks=plan.peaks,
     )
 
 
@@ -347,30 +343,47 @@ def load(path: str | Path) -> Run:
     return Run(stored.path, stored.info, stored.visits, laws)
 
 
-def _readable_runs(results: Path) -> Iterator[StoredRun]:
-    """The runs beside one that was just read; one that is damaged costs its own line in the index only."""
-    for folder in runs_in(results):
-        with contextlib.suppress(InputError):
-            yield load(folder)
+def compare(
+    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = LEAST, across_hosts: bool = False
+) -> Comparison:
+    """Say which trials and which laws changed from one run to another, with intervals.
+
+    Args:
+        base: the run to compare with, or its folder.
+        new: the other run, or its folder.
+        least: smallest relative change of a time that matters.
+        across_hosts: compare also where the machines differ.
+
+    Raises:
+        InputError: a folder is no run, the machines differ, or the runs have nothing in common.
+    """
+    one, other = (run if isinstance(run, StoredRun) else load(run) for run in (base, new))
+    return compare_runs(one, other, least=least, across_hosts=across_hosts)
+
+
+def index_reports(results: Iterable[Path], reports: Path) -> Path:
+    """Write the index of the runs in the folders `results` that have a page in `reports`, and of the damaged ones.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    from attnbench.report.page import file_name, write_index
+
+    runs = (run for folder in results for run in overviews(folder))
+    return write_index(reports, (run for run in runs if run.damage or (reports / file_name(run.name)).exists()))
 
 
 def run_rows(results: Path) -> list[dict[str, Any]]:
     """One row for each run in `results`, newest first; a damaged run is a row that says so."""
-    rows = []
-    for folder in runs_in(results):
-        try:
-            run = load(folder)
-        except InputError as error:
-            rows.append({"name": folder.name, "damaged": str(error)})
-            continue
-        tally = Counter(str(law.verdict) for law in run.found_laws if law.metric in MEASURED_METRICS)
-        verdicts = ", ".join(f"{number} {verdict}" for verdict, number in tally.items())
-        rows.append({"name": folder.name, "started": run.info.started, "verdicts": verdicts, "path": str(folder)})
-    return rows
+    return [
+        {"name": run.path.name, "damaged": run.damage}
+        if run.damage
+        else {"name": run.path.name, "started": run.started, "verdicts": _verdicts(run), "path": str(run.path)}
+        for run in overviews(results)
+    ]
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """A table in Markdown; empty cells for missing values, and pipes kept from splitting cells."""
-    cells = frame.astype("object").where(frame.notna(), "").map(lambda value: str(value).replace("|", "\\|"))
-    lines: list[list[str]] = [list(map(str, frame.columns)), ["---"] * len(frame.columns), *cells.to_numpy().tolist()]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+def _verdicts(run: Overview) -> str:
+    counts = [f"{number} {verdict}" for verdict, number in run.verdicts.items()]
+    counts += [f"{run.inferred} {Verdict.INFERRED}"] if run.inferred else []
+    return ", ".join(counts) if run.finished else "laws not fitted"

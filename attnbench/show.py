@@ -17,8 +17,8 @@ class Show(Protocol):
     def stage(self, text: str) -> None:
         """A new stage begins."""
 
-    def counting(self, layer: str) -> None:
-        """A layer is about to be counted."""
+    def counting(self, layer: str, done: int, total: int) -> None:
+        """A layer is about to be counted, after `done` others of `total`."""
 
     def probing(self, trial: Trial) -> None:
         """A probe is about to start."""
@@ -36,7 +36,7 @@ class Silent:
     def stage(self, text: str) -> None:
         """Nothing."""
 
-    def counting(self, layer: str) -> None:
+    def counting(self, layer: str, done: int, total: int) -> None:
         """Nothing."""
 
     def probing(self, trial: Trial) -> None:

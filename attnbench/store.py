@@ -22,7 +22,7 @@ from attnbench.formula import Formula
 from attnbench.journal import NAME as JOURNAL
 from attnbench.journal import read_journal, sync_folder
 from attnbench.law import Law, told_once
-from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Peaks, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
 from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
@@ -72,7 +72,8 @@ class RunInfo:
         counted_laws: laws of all counted metrics; judging needs them, `shown_laws` are those that were asked for.
         windows: layer and choices (as in trial ids) → one sentence on the window its time law is read from, and why.
         calibration: what the pilot saw: rows of layer, device, sizes, seconds, flops.
-        calibration_seconds: clock that the pilot took.
+        calibration_seconds: clock that the pilot took, the peaks included.
+        peaks: what each device was seen to do at best, for each dtype and number of threads that is timed.
         timer_overhead_seconds: cost of reading the clock twice.
         floors: layer and its choices, as in ids → seconds of a call at tiny sizes: no constant cost is larger.
         visit_seconds: trial id → clock that one visit aims for.
@@ -81,6 +82,8 @@ class RunInfo:
         journal_start: the checksum from which that of the journal's first line goes on, drawn for this run; 0 where an
             older attnbench drew none.
         reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
+        paths: layer → path lengths between all its positions, or why there are none; empty where the suite counts no
+            hops, and in early runs.
         weights: layer → head, query, key → attention weight, on the same few random tokens for every layer.
         fading: layer → way of stacking it → what a read-out still tells of the position after 0, 1, 2 … layers, one
             list for each draw.
@@ -111,8 +114,10 @@ class RunInfo:
     journal_start: int = 0
     code: dict[str, str] = field(default_factory=dict)
     reach: dict[str, list[list[float]]] = field(default_factory=dict)
+    paths: dict[str, PathMap] = field(default_factory=dict)
     weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
     fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
+    peaks: tuple[Peaks, ...] = ()
 
     @property
     def shown_laws(self) -> tuple[Law, ...]:
@@ -146,6 +151,8 @@ class RunInfo:
         )
         values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
         values["counted_laws"] = tuple(Law.from_json(row) for row in content["counted_laws"])
+        values["paths"] = {layer: PathMap(**found) for layer, found in content.get("paths", {}).items()}
+        values["peaks"] = tuple(Peaks(**row) for row in content.get("peaks", ()))
         return cls(**_with_tuples(values, "plugins", "calibration"))
 
 
@@ -244,14 +251,23 @@ class StoredRun:
         return [*before, *self._axes, *after, *counts]
 
     @cached_property
-    def _visits_by_trial(self) -> dict[str, list[Visit]]:
+    def places(self) -> dict[tuple[str, Choices], list[int]]:
+        """Layer and choices → where their trials stand in the plan, and so in `records`."""
+        grouped: dict[tuple[str, Choices], list[int]] = {}
+        for place, trial in enumerate(self.info.trials):
+            grouped.setdefault((trial.layer, trial.choices), []).append(place)
+        return grouped
+
+    @cached_property
+    def visits_by_trial(self) -> dict[str, list[Visit]]:
+        """Trial id → its visits, in the order in which they were made."""
         grouped: dict[str, list[Visit]] = {}
         for visit in self.visits:
             grouped.setdefault(visit.trial, []).append(visit)
         return grouped
 
     def _record(self, trial: Trial) -> dict[str, Any]:
-        visits = self._visits_by_trial.get(trial.id, [])
+        visits = self.visits_by_trial.get(trial.id, [])
         counted = self.info.counted.get(trial.id)
         status, reason = _outcome(trial.id, visits, self.info)
         summary = summarise([visit.block_seconds for visit in visits if visit.metric == "time"])
@@ -320,7 +336,7 @@ def load_stored(folder: Path) -> StoredRun:
     Raises:
         RunError: the folder is no run, has another schema, or a file in it that cannot be derived anew is damaged.
     """
-    info = _read_info(folder / "run.json")
+    info = read_info(folder)
     visits = read_journal(folder, info.journal_start, older=not info.code)
     if foreign := {visit.trial for visit in visits} - {trial.id for trial in info.trials}:
         raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
@@ -341,6 +357,19 @@ def read_laws(folder: Path) -> tuple[Law, ...] | None:
         return None
 
 
+def whole_laws(folder: Path) -> str | None:
+    """The text of ``laws.json`` where it and ``run.json`` are as they were written; None where they are not.
+
+    Quick, as the journal is not read: laws that are older than it were dropped when the run was continued.
+    """
+    try:
+        told = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
+        sums = _sums(folder, [name for name in _LAWS_FROM if name != JOURNAL]).splitlines()
+        return (folder / "laws.json").read_text(encoding="utf-8") if set(sums) <= set(told) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def forget_laws(folder: Path) -> None:
     """Drop laws that the visits to come will outdate, so that nobody reads them if the run is cut off again.
 
@@ -358,7 +387,13 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
 
 
-def _read_info(path: Path) -> RunInfo:
+def read_info(folder: Path) -> RunInfo:
+    """What was known of a run before its first round.
+
+    Raises:
+        RunError: the folder is no run, has another schema, or its ``run.json`` is damaged.
+    """
+    path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (schema := content["schema"]) == SCHEMA:

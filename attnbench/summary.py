@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +46,13 @@ def median_interval(values: Sequence[float], level: float = 0.9) -> tuple[float,
     (Le Boudec, 2010, theorem 2.1). Fewer than five values cannot reach 90 %: their whole range is returned.
     """
     ordered = sorted(values)
-    rank = max(1, int(binom.ppf((1 - level) / 2, len(ordered), 0.5)))
+    rank = _rank(len(ordered), level)
     return ordered[rank - 1], ordered[-rank]
+
+
+@cache
+def _rank(count: int, level: float) -> int:
+    return max(1, int(binom.ppf((1 - level) / 2, count, 0.5)))
 
 
 def tukey_labels(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:

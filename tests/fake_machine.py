@@ -12,7 +12,7 @@ import numpy as np
 
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
-from attnbench.record import Status
+from attnbench.record import Peaks, Status
 
 if TYPE_CHECKING:
     import pytest
@@ -39,6 +39,7 @@ class FakeMachine:
         interrupt_at: number of the visit at which the user presses Ctrl-C, counted from 1 and without probes.
         asked: (number of the process, trial, pace, timeout) of each question.
         time: seconds that went by while it measured.
+        peaks_seconds: clock that each measurement of its best rates takes.
     """
 
     seconds: Callable[[Trial], float] = lambda _: 0.25
@@ -50,6 +51,7 @@ class FakeMachine:
     asked: list[tuple[int, Trial, dict[str, Any], float]] = field(default_factory=list)
     started: int = 0
     time: float = 0.0
+    peaks_seconds: float = 0.0
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Take the place of real processes, and of the clock that times visits from outside."""
@@ -89,6 +91,10 @@ class FakeProcess:
     def rate(self, device: str) -> float:
         assert device == "cpu"
         return RATE
+
+    def peaks(self, device: str, dtype: str, seconds: float) -> tuple[Peaks, float]:
+        """The machine's one rate, found at once."""
+        return Peaks(device, dtype, self.threads, RATE, 1024, RATE, 2**27), self.machine.peaks_seconds
 
     def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
         machine = self.machine

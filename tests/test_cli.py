@@ -221,7 +221,13 @@ def test_a_long_list_of_what_there_is_ends_the_line(line: str, message: str, her
             "run --suite smoke --fail-on worse",
             "Invalid value for '--fail-on': 'worse' is not one of 'refuted', 'inconclusive'.",
         ),
-        ("export x --format pdf", "Invalid value for '--format': 'pdf' is not one of 'csv', 'markdown'."),
+        (
+            "export x --format pdf",
+            (
+                "Invalid value for '--format': "
+                "'pdf' is not one of 'csv', 'parquet', 'markdown', 'latex', 'pytest-benchmark'."
+            ),
+        ),
     ],
 )
 def test_bad_usage_shows_the_usage_and_ends_with_what_is_wrong(line: str, message: str, here: Path) -> None:
@@ -476,7 +482,7 @@ def test_a_layer_that_cannot_decode_says_so_and_nothing_else() -> None:
 def test_counting_for_people_writes_formulas_and_numbers_with_units_and_what_a_number_does_not_see() -> None:
     result = invoke("count conv1d --at n=8,d=4")
 
-    assert result.stdout.startswith("conv1d\n  flops        2bknd²  (matrix work, as computed: masked scores")
+    assert result.stdout.startswith("conv1d\n  flops         2bknd²  (matrix work, as computed: masked scores")
     assert "4bnd  (live tensors beyond inputs and parameters; scratch inside a kernel is not seen)" in result.stdout
     assert "at b=1, n=8, d=4, k=3\n  flops        768 (768 FLOP)\n  parameters   48\n" in result.stdout
 
@@ -498,7 +504,7 @@ def test_a_plugin_is_counted_and_shown_like_a_built_in_layer(here: Path) -> None
     shown = invoke("show claims-too-little --plugin false_claim.py").stdout
     assert shown.startswith(
         "claims-too-little\n  Attention that claims to be recurrent.\n  source  not given (false_claim.py)\n"
-        "  scope   layer; axes b, n, d; modes forward, train\n  flops        ✗ counted 4bn²d; claimed 4bnd²\n"
+        "  scope   layer; axes b, n, d; modes forward, train\n  flops         ✗ counted 4bn²d; claimed 4bnd²\n"
     )
 
 
@@ -509,11 +515,11 @@ def test_showing_a_layer_puts_its_claims_beside_the_count() -> None:
     assert shown[2] == "  source  Vaswani et al. 2017, section 4 and Table 1 (built in)"
     assert shown[3] == "  scope   layer; axes b, n, d, k; modes forward, train"
     assert {
-        "  flops        ✓ counted 2bknd²; claimed 2bknd²",
-        "  parameters   ✓ counted kd²; claimed kd²",
-        "  depth        ✓ counted 1; claimed 1",
-        "  hops         ✓ counted ⌈2(n − 1)/(k − 1)⌉; claimed n/k",
-        "  time           not counted; claimed knd²",
+        "  flops         ✓ counted 2bknd²; claimed 2bknd²",
+        "  parameters    ✓ counted kd²; claimed kd²",
+        "  depth         ✓ counted 1; claimed 1",
+        "  hops          ✓ counted ⌈2(n − 1)/(k − 1)⌉; claimed n/k",
+        "  time            not counted; claimed knd²",
     } <= set(shown)
 
 
@@ -715,6 +721,60 @@ def test_a_table_is_exported_as_markdown_that_reads_back(stored: Path) -> None:
     assert (header, set(rule)) == (list(frame.columns), {"---"})
     assert [row[0] for row in rows] == list(frame["trial"])
     assert {len(row) for row in rows} == {len(header)}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "markdown", "latex", "pytest-benchmark"])
+def test_an_export_is_written_to_a_file_and_its_name_printed(form: str, stored: Path, tmp_path: Path) -> None:
+    file = tmp_path / "table"
+
+    result = invoke(f"export {stored} --format {form} --output {file}")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{file}\n", "")
+    assert file.read_bytes() == invoke(f"export {stored} --format {form}").stdout_bytes
+
+
+def test_a_file_that_cannot_be_written_is_one_line(stored: Path, tmp_path: Path) -> None:
+    said = refused(f"export {stored} --output {tmp_path}/none/table.csv")
+
+    assert (
+        said == f"--output {tmp_path}/none/table.csv cannot be written: No such file or directory; choose another place"
+    )
+
+
+def test_a_terminal_is_shown_no_binary(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnbench.cli.exporting.shows_text_only", lambda: True)
+
+    assert refused(f"export {stored} --format parquet") == (
+        "--format parquet is binary, which no terminal shows; add --output FILE"
+    )
+
+
+@pytest.mark.parametrize("line", ["run --suite grid.toml --quiet", "plan --suite grid.toml -q"])
+def test_a_quiet_run_says_nothing_but_its_results(line: str, here: Path, machine: FakeMachine) -> None:
+    result = invoke(line)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert LAYER in result.stdout
+
+
+def test_a_new_layer_as_json_says_what_was_written_and_what_to_do_next(here: Path) -> None:
+    told = document("new layer my-layer --json")
+
+    assert told["written"] == "my_layer.py"
+    assert told["next"][0] == "attnbench check --plugin my_layer.py"
+
+
+def test_a_layer_as_json_has_its_claims_beside_the_count() -> None:
+    told = document("show conv1d --json")
+
+    assert (told["layer"], told["scope"], told["axes"]) == ("conv1d", "layer", ["b", "n", "d", "k"])
+    assert told["metrics"]["flops"] == {
+        "claim": "2*b*k*n*d**2",
+        "formula": "2*b*k*n*d**2",
+        "lower_bound": False,
+        "verdict": "CONFIRMED",
+    }
+    assert told["metrics"]["time"] == {"claim": "k*n*d**2", "formula": None, "lower_bound": False, "verdict": None}
 
 
 def test_csv_is_the_default_format_and_records_the_default_table(stored: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from attnbench.cli import main
-from attnbench.measure import doctor
+from attnbench.measure import doctor, peaks
 from attnbench.measure.doctor import Readings
 from attnbench.record import Host
 
@@ -29,7 +29,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
         visits = tuple(1e-3 * (1 + (number * 7919 % 13)) for number in range(90))
         return Readings(BUSY, threads, 2**28, 0.5, 1e-9, 5e-8, visits)
 
+    best = {"flops_per_second": 6.4e10, "edge": 512, "bytes_per_second": None, "copied_bytes": None}
+    known = {**best, "reason": "no memory for a copy", "clock_seconds": 0.5}
     monkeypatch.setattr(doctor, "take_readings", take)
+    monkeypatch.setattr(peaks, "measure_peaks", lambda *_: known)
     return found
 
 
@@ -41,6 +44,10 @@ def test_a_machine_that_is_unfit_is_told_so_and_the_command_has_done_its_work(as
     for text in ("stolen time", "50.0 % of processor time", "4 threads on 2 cores", "bad", "→", "cpupower"):
         assert text in done.stdout
     assert "good" in done.stdout  # the clock is
+    assert done.stdout.splitlines()[-1] == (
+        "at best: 64.0 GFLOP/s in a product of float32 matrices and an unknown rate in a copy beyond every cache "
+        "(no memory for a copy)"
+    )
 
 
 def test_json_is_one_document_with_findings_noise_and_readings(asked: list[tuple[float, int]]) -> None:
@@ -53,6 +60,8 @@ def test_json_is_one_document_with_findings_noise_and_readings(asked: list[tuple
     grades = {finding["name"]: finding["grade"] for finding in document["findings"]}
     assert grades["noise"] == grades["memory"] == grades["load"] == "bad"
     assert grades["clock"] == "good"
+    assert document["peaks"]["flops_per_second"] == 6.4e10
+    assert (document["peaks"]["bytes_per_second"], document["peaks"]["reason"]) == (None, "no memory for a copy")
     assert document["noise"]["exponent_half_width"] is None or document["noise"]["exponent_half_width"] > 0.1
     assert document["readings"]["host"]["governor"] == "powersave"
     assert len(document["readings"]["visits"]) == 90

@@ -454,10 +454,24 @@ def from_mathml(text: str) -> str:
     return read(ET.fromstring(text)).translate(str.maketrans("−·\u2062", "-**"))  # noqa: S314  our own text
 
 
+def from_latex(text: str) -> str:
+    """Read LaTeX back, from the inside out: what braces hold is one thing, and what stands side by side a product."""
+    text = re.sub(r"\\left|\\right", "", text).replace("^", "**").replace(r"\cdot", "*")
+    while match := re.search(r"\\frac\{([^{}]*)\}\{([^{}]*)\}|\{([^{}]*)\}", text):
+        above, below, alone = match.groups()
+        inside = f"(({above})/({below}))" if alone is None else f"({alone})"
+        text = text[: match.start()] + inside + text[match.end() :]
+    return re.sub(r"(?<=[\w)])\s+(?=[\w(])", "*", text)
+
+
 @pytest.mark.parametrize(
     ("notation", "read"),
-    [(operator.attrgetter("pretty"), from_pretty), (operator.attrgetter("mathml"), from_mathml)],
-    ids=["pretty", "mathml"],
+    [
+        (operator.attrgetter("pretty"), from_pretty),
+        (operator.attrgetter("mathml"), from_mathml),
+        (operator.attrgetter("latex"), from_latex),
+    ],
+    ids=["pretty", "mathml", "latex"],
 )
 @repeatable
 @given(text=expressions(*SUMS, *QUOTIENTS))
@@ -467,6 +481,24 @@ def test_what_is_written_means_the_same(
     back = read(notation(Formula(text)))
 
     assert in_sympy(back).equals(in_sympy(text)), back
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("8*b*n*d**2 - 4*b*n**2*d", "8 b n d^{2} - 4 b n^{2} d"),
+        ("sqrt(n)*max(n, d)", r"\sqrt{n} \cdot \max\left(n, d\right)"),
+        (
+            "ceil(n/w) + floor(log(n, k))",
+            r"\left\lceil \frac{n}{w} \right\rceil + \left\lfloor \log_{k}\left(n\right) \right\rfloor",
+        ),
+        ("2**ceil(log2(n)) % 3", r"2^{\left\lceil \log_{2}\left(n\right) \right\rceil} \bmod 3"),
+        ("inf", r"\infty"),
+        ("4.4e-11*alpha*n_h", r"4.4\mathrm{e}{-11} \cdot \mathit{alpha} \cdot \mathit{n\_h}"),
+    ],
+)
+def test_latex_is_written_as_papers_do(text: str, latex: str) -> None:
+    assert Formula(text).latex == latex
 
 
 @repeatable

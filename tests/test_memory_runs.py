@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import pytest
 
 import attnbench
@@ -71,6 +72,20 @@ def test_a_suite_of_memory_alone_spends_no_clock(machine: FakeMachine, tmp_path:
     (law,) = (law for law in attnbench.load(run.path).found_laws if law.metric == "memory")
     assert law.claim == Registry().get(LAYER).claims.memory
     assert law in run.found_laws
+
+
+def test_the_memory_of_a_run_is_drawn_and_forecast(machine: FakeMachine, tmp_path: Path) -> None:
+    run = attnbench.run(suite(tmp_path, ONLY), results=tmp_path / "results")
+
+    axes = run.plot("memory", over="d")
+    dots = {tuple(map(int, pair)) for drawn in axes.collections for pair in getattr(drawn, "get_offsets", list)()}
+    plt.close("all")
+    with pytest.raises(attnbench.AttnbenchError) as refused:
+        run.plot("time")
+
+    assert dots >= set(zip(run.records["d"], run.records["allocated_bytes"], strict=True))
+    assert run.law(LAYER, "memory").predict(n=2048, d=512).value == pytest.approx(4 * 2048 * 513 + 1e5, rel=0.1)
+    assert str(refused.value) == f"the run has no times of {LAYER}; run a suite whose metrics include time"
 
 
 def test_sizes_are_chosen_where_the_bytes_can_be_read(machine: FakeMachine, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 from attnbench.errors import RunError
 from attnbench.journal import Journal
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
-from attnbench.record import SCHEMA, Conditions, Counted, Host, Status, Visit
+from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Status, Visit
 from attnbench.store import RunInfo, StoredRun, create, load_stored, read_laws, runs_in
 from attnbench.trial import Choices, Trial
 from tests.older_run import make_older
@@ -421,6 +421,7 @@ def test_a_run_json_that_is_written_in_another_way_says_the_same(folder: Path) -
             {**INFO_JSON, "counted_laws": [{**COUNTED_LAW.as_json(), "window": {"n": []}}]},
             "IndexError list index out of range",
         ),
+        ({**INFO_JSON, "paths": {"rnn": {"rows": [["0"]]}}}, "run.json: paths: rnn: rows cannot be ['0']"),
         ({**INFO_JSON, "reach": {"rnn": [[0, "far"]]}}, "run.json: reach: rnn cannot be 'far'"),
     ],
 )
@@ -672,6 +673,7 @@ def test_the_tables_on_disk_are_the_tables_in_memory(folder: Path) -> None:
 def test_an_infinite_path_and_counts_nobody_asked_for_survive_the_disk(tmp_path: Path) -> None:
     counted = Counted(flops=1, parameters=2, peak_bytes=3, saved_bytes=2**60 + 1, depth=7, hops=math.inf)
     info = replace(INFO, counted={SHORT.id: counted}, reach={"rnn": [[0.0, 1.0], [1.0, 0.5]]})
+    info = replace(info, paths={"rnn": PathMap({"n": 2}, ["0 inf", "1 0"]), "core": PathMap(refused="needs n > 40")})
     create(tmp_path / "run", info)
 
     stored = load_stored(tmp_path / "run")
@@ -679,6 +681,7 @@ def test_an_infinite_path_and_counts_nobody_asked_for_survive_the_disk(tmp_path:
     assert "Infinity" not in (tmp_path / "run" / "run.json").read_text()
     assert stored.info.counted == {SHORT.id: counted}
     assert stored.info.reach == info.reach
+    assert stored.info.paths == info.paths
     records = stored.records.set_index("trial")
     assert records.loc[SHORT.id, "saved_bytes"] == 2**60 + 1
     assert records.loc[SHORT.id, "hops"] == math.inf

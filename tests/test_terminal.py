@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from attnbench import terminal
 from attnbench.execute.here import Progress
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Verdict
 from attnbench.terminal import RunView, console, exponents_text, laws_table, plan_table
@@ -17,7 +16,7 @@ from attnbench.trial import Trial
 from tests.plan.machine import Machine, subject
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from attnbench.terminal import Listing
 
 TRIAL = Trial("rnn", {"b": 1, "n": 64, "d": 32})
 POWER = Law(
@@ -42,7 +41,7 @@ TERMS = Law(
 COUNTED = Law("mine", "flops", Verdict.INCONCLUSIVE, "no formula for fft", formula="4*b*n*d**2", uncounted=("fft",))
 
 
-def rows(table: Table, width: int = 200) -> list[list[str]]:
+def rows(table: Listing, width: int = 200) -> list[list[str]]:
     """Cells of a table, as they would be printed."""
     page = Console(file=io.StringIO(), width=width)
     page.print(table)
@@ -50,7 +49,7 @@ def rows(table: Table, width: int = 200) -> list[list[str]]:
     return [line.split("  ") for line in text.splitlines()]
 
 
-def cells(table: Table, width: int = 200) -> list[list[str]]:
+def cells(table: Listing, width: int = 200) -> list[list[str]]:
     return [[cell.strip() for cell in row if cell.strip()] for row in rows(table, width)]
 
 
@@ -62,7 +61,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     def on_screen(**_: Any) -> Console:
         return Console(file=kept, force_terminal=True, width=100, highlight=False, legacy_windows=False)
 
-    monkeypatch.setattr(terminal, "console", on_screen)
+    monkeypatch.setattr("attnbench.terminal.run_view.console", on_screen)
     return kept
 
 
@@ -153,6 +152,38 @@ def test_on_a_terminal_a_run_shows_where_it_stands_and_the_laws_so_far(screen: i
     assert "round 2, 4 of 9 · at most 48 s of clock left · rnn-cpu-float32-forward-t1-b1-n64-d32" in shown
     assert "n^1.00±0.03 d^1.96±0.05" in shown
     assert "4bnd²" not in shown
+
+
+def test_what_is_left_is_told_in_clock_and_in_waiting(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("attnbench.terminal.run_view.time.monotonic", lambda: now[0])
+    with RunView(budget_seconds=60) as view:
+        view.stage("counting on fake tensors")
+        view.counting("rnn", 0, 8)
+        now[0] += 6
+        view.counting("lstm", 3, 8)
+        view.stage("measuring")
+        view.visiting(Progress(0, 0, 9, TRIAL, spent_seconds=10.0))
+        now[0] += 8
+        view.visiting(Progress(0, 4, 9, TRIAL, spent_seconds=14.0))
+
+    shown = screen.getvalue()
+    assert "counting rnn · 1 of 8, then at most 60 s of clock" in shown
+    assert "counting lstm · 4 of 8, about 10 s, then at most 60 s of clock" in shown
+    assert "round 1, 1 of 9 · at most 50 s of clock left · rnn" in shown
+    # 4 s of clock took 8 s, so the 46 s that are left take twice as long.
+    assert "round 1, 5 of 9 · at most 46 s of clock left, about 92 s to wait · rnn" in shown
+
+
+def test_calls_for_memory_tell_by_their_number(screen: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("attnbench.terminal.run_view.time.monotonic", lambda: now[0])
+    with RunView(budget_seconds=60) as view:
+        view.stage("measuring memory, each call in a process of its own")
+        now[0] += 30
+        view.visiting(Progress(0, 10, 50, TRIAL, spent_seconds=0.0))
+
+    assert "round 1, 11 of 50 · at most 60 s of clock left, about 2 min to wait · rnn" in screen.getvalue()
 
 
 def test_a_budget_that_is_overspent_is_no_negative_time(screen: io.StringIO) -> None:

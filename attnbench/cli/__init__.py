@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from attnbench.cli import asking, checking, comparing, counting, creating, doctor, fitting, runs
+from attnbench.cli import asking, checking, comparing, counting, creating, doctor, exporting, fitting, running, runs
+from attnbench.cli.options import complain
 from attnbench.errors import AttnbenchError, Terminated, stopped_by
 from attnbench.version import __version__
 
@@ -40,7 +41,7 @@ class _Commands(click.Group):
             failure = error
         except KeyboardInterrupt as stop:
             failure = stopped_by(stop, "interrupted; what was measured before is on disk")
-        click.echo(f"Error: {' '.join(str(failure).split())}", err=True)
+        complain(failure)
         return ctx.exit(failure.exit_code)
 
 
@@ -50,6 +51,6 @@ def main() -> None:
     """Count, time and judge the scaling laws of attention, recurrent and convolutional layers."""
 
 
-for _room in (runs, counting, checking, creating, fitting, asking, comparing, doctor):
+for _room in (running, runs, exporting, counting, checking, creating, fitting, asking, comparing, doctor):
     for _command in _room.COMMANDS:
         main.add_command(_command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnbench.cli.options import json_option, plugin_option, print_json
+from attnbench.cli.options import json_option, plugin_option, print_json, say
 from attnbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def check(layers: tuple[str, ...], everything: bool, plugins: tuple[str, ...], a
     if as_json:
         print_json({"passed": not (failed or broken), "layers": _document(registry, found), "broken": broken})
     for message in broken.values():
-        click.echo(f"✗ {message}", err=as_json)
+        say(f"✗ {message}", err=as_json)
     if bad := [*failed, *broken]:
-        click.echo(f"{len(bad)} of {len(names) + len(broken)} break the contract: {', '.join(bad)}", err=True)
+        say(f"{len(bad)} of {len(names) + len(broken)} break the contract: {', '.join(bad)}", err=True)
         sys.exit(1)
 
 
@@ -62,7 +62,7 @@ def _checked(
     for name, outcomes in check_all(registry, names):
         if show:
             told = [one for one in outcomes if one.mark != "passed"] if brief else outcomes
-            screen.print(f"[bold]{_SIGNS[_worst(outcomes)]} {name}[/bold]  {len(outcomes)} checks", markup=True)
+            say(f"{_SIGNS[_worst(outcomes)]} {name}  {len(outcomes)} checks", bold=True)
             if told:
                 screen.print(checks_table(told))
         yield name, outcomes

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attnbench.cli.options import json_option, print_json, results_option, run_folder
+from attnbench.cli.options import json_option, print_json, results_option, run_folder, say
 from attnbench.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from attnbench.fit.compare import Comparison
     from attnbench.fit.law_changes import LawChange
+    from attnbench.terminal import Listing
 
 _STYLES = {"slower": "bold red", "faster": "green", "law changed": "bold red", "rate changed": "yellow"}
 #: More trials than this are shown only where they changed.
@@ -45,13 +44,13 @@ def compare(
     one, other = (session.load(folder) for folder in folders)
     found = compare_runs(one, other, least=share, across_hosts=across_hosts)
     for warning in found.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if as_json:
         print_json(found.as_json())
     else:
         _print(found)
     if fail_on and (offending := found.changed(only_slower=fail_on == "slower")):
-        click.echo(f"--fail-on {fail_on}: {', '.join(offending)}", err=True)
+        say(f"--fail-on {fail_on}: {', '.join(offending)}", err=True)
         sys.exit(1)
 
 
@@ -72,50 +71,45 @@ def _print(found: Comparison) -> None:
     if found.trials:
         out.print(_trials_table(found))
     for sentence in _elsewhere(found):
-        click.echo(sentence)
+        say(sentence)
     if shown := [law for law in found.laws if law.change != "same" or law.metric not in COUNTED_METRICS]:
         out.print()
         out.print(_laws_table(shown))
-    click.echo()
+    say()
     for sentence in found.sentences:
-        click.echo(sentence)
+        say(sentence)
 
 
-def _trials_table(found: Comparison) -> Table:
+def _trials_table(found: Comparison) -> Listing:
     from rich.text import Text
 
     from attnbench import units
     from attnbench.fit.rates import ratio_text
+    from attnbench.terminal import Listing
 
-    table = _table("trial", "base", "new", "new/base", "beside all", "change")
+    headings = ("trial", "base", "new", "new/base", "beside all", "change")
+    table = Listing(*headings, numbers=("base", "new"))
     few = len(found.trials) <= _MANY
     for row in found.trials:
         if few or row.change in ("slower", "faster"):
             ratios = [ratio_text(ratio) if ratio else "no interval" for ratio in (row.ratio, row.beside)]
             change = Text(row.change, style=_STYLES.get(row.change, ""))
             seconds = [units.seconds(row.base_seconds), units.seconds(row.new_seconds)]
-            table.add_row(Text(row.trial), *seconds, *ratios, change)
+            table.add(row.trial, *seconds, *ratios, change)
     return table
 
 
-def _laws_table(laws: list[LawChange]) -> Table:
+def _laws_table(laws: list[LawChange]) -> Listing:
     from rich.text import Text
 
-    table = _table("layer", "metric", "verdict", "change", "reason")
+    from attnbench.terminal import Listing
+
+    table = Listing("layer", "metric", "verdict", "change", "reason")
     for law in laws:
         one, other = law.base["verdict"], law.new["verdict"]
         verdict = one if one == other else f"{one} → {other}"
         change = Text(law.change, style=_STYLES.get(law.change, ""))
-        table.add_row(Text(law.layer), Text(law.metric), Text(verdict), change, Text(law.reason))
-    return table
-
-
-def _table(*headings: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+        table.add(law.layer, law.metric, verdict, change, law.reason)
     return table
 
 

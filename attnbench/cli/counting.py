@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnbench.cli.options import json_option, plugin_option, print_json
+from attnbench.cli.options import json_option, plugin_option, print_json, say
 from attnbench.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from attnbench.law import Law
     from attnbench.layers.base import Layer
     from attnbench.record import Counted
+    from attnbench.terminal import Listing
     from attnbench.trial import Sizes
 
 #: Counts at one point, as ``count --json`` names them.
@@ -37,24 +40,46 @@ _MARKS = {"CONFIRMED": "✓", "REFUTED": "✗"}
 @click.command()
 @click.argument("layer")
 @plugin_option
-def show(layer: str, plugins: tuple[str, ...]) -> None:
+@json_option
+def show(layer: str, plugins: tuple[str, ...], as_json: bool) -> None:
     """Show a layer: what it is, where it comes from, and its claims beside the count."""
     from attnbench.count.laws import count_laws
-    from attnbench.formula import Formula
     from attnbench.law import COUNTED_METRICS
     from attnbench.layers.registry import Registry
+    from attnbench.terminal import Listing, console
 
     registry = Registry(plugins)
     found = registry.get(layer)
     counted = {law.metric: law for law in count_laws(found)}
-    click.secho(found.name, bold=True)
-    click.echo(f"  {registry.summary(layer)}")
-    click.echo(f"  source  {found.source or 'not given'} ({registry.origin(layer)})")
-    click.echo(f"  scope   {found.scope}; axes {', '.join(found.axes)}; modes {', '.join(found.modes)}")
-    for metric in dict.fromkeys((*COUNTED_METRICS, *found.claims.given)):
-        claim = found.claims.given.get(metric)
-        words = f"claimed {Formula(claim).pretty}" if claim else "no claim"
-        click.echo(f"  {metric:<13}{_mark(counted.get(metric))} {_counted_words(counted.get(metric))}; {words}")
+    metrics = dict.fromkeys((*COUNTED_METRICS, *found.claims.given))
+    if as_json:
+        told = {"layer": found.name, "summary": registry.summary(layer), "source": found.source}
+        told |= {"origin": registry.origin(layer), "scope": found.scope}
+        beside = {metric: _beside(counted.get(metric), found.claims.given.get(metric)) for metric in metrics}
+        print_json({**told, "axes": list(found.axes), "modes": list(found.modes), "metrics": beside})
+        return
+    say(found.name, bold=True)
+    say(f"  {registry.summary(layer)}")
+    facts, table = Listing("", "", indent=2), Listing("", "", indent=2)
+    facts.add("source", f"{found.source or 'not given'} ({registry.origin(layer)})")
+    facts.add("scope", f"{found.scope}; axes {', '.join(found.axes)}; modes {', '.join(found.modes)}")
+    for metric in metrics:
+        table.add(metric, _claimed_and_counted(counted.get(metric), found.claims.given.get(metric)))
+    console().print(facts)
+    console().print(table)
+
+
+def _beside(law: Law | None, claim: str | None) -> dict[str, Any]:
+    formula, verdict = (law.formula or None, str(law.verdict)) if law else (None, None)
+    lower_bound = law.lower_bound if law else False
+    return {"claim": claim, "formula": formula, "lower_bound": lower_bound, "verdict": verdict}
+
+
+def _claimed_and_counted(law: Law | None, claim: str | None) -> str:
+    from attnbench.formula import Formula
+
+    words = f"claimed {Formula(claim).pretty}" if claim else "no claim"
+    return f"{_mark(law)} {_counted_words(law)}; {words}"
 
 
 @click.command()
@@ -68,7 +93,7 @@ def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str
     """Count work, bytes, depth and path length exactly, as formulas, without running the layer at size."""
     from attnbench.count.laws import count_at, count_laws
     from attnbench.layers.registry import Registry
-    from attnbench.trial import parse_sizes
+    from attnbench.trial import describe, parse_sizes
 
     if probe and at is None:
         raise InputError("--probe runs the layer at a size; add --at, such as --at n=1024,d=64")
@@ -85,35 +110,41 @@ def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str
         formulas = {law.metric: law.formula for law in laws}
         print_json({**document, "formulas": formulas, "lower_bound": bool(uncounted), "uncounted": uncounted})
         return
-    click.secho(layer if mode == "forward" else f"{layer}, {mode}", bold=True)
-    for law in laws:
-        _print_formula(law)
+    from attnbench.terminal import console
+
+    say(layer if mode == "forward" else f"{layer}, {mode}", bold=True)
+    console().print(_formulas_table(laws))
     if values and sizes:
-        _print_values(sizes, values, probes)
+        say(f"at {describe(sizes)}")
+        console().print(_values_table(values, probes))
 
 
-def _print_formula(law: Law) -> None:
+def _formulas_table(laws: Sequence[Law]) -> Listing:
     from attnbench.formula import Formula
+    from attnbench.terminal import Listing
 
-    bound = "≥ " if law.lower_bound else ""
-    pretty = Formula(law.formula).pretty if law.formula else "no formula"
-    click.echo(f"  {law.metric:<13}{bound}{pretty}  ({_BLIND[law.metric]})")
-    click.echo(f"  {'':<13}{law.reason}")
+    table = Listing("", "", indent=2)
+    for law in laws:
+        bound = "≥ " if law.lower_bound else ""
+        pretty = Formula(law.formula).pretty if law.formula else "no formula"
+        table.add(law.metric, (f"{bound}{pretty}  ({_BLIND[law.metric]})", law.reason))
+    return table
 
 
-def _print_values(sizes: Sizes, values: Counted, probes: dict[str, int]) -> None:
+def _values_table(values: Counted, probes: dict[str, int]) -> Listing:
     from attnbench import units
-    from attnbench.trial import describe
+    from attnbench.terminal import Listing
 
     written = {"flops": units.flops, "peak_bytes": units.nbytes, "saved_bytes": units.nbytes}
-    click.echo(f"at {describe(sizes)}")
+    table = Listing("", "", indent=2)
     for key in _VALUES:
         value = getattr(values, key)
         exact = "no formula" if value is None else _jsonable(value)
         readable = f" ({written.get(key, units.count)(value)})" if value is not None and key in written else ""
-        click.echo(f"  {key:<13}{exact}{readable}")
+        table.add(key, f"{exact}{readable}")
     for probe, nbytes in probes.items():
-        click.echo(f"  {probe:<13}{nbytes} ({units.nbytes(nbytes)})")
+        table.add(probe, f"{nbytes} ({units.nbytes(nbytes)})")
+    return table
 
 
 def _probes(layer: Layer, sizes: Sizes, plugins: tuple[str, ...]) -> dict[str, int]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from attnbench.cli.options import json_option, print_json
+from attnbench.cli.options import json_option, print_json, say
 
 if TYPE_CHECKING:
     from attnbench.measure.doctor import Finding, Readings
+
+
+#: More time finds no better rate.
+_PEAKS_SECONDS = 1.0
 
 
 @click.command()
@@ -30,25 +34,42 @@ def doctor(seconds: float, threads: int, as_json: bool) -> None:
     from attnbench.fit.resolution import implied_half_width
     from attnbench.measure.clock import clock_for
     from attnbench.measure.doctor import examine, take_readings
+    from attnbench.measure.peaks import measure_peaks
 
-    click.echo(f"timing a fixed operation for about {seconds:g} s", err=True)
+    say(f"timing a fixed operation for about {seconds:g} s", err=True)
     readings = take_readings(seconds, threads, clock_for("cpu"))
+    peaks = measure_peaks("cpu", "float32", min(_PEAKS_SECONDS, seconds), clock_for("cpu"))
     half_width = implied_half_width(readings.visits)
     findings = examine(readings, half_width)
     if as_json:
-        _print_document(readings, half_width, findings)
+        _print_document(readings, half_width, findings, peaks)
     else:
         from attnbench.terminal import console, findings_table
 
         console().print(findings_table(findings))
+        click.echo(_best(peaks))
 
 
-def _print_document(readings: Readings, half_width: float, findings: list[Finding]) -> None:
+def _best(peaks: dict[str, Any]) -> str:
+    """What the processor does at best, in a sentence."""
+    from attnbench.units import flops_per_second, nbytes
+
+    found = (
+        (peaks["flops_per_second"], flops_per_second, "in a product of float32 matrices"),
+        (peaks["bytes_per_second"], lambda rate: f"{nbytes(rate)}/s", "in a copy beyond every cache"),
+    )
+    told = (f"{written(rate) if rate else 'an unknown rate'} {where}" for rate, written, where in found)
+    return f"at best: {' and '.join(told)}{f' ({reason})' if (reason := peaks['reason']) else ''}"
+
+
+def _print_document(readings: Readings, half_width: float, findings: list[Finding], peaks: dict[str, Any]) -> None:
     from dataclasses import asdict
 
     width = half_width if math.isfinite(half_width) else None  # JSON has no infinity
     noise = {"visit_scatter": readings.scatter, "exponent_half_width": width}
-    print_json({"findings": [asdict(finding) for finding in findings], "noise": noise, "readings": asdict(readings)})
+    rows = [asdict(finding) for finding in findings]
+    best = {"device": "cpu", "dtype": "float32", "threads": readings.threads, **peaks}
+    print_json({"findings": rows, "noise": noise, "readings": asdict(readings), "peaks": best})
 
 
 COMMANDS = (doctor,)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from attnbench.cli.options import FAILING, fail_on_option, json_option, print_json
+from attnbench.cli.options import FAILING, fail_on_option, json_option, print_json, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,14 +34,14 @@ def fit(file: str, y: str, over: str, claim: str | None, fail_on: str | None, as
 
     reading = read_frame(_table(file), y, over)
     for remark in reading.remarks:
-        click.echo(f"Note: {remark}", err=True)
+        say(f"Note: {remark}", err=True)
     law = replace(reading.law(claim, metric=y), layer="" if file == "-" else PurePath(file).stem)
     if as_json:
         print_json(law.as_json(curves=False))
     else:
         _print_law(law)
     if fail_on and str(law.verdict) in FAILING[fail_on]:
-        click.echo(f"--fail-on {fail_on}: {law.verdict}", err=True)
+        say(f"--fail-on {fail_on}: {law.verdict}", err=True)
         sys.exit(1)
 
 
@@ -52,17 +52,9 @@ def _table(file: str) -> pd.DataFrame:
 
 
 def _print_law(law: Law) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from attnbench.terminal import console, facts_table
 
-    from attnbench.terminal import console
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for label, text in law.facts:
-        table.add_row(Text(label), Text(text))
-    console().print(table)
+    console().print(facts_table(law.facts))
 
 
 COMMANDS = (fit,)

@@ -19,7 +19,15 @@ class _Room(ModuleType):
     """A module that counts when it is called."""
 
     def __call__(self, layer: str | Layer, **sizes: int) -> Counted:
-        """Exact counts of one call of a layer."""
+        """Exact counts of one call of a layer, at any size.
+
+        Args:
+            layer: the name of a layer, or a `Layer` of one's own.
+            **sizes: such as ``n=4096, d=512``; axes left out take the layer's defaults.
+
+        Raises:
+            LayerError: the layer is unknown, or cannot be built, called or counted there.
+        """
         from attnbench.count.laws import count_layer
 
         return count_layer(layer, **sizes)

@@ -62,8 +62,20 @@ def hops_at(layer: Layer, sizes: Sizes) -> Hops:
     Raises:
         LayerError: the layer cannot be built or called there, or has no positions to follow.
     """
-    grows = layer.axes.get("l", 0) != 0
-    return _Stack(sizes["n"]).grow(_own_layers(layer, sizes) if grows else _copies(layer, sizes), patient=grows)
+    return _grown(layer, sizes).result()
+
+
+def path_map(layer: Layer, sizes: Sizes) -> NDArray[np.float32]:
+    """``(n, n)``, ``[output, input]``: hops from every input position to every output position, inf where never.
+
+    Through as many layers as it takes until no further pair gets connected; the largest number beside the diagonal is
+    `Hops.io`. On the diagonal stands what a position needs to arrive where it is: 0 where it is at most met there, by
+    the state of a recurrence for example; 1 where it goes through a layer that mixes.
+
+    Raises:
+        LayerError: the layer cannot be built or called at `sizes`, or has no positions to follow.
+    """
+    return _grown(layer, sizes).distance
 
 
 def hop_matrix(layer: Layer, sizes: Sizes) -> NDArray[np.float32]:
@@ -116,6 +128,12 @@ def leave_no_zero_weight(module: nn.Module) -> None:
                 weight[weight == 0] = 0.1
 
 
+def _grown(layer: Layer, sizes: Sizes) -> _Stack:
+    grows, stack = layer.axes.get("l", 0) != 0, _Stack(sizes["n"])
+    stack.grow(_own_layers(layer, sizes) if grows else _copies(layer, sizes), patient=grows)
+    return stack
+
+
 def _copies(layer: Layer, sizes: Sizes) -> Iterator[tuple[int, Watched]]:
     """Stacks of 1, 2, 3 … layers that are all alike."""
     one = _one_layer(layer, sizes)
@@ -139,35 +157,38 @@ def _through(after: NDArray[np.float32], before: NDArray[np.float32]) -> NDArray
 
 
 class _Stack:
-    """Distances through ever higher stacks, until no further pair gets connected."""
+    """Distances through ever higher stacks, until no further pair gets connected.
+
+    Attributes:
+        distance: ``[output, input]``: hops, inf where no stack so far connects the two.
+    """
 
     def __init__(self, length: int) -> None:
         self._length = length
         self._others = ~np.eye(length, dtype=np.bool_)
-        self._distance = np.full((length, length), np.inf, np.float32)  # [output, input]
+        self.distance = np.full((length, length), np.inf, np.float32)
         self._meeting = np.full((length, length), np.inf, np.float32)  # [input, other input]
         self._layers = 1
         self._unknown: dict[str, None] = {}
 
-    def grow(self, stacks: Iterator[tuple[int, Watched]], *, patient: bool) -> Hops:
+    def grow(self, stacks: Iterator[tuple[int, Watched]], *, patient: bool) -> None:
         """Look at one stack after the other until they bring nothing new."""
         for height, stack in stacks:
-            before = np.isfinite(self._distance).sum()
+            before = np.isfinite(self.distance).sum()
             self._add(stack)
-            if np.isfinite(self._distance).sum() > before:
+            if np.isfinite(self.distance).sum() > before:
                 self._layers = height
             if self._is_done(height, patient=patient):
                 break
-        return self._result()
 
     def _add(self, stack: Watched) -> None:
-        self._distance = np.minimum(self._distance, stack.hops)
+        self.distance = np.minimum(self.distance, stack.hops)
         both = np.stack([np.maximum(column[:, None], stack.hops).min(axis=0) for column in stack.hops.T])
         self._meeting = np.minimum(self._meeting, both)
         self._unknown |= dict.fromkeys(stack.unknown)
 
     def _is_done(self, height: int, *, patient: bool) -> bool:
-        if np.isfinite(self._distance).all():
+        if np.isfinite(self.distance).all():
             return True
         if not patient:
             return height > self._layers
@@ -176,7 +197,7 @@ class _Stack:
 
     def _direction(self) -> Direction | None:
         """Where all pairs that could connect do; None where some pair is missing."""
-        connected = np.isfinite(self._distance)
+        connected = np.isfinite(self.distance)
         later, earlier = np.tril(connected, -1), np.triu(connected, 1)
         pairs = self._length * (self._length - 1) // 2
         if later.sum() == earlier.sum() == pairs:
@@ -185,14 +206,15 @@ class _Stack:
             return "left to right"
         return "right to left" if earlier.sum() == pairs and not later.any() else None
 
-    def _result(self) -> Hops:
+    def result(self) -> Hops:
+        """What the distances say."""
         direction = self._direction()
-        connectable = self._others & (np.isfinite(self._distance) if direction else True)
+        connectable = self._others & (np.isfinite(self.distance) if direction else True)
         return Hops(
-            io=float(self._distance[connectable].max(initial=0)),
+            io=float(self.distance[connectable].max(initial=0)),
             rf=float(self._meeting[self._others].max(initial=0)),
             layers=self._layers,
-            reach=float(np.isfinite(self._distance).mean()),
+            reach=float(np.isfinite(self.distance).mean()),
             direction=direction or "both",
             unknown=tuple(self._unknown),
         )

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from attnbench.count.fading import Fading, fading_of
 from attnbench.count.laws import Reach, count_at, count_laws, reach_of
+from attnbench.count.maps import path_map_of
 from attnbench.count.weights import Weights, weights_of
 from attnbench.errors import LayerError
 from attnbench.execute.process import Process, Setup
@@ -17,7 +18,7 @@ from attnbench.execute.side_by_side import enough, side_by_side
 from attnbench.law import Law
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
-from attnbench.record import Counted
+from attnbench.record import Counted, PathMap
 from attnbench.trial import Asked, Sizes, Trial, counted_as
 
 Found = TypeVar("Found")
@@ -95,6 +96,15 @@ def reach_all(registry: Registry, names: Sequence[str]) -> dict[str, Reach]:
         WorkerError: no process could be started.
     """
     return _of_each(registry, names, reach_of, Process.reach)
+
+
+def paths_all(registry: Registry, names: Sequence[str]) -> dict[str, PathMap]:
+    """Path lengths between all positions of each layer, or why one has none at the length of this look.
+
+    Raises:
+        WorkerError: no process could be started.
+    """
+    return _of_each(registry, names, path_map_of, Process.paths)
 
 
 def pictures_of(registry: Registry, names: Sequence[str], wanted: Collection[str]) -> Pictures:

@@ -26,7 +26,7 @@ import psutil
 from attnbench.check.outcome import Mark, Outcome
 from attnbench.errors import LayerError, WorkerError
 from attnbench.law import Law
-from attnbench.record import Counted, Status
+from attnbench.record import Counted, PathMap, Peaks, Status
 from attnbench.trial import Asked, Choices, Sizes, Trial
 
 #: A process that cannot say hello in this time will not say anything.
@@ -43,6 +43,8 @@ _LAST_SECONDS = 10.0
 _ORPHAN_SECONDS = 60.0
 #: torch's profiler says on standard error when it begins and ends, and the last words of a process belong to the layer.
 _QUIET_PROFILER = {"KINETO_LOG_LEVEL": "99"}
+#: What is told of a device's best rates.
+_PEAKS = ("flops_per_second", "edge", "bytes_per_second", "copied_bytes", "reason")
 #: Where the system cannot wake the parent at the end of a process, it looks as often as this.
 _LOOK_SECONDS = 0.5
 
@@ -139,6 +141,13 @@ class Process:
                 return float(answer["flops_per_second"])
         raise WorkerError(f"device {device}: {answer['reason']}")
 
+    def peaks(self, device: str, dtype: str, seconds: float) -> tuple[Peaks, float]:
+        """What `device` does at best in numbers of `dtype`, measured for about `seconds`, and the clock it took."""
+        answer = self._ask({"peaks": {"device": device, "dtype": dtype, "seconds": seconds}}, _HELLO_SECONDS)
+        took = answer.pop("clock_seconds", 0.0)
+        known = {name: answer[name] for name in _PEAKS if name in answer}
+        return Peaks(device, dtype, self._setup.threads, **known), took
+
     def count(self, what: Asked, metrics: Sequence[str]) -> list[Law]:
         """Counted laws of a layer.
 
@@ -161,6 +170,11 @@ class Process:
         """Effective reach of a layer; empty where there is none."""
         answer = self._ask({"reach": {"layer": layer}}, _COUNTING_SECONDS)
         return tuple((distance, norm) for distance, norm in answer.get("reach", ()))
+
+    def paths(self, layer: str) -> PathMap:
+        """Path lengths between all positions of a layer, or why there are none."""
+        answer = self._ask({"paths": {"layer": layer}}, _COUNTING_SECONDS)
+        return PathMap(**answer["paths"]) if "paths" in answer else PathMap(refused=_why(answer))
 
     def check(self, layer: str, check: str, timeout: float) -> tuple[list[Outcome], bool]:
         """What one check of the contract finds of a layer, and whether the process is as it was after it."""
@@ -315,6 +329,11 @@ class Process:
         if end is not None:
             os.close(end)
         return code
+
+
+def _why(answer: dict[str, Any]) -> str:
+    """What a process says of a layer that it could not look at, or how the process ended."""
+    return str(answer.get("error") or answer["reason"])
 
 
 def _named(what: Asked) -> dict[str, str]:

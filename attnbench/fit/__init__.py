@@ -23,7 +23,18 @@ class _Room(ModuleType):
     def __call__(
         self, frame: pd.DataFrame, y: str = "seconds", over: Sequence[str] = ("n", "d"), claim: str | None = None
     ) -> Law:
-        """The law of anyone's measurements: how `y` grows over the axes, and the verdict on a claim."""
+        """The law of anyone's measurements: how `y` grows over the axes, and the verdict on a claim.
+
+        Args:
+            frame: one row a measurement; several rows of the same sizes are replicates. Columns ``process`` and
+                ``round`` say which were measured together.
+            y: column of the metric, which is positive.
+            over: columns of the sizes.
+            claim: a formula over the axes, such as ``n**2*d``.
+
+        Raises:
+            InputError: the table cannot be read as positive numbers, or the claim does not fit it.
+        """
         from attnbench.fit.frame import fit_frame
 
         return fit_frame(frame, y, over, claim)

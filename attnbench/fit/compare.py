@@ -76,6 +76,14 @@ class Comparison:
         """The documented JSON form."""
         return asdict(self) | {"summary": self.sentences}
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.base} with {self.new}: {' '.join(self.sentences)}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.fit.show import comparison_card
+
+        return str(comparison_card(self))
+
     @property
     def sentences(self) -> list[str]:
         """The answer in a few sentences."""
@@ -180,7 +188,7 @@ def _refuse_other_hosts(base: StoredRun, new: StoredRun, across_hosts: bool) -> 
     if one != other and not across_hosts:
         raise InputError(
             f"the runs were made on different machines: {base.info.name} on {one}, {new.info.name} on {other}; "
-            "add --across-hosts to compare them all the same"
+            "add --across-hosts (in Python across_hosts=True) to compare them all the same"
         )
 
 

@@ -24,12 +24,12 @@ from attnbench.trial import Sizes
 from attnbench.units import percent, significant
 
 #: Widths are asked for up to this many times beyond what was measured; lengths as far as a forecast goes.
-_REACH = 4.0
+REACH = 4.0
 #: Lengths at which two curves are compared before the place where they meet is narrowed down.
 _LENGTHS = 129
 #: Counts are exact at any length; beyond 2 to this power nobody asks.
 _OCTAVES = 30
-_LEVEL = 0.9
+LEVEL = 0.9
 
 Ends = tuple[float, float]
 
@@ -116,6 +116,7 @@ class Crossover:
         per_sequence: whether each was divided by its batch size, because they differ.
         rows: one a width.
         reason: one sentence on what the clock says.
+        operations: one sentence on what the counts say; empty where they give no single answer.
     """
 
     layers: tuple[str, str]
@@ -123,10 +124,19 @@ class Crossover:
     per_sequence: bool
     rows: tuple[Meeting, ...]
     reason: str
+    operations: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON form."""
         return {**asdict(self), "rows": [row.as_json() for row in self.rows]}
+
+    def __repr__(self) -> str:
+        return f"<Crossover {'; '.join(filter(None, (self.operations, self.reason)))}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.fit.show import crossover_card
+
+        return str(crossover_card(self))
 
 
 def crossover(one: Side, other: Side, at: Sequence[int] = ()) -> Crossover:
@@ -136,7 +146,7 @@ def crossover(one: Side, other: Side, at: Sequence[int] = ()) -> Crossover:
         FormulaError: a fitted term has no value at some length.
     """
     names = (one.law.layer, other.law.layer)
-    widths = _overlap(one.reach("d", _REACH), other.reach("d", _REACH))
+    widths = _overlap(one.reach("d", REACH), other.reach("d", REACH))
     lengths = _overlap(one.reach("n", FARTHEST), other.reach("n", FARTHEST))
     rows: tuple[Meeting, ...] = ()
     if not (reason := _unanswerable(one.law, other.law, widths, lengths)):
@@ -157,7 +167,7 @@ def _unanswerable(one: Law, other: Law, widths: Ends, lengths: Ends) -> str:
             return f"no curve was fitted for {law.layer}: {law.reason}"
         if "n" not in law.window:
             return f"{law.layer} was measured at one length only, so nothing is known of how its time grows with n"
-    for axis, (low, high), factor in (("d", widths, _REACH), ("n", lengths, FARTHEST)):
+    for axis, (low, high), factor in (("d", widths, REACH), ("n", lengths, FARTHEST)):
         if low > high:
             ends = " and ".join(f"{law.layer} at {axis} = {_measured(law, axis)}" for law in (one, other))
             return f"{ends} were measured too far apart: a curve is followed {factor:.0f} times beyond its window"
@@ -194,16 +204,16 @@ def _meeting(one: Side, other: Side, d: int, lengths: Ends) -> Meeting:
     if not found:
         return Meeting(d, operations, fewer, None, faster, share, within)
     n = _narrowed(lambda n: float(_log_ratios(one, other, np.array([n]), d)[0, 0]), grid, found)
-    low = float(np.quantile(pairs, (1 - _LEVEL) / 2, method="lower"))
-    high = float(np.quantile(pairs, (1 + _LEVEL) / 2, method="higher"))
-    clock = Estimate(n, min(low, n), max(high, n), _LEVEL)
+    low = float(np.quantile(pairs, (1 - LEVEL) / 2, method="lower"))
+    high = float(np.quantile(pairs, (1 + LEVEL) / 2, method="higher"))
+    clock = Estimate(n, min(low, n), max(high, n), LEVEL)
     factor = max(side.law.extrapolation(side.at(n, d))[0] for side in sides)
     return Meeting(d, operations, fewer, clock, faster, share, within, factor)
 
 
 def _log_ratios(one: Side, other: Side, lengths: Array, d: float) -> Array:
     """Logarithm of the time of `one` over that of `other`, for one sequence: best curves and pairs × lengths."""
-    first, second = (_log_seconds(side, lengths, d) for side in (one, other))
+    first, second = (log_seconds(side, lengths, d) for side in (one, other))
     number = min(len(first), len(second))
     # The curves of two laws may have been drawn alike, one for one: as pairs they have to be independent.
     pairs = 1 + np.random.default_rng(0).permutation(len(second) - 1)[: number - 1]
@@ -211,7 +221,7 @@ def _log_ratios(one: Side, other: Side, lengths: Array, d: float) -> Array:
     return ratios
 
 
-def _log_seconds(side: Side, lengths: Array, d: float) -> Array:
+def log_seconds(side: Side, lengths: Array, d: float) -> Array:
     """Logarithm of the seconds for one sequence: curve × length. It is `Curves.at` for many lengths at once."""
     curves, sizes = side.law.curves, [side.at(n, d) for n in map(float, lengths)]
     if curves is None:
@@ -282,7 +292,7 @@ def _said(names: tuple[str, str], rows: Sequence[Meeting]) -> str:
         where = (f"{name} is faster at d = {', '.join(widths)}" for name, widths in leads.items() if widths)
         doubt = max(row.share for row in asked)
         text = f"the two do not cross at any length within reach: {' and '.join(where)}"
-        return text if doubt <= 1 - _LEVEL else f"{text}, but up to {percent(doubt)} of the pairs of curves do cross"
+        return text if doubt <= 1 - LEVEL else f"{text}, but up to {percent(doubt)} of the pairs of curves do cross"
     nearest = min(crossed, key=lambda row: row.extrapolation)
     slower = names[names[0] == nearest.faster]
     far = f"{nearest.extrapolation:.3g} times beyond a window" if nearest.extrapolation > 1 else "inside both windows"

@@ -99,6 +99,16 @@ class Forecast:
         """The documented JSON form."""
         return asdict(self)
 
+    def __repr__(self) -> str:
+        from attnbench.fit.show import forecast_line
+
+        return f"<Forecast {forecast_line(self)}>"
+
+    def _repr_html_(self) -> str:
+        from attnbench.fit.show import forecast_card
+
+        return str(forecast_card(self))
+
 
 def forecast(law: Law, sizes: Mapping[str, int], footprint: Footprint | None = None) -> Forecast:
     """What a visit at `sizes` would measure; axes that every trial had alike need not be given.

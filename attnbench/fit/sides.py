@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from attnbench.fit.crossover import Side
 from attnbench.fit.forecast import Footprint
 from attnbench.formula import Formula
+from attnbench.formula.crossing import crossing, replaced
+from attnbench.published import per_sequence
 from attnbench.record import Status
 from attnbench.trial import counted_as
 
@@ -38,6 +40,22 @@ def footprint(run: StoredRun, law: Law, available: float | None = None) -> Footp
         cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
         available=available,
     )
+
+
+def by_operations(one: Side, other: Side) -> str:
+    """The exact answer of the counts where it is one line n = ratio·d; empty where it is not."""
+    if one.flops is None or other.flops is None:
+        return ""
+    first, second = (replaced(per_sequence(side.flops.text), side.held) for side in (one, other) if side.flops)
+    if (found := crossing(first, second)) is None:
+        return ""
+    if found.where == "equal":
+        return f"{one.law.layer} needs as many counted operations as {other.law.layer}"
+    where = {"never": "at no length", "always": "at every length"}.get(found.where, "")
+    if not where:
+        bound = "d" if found.ratio == 1 else f"{found.ratio.numerator}*d/{found.ratio.denominator}".removesuffix("/1")
+        where = f"where n {'<' if found.where == 'below' else '>'} {Formula(bound).pretty}"
+    return f"{one.law.layer} needs fewer counted operations than {other.law.layer} {where}"
 
 
 def _counted(run: StoredRun, law: Law) -> dict[str, Law]:

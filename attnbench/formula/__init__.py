@@ -15,7 +15,7 @@ from functools import cached_property
 from attnbench.errors import FormulaError
 from attnbench.formula.expand import expand
 from attnbench.formula.monomial import REASONS, Monomial, Number, Term, by_degree, term_text
-from attnbench.formula.notation import MATHML, PLAIN, write
+from attnbench.formula.notation import LATEX, MATHML, PLAIN, write
 from attnbench.formula.syntax import INFINITY, evaluate, parse, simplest, syntax
 
 __all__ = ["Constraint", "Formula", "Monomial", "Term", "for_a_batch", "from_terms"]
@@ -134,6 +134,11 @@ class Formula:
     def mathml(self) -> str:
         """Presentation MathML, one ``<math>`` element."""
         return f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mrow>{write(self._tree, MATHML)}</mrow></math>'
+
+    @property
+    def latex(self) -> str:
+        r"""LaTeX, to be set in math mode: ``8 b n d^{2} + 4 b n^{2} d``; needs no package."""
+        return write(self._tree, LATEX)
 
 
 def from_terms(terms: Iterable[tuple[Fraction | int, Monomial]]) -> Formula:

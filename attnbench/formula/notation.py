@@ -1,4 +1,4 @@
-"""Writing a formula for people: plain text and MathML, by one writer."""
+"""Writing a formula for people: plain text, MathML and LaTeX, by one writer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from fractions import Fraction
 from attnbench.formula.monomial import superscript
 from attnbench.formula.syntax import evaluate, is_power_of_two
 
+#: An exponent with a larger one was fitted, and is no fraction that anybody claimed.
+_LARGEST_DENOMINATOR = 12
+
 
 @dataclass(frozen=True)
 class _Notation:
     """Templates for the pieces of a formula. A quotient on one line needs brackets where a fraction bar needs none."""
 
-    number: str
-    name: str
+    number: Callable[[float], str]
+    name: Callable[[str], str]
     minus: str
     fence: str
     operation: str
+    minus_sign: str
+    modulo: str
     times: tuple[str, str]
     power: Callable[[str, Fraction], str]
     power_of_two: str
@@ -33,12 +38,41 @@ class _Notation:
     comma: str
 
 
+def _number_element(value: int | float) -> str:
+    """A number as a person writes it: ``2.66·10⁻⁵`` for ``2.66e-05``."""
+    digits, _, exponent = str(value).partition("e")
+    if not exponent:
+        return f"<mn>{digits}</mn>"
+    power = f"<msup><mn>10</mn><mn>{int(exponent)}</mn></msup>".replace("-", "−")
+    return f"<mrow><mn>{digits}</mn><mo>·</mo>{power}</mrow>"
+
+
+def _exponent_text(exponent: Fraction) -> str:
+    """A fraction where somebody would write one, and else the decimals that were fitted."""
+    return str(exponent) if exponent.denominator <= _LARGEST_DENOMINATOR else f"{float(exponent):g}"
+
+
+def _latex_number(value: float) -> str:
+    digits, _, exponent = str(value).partition("e")
+    return f"{digits} \\cdot 10^{{{int(exponent)}}}" if exponent else digits
+
+
+def _latex_name(name: str) -> str:
+    """One letter is a variable as it is; a word is kept together, and a letter that LaTeX may lack is its number."""
+    if len(name) == 1 and name.isascii() and name != "_":
+        return name
+    letters = ("\\_" if one == "_" else one if one.isascii() else f"U{{+}}{ord(one):04X}" for one in name)
+    return f"\\mathit{{{''.join(letters)}}}"
+
+
 PLAIN = _Notation(
-    number="{}",
-    name="{}",
+    number=str,
+    name=str,
     minus="−{}",
     fence="({})",
     operation="{} {} {}",
+    minus_sign="−",
+    modulo="mod",
     times=("", "·"),
     power=lambda base, exponent: base + superscript(exponent),
     power_of_two="2^{}",
@@ -52,13 +86,15 @@ PLAIN = _Notation(
     comma=", ",
 )
 MATHML = _Notation(
-    number="<mn>{}</mn>",
-    name="<mi>{}</mi>",
+    number=_number_element,
+    name="<mi>{}</mi>".format,
     minus="<mo>−</mo>{}",
     fence="<mrow><mo>(</mo>{}<mo>)</mo></mrow>",
     operation="{}<mo>{}</mo>{}",
+    minus_sign="−",
+    modulo="mod",
     times=("<mo>&#8290;</mo>", "<mo>·</mo>"),
-    power=lambda base, exponent: f"<msup>{base}<mn>{str(exponent).replace('-', '−')}</mn></msup>",
+    power=lambda base, exponent: f"<msup>{base}<mn>{_exponent_text(exponent).replace('-', '−')}</mn></msup>",
     power_of_two="<msup><mn>2</mn>{}</msup>",
     infinity="<mn>∞</mn>",
     quotient="<mfrac><mrow>{}</mrow><mrow>{}</mrow></mfrac>",
@@ -73,6 +109,31 @@ MATHML = _Notation(
     logarithm="<mrow><msub><mi>log</mi>{1}</msub><mo>(</mo>{0}<mo>)</mo></mrow>",
     call="<mrow><mi>{}</mi><mo>(</mo>{}<mo>)</mo></mrow>",
     comma="<mo>,</mo>",
+)
+LATEX = _Notation(
+    number=_latex_number,
+    name=_latex_name,
+    minus="-{}",
+    fence="\\left({}\\right)",
+    operation="{} {} {}",
+    minus_sign="-",
+    modulo="\\bmod",
+    times=(" ", " \\cdot "),
+    power=lambda base, exponent: f"{base}^{{{_exponent_text(exponent)}}}",
+    power_of_two="2^{{{}}}",
+    infinity="\\infty",
+    quotient="\\frac{{{}}}{{{}}}",
+    quotient_rank=4,
+    quotient_sides=(0, 0),
+    calls={
+        "ceil": "\\left\\lceil {} \\right\\rceil",
+        "floor": "\\left\\lfloor {} \\right\\rfloor",
+        "sqrt": "\\sqrt{{{}}}",
+        "log2": "\\log_{{2}}\\left({}\\right)",
+    },
+    logarithm="\\log_{{{1}}}\\left({0}\\right)",
+    call="\\{}\\left({}\\right)",
+    comma=", ",
 )
 
 
@@ -100,11 +161,11 @@ def _rank(node: ast.expr, to: _Notation) -> int:
 def _written(node: ast.expr, to: _Notation) -> str:
     match node:
         case ast.Constant(value=int() | float() as value):
-            return to.number.format(value)
+            return to.number(value)
         case ast.Name(id="inf"):
             return to.infinity
         case ast.Name(id=name):
-            return to.name.format(name)
+            return to.name(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return to.minus.format(write(operand, to, 2))
         case ast.UnaryOp(operand=operand):
@@ -120,9 +181,9 @@ def _written(node: ast.expr, to: _Notation) -> str:
             above, below = to.quotient_sides
             return to.quotient.format(write(left, to, above), write(right, to, below))
         case ast.BinOp(left=left, op=ast.Mod(), right=right):
-            return to.operation.format(write(left, to, 3), "mod", write(right, to, 4))
+            return to.operation.format(write(left, to, 3), to.modulo, write(right, to, 4))
         case ast.BinOp(left=left, op=op, right=right):
-            sign = "+" if isinstance(op, ast.Add) else "−"
+            sign = "+" if isinstance(op, ast.Add) else to.minus_sign
             return to.operation.format(write(left, to, 1), sign, write(right, to, 2))
         case ast.Call(func=ast.Name(id="log"), args=[argument, base]):
             return to.logarithm.format(write(argument, to), write(base, to, 5))

@@ -103,7 +103,7 @@ class EventClock(AcceleratorClock):
     @cached_property
     def _flusher(self) -> torch.Tensor | None:
         """What is written to empty the cache; made when it is first needed."""
-        if self._back_to_back or not (size := _last_cache(self._device)):
+        if self._back_to_back or not (size := last_cache(self._device)):
             return None
         with torch.inference_mode():
             return torch.empty(_FLUSHES * size, dtype=torch.int8, device=self._device)
@@ -116,7 +116,7 @@ def clock_for(device: str) -> Clock:
     return EventClock(device) if torch.device(device).type in _WITH_EVENTS else AcceleratorClock(device)
 
 
-def _last_cache(device: torch.device) -> int:
+def last_cache(device: torch.device) -> int:
     """Bytes of a GPU's last cache; zero where they are not told."""
     if device.type != "cuda":
         return 0

@@ -35,6 +35,7 @@ from attnbench.measure.conditions import Watch
 from attnbench.measure.kernels import kernels_of, uses_fused_attention
 from attnbench.measure.loop import Pace, time_block, time_call
 from attnbench.measure.memory import peaks
+from attnbench.measure.peaks import measure_peaks
 from attnbench.record import Status
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import nbytes
@@ -64,6 +65,8 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
         signal.setitimer(signal.ITIMER_REAL, request.pop("seconds", 0.0))  # the kernel's, so that it ends a hang in C
         if "reference" in request:
             answer = _rate(request["reference"])
+        elif "peaks" in request:
+            answer = measure_peaks(**request["peaks"], clock=clock_for(request["peaks"]["device"]))
         elif "memory" in request:
             answer = _weighed(belongings, room, registry, _trial(request["memory"]), setup["seed"])
         else:
@@ -198,6 +201,16 @@ def _reach(registry: Registry, layer: str) -> dict[str, Any]:
         return _refused(layer, error)
 
 
+def _paths(registry: Registry, layer: str) -> dict[str, Any]:
+    """Path lengths between all positions of one layer, or one line that says why there are none."""
+    from attnbench.count.maps import path_map_of
+
+    try:
+        return {"paths": asdict(path_map_of(registry.get(layer)))}
+    except BaseException as error:
+        return _refused(layer, error)
+
+
 def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
     """What one check of the contract finds; a layer that ends the check with more than an error has an answer too."""
     from attnbench.check.contract import look
@@ -233,6 +246,7 @@ _COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
     "count": _counted,
     "count_at": _counted_at,
     "reach": _reach,
+    "paths": _paths,
     "check": _checked,
     "weights": _weights,
     "fading": _fading,

@@ -25,22 +25,28 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
-from attnbench.report.environment import environment
+from attnbench.report.detail import detail, few_references
+from attnbench.report.environment import environment, files
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.notices import notices
 from attnbench.report.overtaking import overtaking
 from attnbench.report.positions import positions
+from attnbench.report.rooflines import rooflines
 from attnbench.report.sections import section
 from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
+from attnbench.report.structure import structure
 from attnbench.report.table1 import table_one
+from attnbench.report.territories import territories
 from attnbench.report.toml import as_toml
 from attnbench.report.weights import weight_gallery
 from attnbench.trial import describe, ordered, telling_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from attnbench.law import Law
+    from attnbench.overview import Overview
     from attnbench.report.slices import Subject
     from attnbench.store import StoredRun
     from attnbench.trial import Trial
@@ -48,8 +54,13 @@ if TYPE_CHECKING:
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
-def build_context(run: StoredRun) -> PageContext:
-    """Everything the page of `run` says, as text, MathML and figures."""
+def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
+    """Everything the page of `run` says, as text, MathML and figures.
+
+    Args:
+        run: what the page is about.
+        folder: where the page will lie; without it, the page has no links to the files of the run.
+    """
     anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
     references = reference_times(run)
     timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", MEASURED_METRICS)
@@ -66,33 +77,45 @@ def build_context(run: StoredRun) -> PageContext:
         positions=positions(run),
         weights=weight_gallery(run),
         overtaking=overtaking(run),
+        structure=structure(run),
+        territories=territories(run),
+        rooflines=rooflines(run),
         counted=_counted(run),
         counted_limits=_counted_limits(run),
         timed=timed,
-        sections=tuple(section(run, subject, anchor) for subject, anchor in anchors.items()),
+        sections=tuple(
+            section(run, s, anchor, detail(run, place)) for place, (s, anchor) in enumerate(anchors.items())
+        ),
         trials=tuple(map(_trial_row, run.info.trials, run.records.to_dict("records"))),
         trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
         notices=notices(run),
         steadiness=_steadiness(references) if len(references) > 1 else Gallery(),
         environment=environment(run),
         command=run.info.command,
+        files=files(run, folder),
         suite=as_toml(run.info.suite),
         version=run.info.version,
     )
 
 
-def index_row(run: StoredRun) -> IndexRow:
+def index_row(run: Overview) -> IndexRow:
     """One run in the list of runs."""
-    counts = words.tally(_measured(run) or run.found_laws)
+    planned, skipped, unsupported = run.trials
+    counts = ((planned - skipped - unsupported, "planned"), (skipped, "skipped"), (unsupported, "unsupported"))
     return IndexRow(
-        title=title(run),
-        question=str(run.info.suite.get("question", "")),
-        name=run.info.name,
-        href=quote(file_name(run)),
-        when=words.moment(run.info.started),
-        host=run.info.host.cpu,
-        trials=_trials_summary(run),
-        chips=tuple((chip(verdict), str(count)) for verdict, count in counts.items()),
+        title=run.title or run.name,
+        question=run.question,
+        name=run.name,
+        href="" if run.damage else quote(file_name(run.name)),
+        started=run.started,
+        when=words.moment(run.started) if run.started else "",
+        host=run.host,
+        trials=", ".join(f"{number} {word}" for number, word in counts if number) or "none planned",
+        chips=tuple((chip(verdict), str(count)) for verdict, count in run.verdicts.items()),
+        layers=run.layers,
+        suite=run.suite,
+        verdicts=words.tally_text(run.verdicts) if run.verdicts else "no claim judged",
+        state=run.damage or ("" if run.finished else "Its laws are not fitted: it was cut off, or has not ended yet."),
     )
 
 
@@ -101,9 +124,9 @@ def title(run: StoredRun) -> str:
     return str(run.info.suite.get("title") or run.info.suite_name or run.info.name)
 
 
-def file_name(run: StoredRun) -> str:
+def file_name(run: str) -> str:
     """``<run name>.html``; a name that could leave the folder or break a link is made harmless."""
-    safe = _UNSAFE_IN_NAMES.sub("-", run.info.name).strip(".-")[:120]
+    safe = _UNSAFE_IN_NAMES.sub("-", run).strip(".-")[:120]
     return f"{safe or 'run'}.html"
 
 
@@ -282,7 +305,8 @@ def _text(written: Callable[[float], str], value: float | None) -> str:
 # ------------------------------------------------------------------------------------- figures of the whole run
 
 
-def _forest(run: StoredRun) -> Gallery:
+def forest_rows(run: StoredRun) -> dict[str, list[figures.ForestRow]]:
+    """Axis → the exponents of all measured laws along it."""
     rows: dict[str, list[figures.ForestRow]] = {}
     laws = _measured(run)
     told = {law.layer: telling_apart(subject_of(o).choices for o in laws if o.layer == law.layer) for law in laws}
@@ -292,11 +316,16 @@ def _forest(run: StoredRun) -> Gallery:
         label = " · ".join(filter(None, words_of_law))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))
+    return {axis: rows[axis] for axis in ordered(dict.fromkeys(rows, 0))}
+
+
+def _forest(run: StoredRun) -> Gallery:
+    rows = forest_rows(run)
     pictures = tuple(
         picture(figures.forest(axis, found), f"Exponents of {words.axis_phrase(axis)}", _describe_forest(found))
-        for axis, found in ((axis, rows[axis]) for axis in ordered(dict.fromkeys(rows, 0)))
+        for axis, found in rows.items()
     )
-    return Gallery(pictures, _FOREST_CAPTION) if pictures else Gallery()
+    return Gallery(pictures, _FOREST_CAPTION, tuple(rows)) if pictures else Gallery()
 
 
 _FOREST_CAPTION = (
@@ -321,9 +350,11 @@ def _steadiness(references: pd.DataFrame) -> Gallery:
         f"{words.plural(len(references), 'timing')} of the reference kernel through the run; {late} of them above "
         f"{words.exponent(DRIFT_LIMIT)} times the median."
     )
-    drawn = picture(figures.steadiness(references), "Steadiness of the machine through the run", text)
+    shown = few_references(references)
+    drawn = picture(figures.steadiness(shown), "Steadiness of the machine through the run", text)
     caption = (
         "The same small matrix product, timed before every visit. Dots above the band are more than "
         f"{words.exponent(DRIFT_LIMIT)} times the median."
+        + (f" Shown are {len(shown)} of {len(references)} timings." if len(shown) < len(references) else "")
     )
     return Gallery((drawn,), caption)

@@ -80,10 +80,11 @@ class CountedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Figures that belong together, and what they show."""
+    """Figures that belong together, and what they show; `axes` names the axis of each where there is one for each."""
 
     pictures: tuple[Markup, ...] = ()
     caption: str = ""
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +172,6 @@ class SentenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CurveName:
-    """The layers that share one curve of a figure."""
-
-    formula: Markup
-    layers: str
-
-
-@dataclass(frozen=True, slots=True)
 class TableOne:
     """The tables of others beside ours; without layers where the run has not counted enough of them."""
 
@@ -188,18 +181,63 @@ class TableOne:
     notes: tuple[TableNote, ...] = ()
     sources: tuple[Fact, ...] = ()
     sentences: tuple[SentenceRow, ...] = ()
-    paths: Gallery = field(default_factory=Gallery)
-    curves: tuple[CurveName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CurveName:
+    """A formula, and the layers whose curve it is."""
+
+    formula: Markup
+    layers: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCurves:
+    """Counted formulas of one metric over n: one line for all layers that share it, and whose it is."""
+
+    gallery: Gallery
+    names: tuple[CurveName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMap:
+    """Path lengths between all positions, for all layers that share them."""
+
+    picture: Markup
+    layers: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMaps:
+    """A map for each that differs, their common scale, and the layers that have none."""
+
+    maps: tuple[DependencyMap, ...] = ()
+    scale: Markup = field(default_factory=Markup)
+    caption: str = ""
+    refused: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """How deep layers are and how far apart they leave two positions, as far as the run has counted it."""
+
+    growth: tuple[NamedCurves, ...] = ()
+    dependencies: DependencyMaps = field(default_factory=DependencyMaps)
     reach: Gallery = field(default_factory=Gallery)
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work."""
+    """Where one layer becomes faster than the baseline at one width: by the clock, in a word, and by counted work.
+
+    `length` is the sequence length at which the two meet, to sort by; empty where they do not.
+    """
 
     text: str
     mark: Chip
     by_count: str
+    length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +259,59 @@ class Overtaking:
     rows: tuple[OvertakingRow, ...]
     unknown: tuple[Fact, ...]
     picture: Gallery
+
+
+@dataclass(frozen=True, slots=True)
+class TerritoryCell:
+    """Who wins at one size, or a dash; and how clearly."""
+
+    layer: str
+    note: str
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TerritoryTable:
+    """A map read at a few sizes: a row for each length, a cell for each width."""
+
+    title: str
+    widths: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[TerritoryCell, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Territories:
+    """Maps of one choice of device, dtype, mode and threads; where none can be drawn, the reason."""
+
+    conditions: str
+    maps: Gallery = field(default_factory=Gallery)
+    tables: tuple[TerritoryTable, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoofRow:
+    """One layer under the roof."""
+
+    layer: str
+    trials: str
+    intensity: str
+    limit: str
+    median: str
+    best: str
+    best_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """Trials under the roof that their machine set; where there is no roof, the reason."""
+
+    conditions: str
+    roof: tuple[Fact, ...] = ()
+    picture: Gallery = field(default_factory=Gallery)
+    rows: tuple[RoofRow, ...] = ()
+    remarks: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +352,7 @@ class MemoryPart:
     found: Markup
     reason: str
     gallery: Gallery
+    residuals: Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,12 +369,17 @@ class Section:
     reason: str
     window: str
     window_reason: str
+    left_out: str
     evidence: str
     kernels: tuple[str, ...]
     level: str
     time: Gallery
     memory: MemoryPart
+    residuals: Gallery
     local: Gallery
+    shares: Gallery
+    samples: Gallery
+    samples_summary: str
     rates: Gallery
     specifications: Gallery
     terms: tuple[TermRow, ...]
@@ -328,6 +425,15 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of the run folder: its name, where it is from the page, and what it holds."""
+
+    name: str
+    href: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageContext:
     """Everything on the page of one run, in the order of the page."""
 
@@ -343,6 +449,9 @@ class PageContext:
     positions: Positions
     weights: Gallery
     overtaking: tuple[Overtaking, ...]
+    structure: Structure
+    territories: tuple[Territories, ...]
+    rooflines: tuple[Roofline, ...]
     counted: tuple[CountedLayer, ...]
     counted_limits: tuple[Fact, ...]
     timed: bool
@@ -353,19 +462,37 @@ class PageContext:
     steadiness: Gallery
     environment: tuple[Fact, ...]
     command: str
+    files: tuple[FileLink, ...]
     suite: str
     version: str
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One run in the list of runs."""
+    """One run in the list of runs; what a search looks at is text.
+
+    Attributes:
+        title, question, name, when, host: as on the page of the run.
+        href: its page; empty where there is none, as the run is damaged.
+        started: when, in a form that sorts.
+        trials: how many there are, in words.
+        chips: verdicts with their numbers.
+        layers: the names of its layers.
+        suite: the name of its suite.
+        verdicts: the chips in words.
+        state: why it cannot be read, or that it has not ended; empty otherwise.
+    """
 
     title: str
     question: str
     name: str
     href: str
+    started: str
     when: str
     host: str
     trials: str
     chips: tuple[tuple[Chip, str], ...]
+    layers: tuple[str, ...] = ()
+    suite: str = ""
+    verdicts: str = ""
+    state: str = ""

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from urllib.parse import quote
+
 from attnbench import units
 from attnbench.record import Host
 from attnbench.report import words
-from attnbench.report.context import Fact
+from attnbench.report.context import Fact, FileLink
 from attnbench.store import StoredRun
+
+_FILES = {
+    "records.parquet": "one row a trial: its sizes, times, bytes and counts",
+    "samples.parquet": "one row a timed block, none dropped",
+    "laws.json": "one entry a law: formula, intervals, window, verdict",
+    "journal.jsonl": "one line a visit, as it was measured",
+    "run.json": "the suite, the plan, the exact counts, the machine",
+}
 
 
 def environment(run: StoredRun) -> tuple[Fact, ...]:
@@ -35,6 +47,15 @@ def environment(run: StoredRun) -> tuple[Fact, ...]:
         ("Run", info.name),
     ]
     return tuple(Fact(name, value) for name, value in facts if value)
+
+
+def files(run: StoredRun, folder: Path | None) -> tuple[FileLink, ...]:
+    """The files of the run that are there, linked from a page in `folder`; none where it lies in no folder."""
+    if folder is None:
+        return ()
+    here = os.path.relpath(run.path.resolve(), folder.resolve())
+    there = ((name, what) for name, what in _FILES.items() if (run.path / name).is_file())
+    return tuple(FileLink(name, quote(Path(here, name).as_posix()), what) for name, what in there)
 
 
 def _processor_facts(host: Host) -> list[tuple[str, str]]:

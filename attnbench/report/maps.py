@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 _SHADES = 24
 _COLOURS = sns.color_palette("mako", as_cmap=True)
 _DIVERGING = sns.color_palette("vlag", as_cmap=True)
+_FAR = sns.color_palette("mako_r", as_cmap=True)
 _COLUMNS = 4
+#: Inches: two of these maps fit side by side into a telephone's column.
+_SMALL_MAP = 2.2
 _PEN = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
 _SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
 _TEXT, _SMALL = 11.5, 10.0
@@ -48,6 +51,49 @@ def weight_maps(title: str, heads: Sequence[Floats]) -> Figure:
             one.set_axis_off()
         figure.suptitle(printable(title), x=0.01, ha="left", fontsize=_TEXT, color=INK)
     return figure
+
+
+def dependency_map(hops: Floats, farthest: int) -> Figure:
+    """Output × input positions, coloured by hops on a scale up to `farthest`, and hatched where they are inf."""
+    length, never = len(hops), np.isinf(hops)
+    with panels(_SMALL_MAP, 1, width=_SMALL_MAP) as (figure, (axes,)):
+        _cells(axes, _compressed(np.where(never, np.nan, hops)), (0.0, float(_compressed(farthest))), _FAR)
+        if never.any():
+            axes.add_patch(_hatched(_bars(never)))
+        axes.set_xlabel("from", fontsize=_SMALL, labelpad=1)
+        axes.set_ylabel("to", fontsize=_SMALL, labelpad=1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(FixedLocator([0.5, length - 0.5]))
+            axis.set_major_formatter(FuncFormatter(lambda place, _: f"{place + 0.5:.0f}"))
+        axes.tick_params(length=0, pad=2, labelsize=_SMALL)
+    return figure
+
+
+def hops_scale(farthest: int) -> Figure:
+    """The colours of `dependency_map`, with numbers below, and its hatching, with the word."""
+    end, steps = float(_compressed(farthest)), 240
+    ticks = [0, *(2**power for power in range(30) if 2**power < 0.8 * farthest), farthest]
+    with panels(0.62, 1) as (figure, (axes,)):
+        shades = np.linspace(0, end, steps)[None, :]
+        _cells(axes, shades, (0.0, end), _FAR, aspect="auto")
+        axes.add_patch(_hatched(Path(_SQUARE * (0.12 * steps, 1) + (1.08 * steps, 0), _PEN)))
+        axes.set_xlim(0, 1.2 * steps)
+        places = {tick: float(_compressed(tick)) / end * steps for tick in ticks} | {"never": 1.14 * steps}
+        axes.xaxis.set_major_locator(FixedLocator(list(places.values())))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda _, rank: str(list(places)[rank or 0])))
+        axes.tick_params(length=0, labelsize=_SMALL)
+        axes.set_title("hops")
+    return figure
+
+
+def _compressed(hops: Any) -> Any:
+    """Short distances apart, long ones together: 0, 1, 3 and 7 hops are as far from one another on the scale."""
+    return np.log2(1 + np.asarray(hops, dtype=float))
+
+
+def _hatched(cells: Path) -> PathPatch:
+    """Cells that no number fits: strokes on bare paper."""
+    return PathPatch(cells, facecolor="none", edgecolor=SOFT, linewidth=0, hatch="/////", clip_on=False)
 
 
 def wave_map(waves: Floats) -> Figure:
@@ -173,12 +219,10 @@ def _cells(axes: Axes, values: Floats, ends: tuple[float, float], colours: Any, 
     """One square for each value, row by row downwards; all squares of one shade are one path."""
     rows, columns = values.shape
     shades = _levels(values, ends)
-    for shade in np.unique(shades):
-        places = np.argwhere(shades == shade)[:, None, ::-1]  # column and row
-        corners = (places + _SQUARE).reshape(-1, 2)
-        path = Path(corners, _PEN * len(places))
+    for shade in np.unique(shades[shades >= 0]):
         colour = colours((shade + 0.5) / _SHADES)
-        axes.add_patch(PathPatch(path, facecolor=colour, edgecolor=colour, linewidth=0.35, clip_on=False))
+        seams: dict[str, Any] = {"edgecolor": colour, "linewidth": 0.5, "clip_on": False}
+        axes.add_patch(PathPatch(_bars(shades == shade), facecolor=colour, **seams))
     axes.set(xlim=(0, columns), ylim=(rows, 0), aspect=aspect)
     axes.xaxis.set_major_locator(NullLocator())
     axes.yaxis.set_major_locator(NullLocator())
@@ -186,10 +230,23 @@ def _cells(axes: Axes, values: Floats, ends: tuple[float, float], colours: Any, 
         side.set_visible(False)
 
 
+def _bars(chosen: NDArray[np.bool_]) -> Path:
+    """Chosen cells as one path: neighbours in a row are one rectangle."""
+    steps = np.diff(np.pad(chosen.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, starts = np.nonzero(steps == 1)
+    ends = np.nonzero(steps == -1)[1]
+    corners = (
+        np.stack([starts, rows], axis=-1)[:, None] + _SQUARE * np.stack([ends - starts, rows * 0 + 1], axis=-1)[:, None]
+    )
+    return Path(corners.reshape(-1, 2), _PEN * len(rows))
+
+
 def _levels(values: Any, ends: tuple[float, float]) -> NDArray[np.int64]:
+    """The shade of each value; -1, which is none, for what is no number."""
     low, high = ends
     share = (np.asarray(values, dtype=float) - low) / ((high - low) or 1.0)
-    return np.clip((share * _SHADES).astype(np.int64), 0, _SHADES - 1)
+    shades = np.clip(np.nan_to_num(share * _SHADES).astype(np.int64), 0, _SHADES - 1)
+    return np.where(np.isnan(share), -1, shades)
 
 
 def _shade(value: float, ends: tuple[float, float], colours: Any) -> Any:

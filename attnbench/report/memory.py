@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from attnbench import units
 from attnbench.report import words
 from attnbench.report.context import Gallery, MemoryPart
+from attnbench.report.detail import Detail
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.memory_figure import memory_growth
-from attnbench.report.slices import LINE, claimed_slope, memory_law, varying_axes, weighed_points, with_lines
+from attnbench.report.residuals import memory_residuals, residual_gallery
+from attnbench.report.slices import LINE, claimed_slope, drawn_lines, memory_law, varying_axes, weighed_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,29 +27,33 @@ _CAPTION = (
 )
 
 
-def memory_part(run: StoredRun, subject: Subject) -> MemoryPart:
+def memory_part(run: StoredRun, subject: Subject, drawn: Detail = Detail.ALL) -> MemoryPart:
     """The law of memory of `subject` and its figures; empty where memory was not measured."""
     law = memory_law(run, subject)
+    points = weighed_points(run, subject, law)
+    axes = varying_axes(points, law) if drawn else []
+    closely = axes if drawn is Detail.ALL else []
+    name = f"{subject.layer} ({words.conditions(subject.choices)})"
     return MemoryPart(
         chip=chip(law.verdict if law else None),
         claim=math_text(law.claim if law else None),
         found=law_found(law),
         reason=words.sentence(law.reason) if law else "",
-        gallery=_gallery(run, subject, law),
+        gallery=_gallery(points, axes, law, name),
+        residuals=residual_gallery(memory_residuals(points, law), closely, law, f"{name}, memory"),
     )
 
 
-def _gallery(run: StoredRun, subject: Subject, law: Law | None) -> Gallery:
-    points = weighed_points(run, subject, law)
+def _gallery(points: pd.DataFrame, axes: list[str], law: Law | None, name: str) -> Gallery:
     pictures = tuple(
         picture(
             memory_growth(lined, axis, claimed_slope(law, axis)),
-            f"{subject.layer} ({words.conditions(subject.choices)}): memory against {words.axis_phrase(axis)}",
+            f"{name}: memory against {words.axis_phrase(axis)}",
             _described(lined, axis),
         )
-        for axis, lined in ((axis, with_lines(points, axis)) for axis in varying_axes(points, law))
+        for axis, lined in ((axis, drawn_lines(points, axis)) for axis in axes)
     )
-    return Gallery(pictures, _CAPTION) if pictures else Gallery()
+    return Gallery(pictures, _CAPTION, axes=tuple(axes)) if pictures else Gallery()
 
 
 def _described(points: pd.DataFrame, axis: str) -> str:

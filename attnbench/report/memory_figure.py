@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench import units
-from attnbench.report import words
-from attnbench.report.figures.panel import label_line, panel, size_axis
+from attnbench.report import tips, words
+from attnbench.report.figures.panel import by_rank, label_line, panel, size_axis
 from attnbench.report.palette import INK, PAPER, series_colour
 from attnbench.report.slices import LINE, RANK
+from attnbench.report.svg import tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,32 +22,44 @@ if TYPE_CHECKING:
 _MOST_TICKS = 6
 
 
-def memory_growth(points: pd.DataFrame, axis: str, slope: float | None) -> Figure:
+def memory_growth(points: pd.DataFrame, axis: str, slope: float | None, ax: Axes | None = None) -> Figure:
     """Bytes against one axis, log–log: allocated (dots), resident (triangles), counted (lines), the claimed slope.
 
     Args:
         points: one row a trial: sizes, `BYTES`, `LINE` and `RANK`.
         axis: the axis.
         slope: what the claim says, if it says one thing.
+        ax: where to draw, instead of in a figure of its own.
     """
-    with panel(3.9) as (figure, axes):
+    with panel(3.9, ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
-        count = int(points[RANK].max()) + 1
-        for rank, line in points.groupby(RANK):
-            colour = series_colour(int(str(rank)), count)
-            style: dict[str, Any] = {"color": colour, "linewidth": 0.9}
+        names = tips.varying(points)
+        for colour, line in by_rank(points):
             axes.plot(line[axis], line["peak_bytes"], color=colour, linewidth=1.4, zorder=2)
-            axes.scatter(
-                line[axis], line["resident_bytes"], s=26, marker="^", facecolor=PAPER, edgecolor=colour, zorder=3
-            )
-            axes.scatter(line[axis], line["allocated_bytes"], s=30, edgecolor=PAPER, zorder=4, **style)
+            _draw_measured(axes, line, (axis, colour), names)
         if slope is not None:
             _draw_slope(axes, points, axis, slope)
         size_axis(axes, points[axis], axis)
         _bytes_axis(axes)
         axes.set_title("memory of one call")
-        _label(axes, points, axis, count)
+        _label(axes, points, axis, int(points[RANK].max()) + 1)
     return figure
+
+
+def _draw_measured(axes: Axes, line: pd.DataFrame, drawn: tuple[str, str], names: list[str]) -> None:
+    """What the process grew by, and what the allocator handed out, each point with its text."""
+    axis, colour = drawn
+    grown = line[line["resident_bytes"].gt(0)]
+    style: dict[str, Any] = {"s": 26, "marker": "^", "facecolor": PAPER, "edgecolor": colour, "zorder": 3}
+    tell(
+        axes.scatter(grown[axis], grown["resident_bytes"], **style),
+        tips.weighed(grown, names, "resident_bytes", "by which the process grew"),
+    )
+    style = {"s": 30, "color": colour, "edgecolor": PAPER, "linewidth": 0.9, "zorder": 4}
+    tell(
+        axes.scatter(line[axis], line["allocated_bytes"], **style),
+        tips.weighed(line, names, "allocated_bytes", "allocated"),
+    )
 
 
 def _draw_slope(axes: Axes, points: pd.DataFrame, axis: str, slope: float) -> None:

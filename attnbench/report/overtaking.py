@@ -16,6 +16,8 @@ from attnbench.trial import describe
 from attnbench.units import percent, seconds, significant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from attnbench.fit.crossover import Crossover, Meeting, Side
@@ -52,7 +54,7 @@ def _compared(run: StoredRun, conditions: str, laws: list[Law]) -> Overtaking | 
     return Overtaking(
         baseline=first.layer,
         conditions=conditions,
-        held=_held([baseline, *others]),
+        held=words.sentence(held_sizes([baseline, *others])),
         widths=tuple(words.axis_phrase(f"d = {d}") for d in widths),
         rows=tuple(_row(layer, answer, points) for layer, answer in told.items()),
         unknown=tuple(Fact(layer, _why_not(found[layer])) for layer in found if layer not in told),
@@ -78,11 +80,11 @@ def _why_not(answer: Crossover | None) -> str:
     return words.sentence(answer.reason if answer else "a term of its law has no value at some of these lengths")
 
 
-def _held(sides: list[Side]) -> str:
+def held_sizes(sides: Sequence[Side]) -> str:
     """The sizes beside length and width, layer by layer where they have any that is not 1."""
     sizes = {one.law.layer: {axis: size for axis, size in one.held.items() if size != 1} for one in sides}
     told = [f"{layer} with {describe(held)}" for layer, held in sizes.items() if held]
-    return words.sentence("; ".join(told)) if told else ""
+    return "; ".join(told)
 
 
 # -------------------------------------------------------------------------------------------------- the table
@@ -110,13 +112,13 @@ def _takeover(layer: str, meeting: Meeting, measured: tuple[int, int]) -> Takeov
     if meeting.clock is None:
         doubt = f", though {percent(meeting.share)} of the pairs of curves cross" if meeting.share > _DOUBT else ""
         return Takeover(f"at every length measured{doubt}", last, by_count)
-    at = f"n = {band(meeting)}"
+    at, length = f"n = {band(meeting)}", f"{meeting.clock.value:.6g}"
     if meeting.clock.value < measured[0]:
-        return Takeover(f"at every length measured; the curves meet below, at {at}", last, by_count)
+        return Takeover(f"at every length measured; the curves meet below, at {at}", last, by_count, length)
     if meeting.clock.value > measured[1]:
         before = _SLOWER if leads else _FASTER
-        return Takeover(f"at every length measured; the curves meet beyond, at {at}", before, by_count)
-    return Takeover(f"from {at} on", last, by_count)
+        return Takeover(f"at every length measured; the curves meet beyond, at {at}", before, by_count, length)
+    return Takeover(f"from {at} on", last, by_count, length)
 
 
 def _by_count(layer: str, meeting: Meeting) -> str:

@@ -7,6 +7,7 @@ the CSS variable of the same name, and ``page.css`` gives that variable its ligh
 from __future__ import annotations
 
 from attnbench.law import Verdict
+from attnbench.law.show import COLOURS
 
 INK = "#1b1e23"
 SOFT = "#5a616b"
@@ -28,14 +29,7 @@ VERDICT_NAMES: dict[Verdict | None, str] = {
     Verdict.INFERRED: "inferred",
     None: "pending",
 }
-VERDICT_COLOURS: dict[Verdict | None, str] = {
-    Verdict.CONFIRMED: "#19734a",
-    Verdict.REFUTED: "#b02a20",
-    Verdict.INCONCLUSIVE: "#8b5a06",
-    Verdict.OUT_OF_REGIME: "#5c5597",
-    Verdict.INFERRED: "#3f6478",
-    None: "#5b616a",
-}
+VERDICT_COLOURS: dict[Verdict | None, str] = {**COLOURS, None: "#5b616a"}
 
 #: Value in a figure → name of the CSS variable.
 VARIABLES: dict[str, str] = {

@@ -12,8 +12,12 @@ from attnbench.fit.switches import kernel_set
 from attnbench.record import Status
 from attnbench.report import figures, words
 from attnbench.report.context import Gallery, PartRow, Section, SpecificationRow, TermRow
+from attnbench.report.detail import Detail, left_out
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.memory import memory_part
+from attnbench.report.residuals import residual_gallery, residuals
+from attnbench.report.samples import sample_gallery, strips
+from attnbench.report.shares import counted_formula, share_gallery
 from attnbench.report.slices import (
     INSIDE,
     LINE,
@@ -37,13 +41,16 @@ if TYPE_CHECKING:
     from attnbench.store import StoredRun
 
 
-def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
-    """Everything the page says about `subject`."""
+def section(run: StoredRun, subject: Subject, anchor: str, drawn: Detail = Detail.ALL) -> Section:
+    """Everything the page says about `subject`; `drawn` says which figures."""
     timed = run.info.measures("time")
     metric, done = ("time", "timed") if timed else ("memory", "measured")
     law = time_law(run, subject) if timed else memory_law(run, subject)
     points = timed_points(run, subject, law)
     axes = varying_axes(points, law)
+    weighed = weighed_points(run, subject, law)
+    shown = axes if drawn else []
+    closely = axes if drawn is Detail.ALL else []
     specified = _specification_axes(law)
     return Section(
         layer=subject.layer,
@@ -56,14 +63,23 @@ def section(run: StoredRun, subject: Subject, anchor: str) -> Section:
         reason=words.sentence(law.reason if law else _why_none(run, subject)),
         window=words.window(law.window) if law else "",
         window_reason=words.sentence(run.info.window(subject.layer, subject.choices)),
-        evidence=_evidence(points if timed else weighed_points(run, subject, law), law, done),
+        left_out=left_out(points if timed else weighed, axes, drawn),
+        evidence=_evidence(points if timed else weighed, law, done),
         kernels=_kernels(run, subject),
         level=_level(law),
-        time=_time_gallery(points, axes, law, subject),
-        memory=memory_part(run, subject),
-        local=_local_gallery(points, axes, law, subject),
-        rates=_rate_gallery(run, law, subject),
-        specifications=_specification_gallery(law, specified, subject),
+        time=_time_gallery(points, shown, law, subject),
+        memory=memory_part(run, subject, drawn),
+        residuals=residual_gallery(residuals(run, points, law), closely, law, f"{name(subject)}, time")
+        if timed and closely
+        else Gallery(),
+        local=_local_gallery(points, closely, law, subject),
+        shares=share_gallery(points, closely, law, counted_formula(run, subject, "time"), name(subject))
+        if timed
+        else Gallery(),
+        samples=sample_gallery(strips(run, points), name(subject)) if closely else Gallery(),
+        samples_summary=f"The timed blocks of {words.plural(len(points), 'trial')}",
+        rates=_rate_gallery(run, law, subject) if drawn is Detail.ALL else Gallery(),
+        specifications=_specification_gallery(law, specified if drawn is Detail.ALL else (), subject),
         terms=_term_rows(law),
         parts=_part_rows(law) if timed else (),
         specification_summary=words.plural(len(law.specifications), "way") + " to fit" if law else "",
@@ -122,7 +138,7 @@ def _time_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subjec
         picture(figures.time_growth(data), f"{name(subject)}: time against {words.axis_phrase(data.axis)}", text)
         for data, text in zip(slices, map(_describe_growth, slices), strict=True)
     )
-    return Gallery(pictures, _growth_caption(slices)) if pictures else Gallery()
+    return Gallery(pictures, _growth_caption(slices), tuple(axes)) if pictures else Gallery()
 
 
 def _growth_caption(slices: list[Growth]) -> str:
@@ -158,13 +174,13 @@ def _describe_growth(data: Growth) -> str:
 
 
 def _local_gallery(points: pd.DataFrame, axes: list[str], law: Law | None, subject: Subject) -> Gallery:
-    slices = [local_exponents(points, axis, law) for axis in axes]
+    slices = [data for data in (local_exponents(points, axis, law) for axis in axes) if len(data.points)]
     pictures = tuple(
         picture(figures.local_exponents(data), f"{name(subject)}: local exponent of {data.axis}", _describe_local(data))
         for data in slices
-        if len(data.points)
     )
-    return Gallery(pictures, _local_caption(slices)) if pictures else Gallery()
+    shown = tuple(data.axis for data in slices)
+    return Gallery(pictures, _local_caption(slices), shown) if pictures else Gallery()
 
 
 def _local_caption(slices: list[LocalExponents]) -> str:
@@ -225,7 +241,7 @@ def _specification_gallery(law: Law | None, axes: tuple[str, ...], subject: Subj
         if law.exponents
         else "What the terms leave over under every admissible window and model: a law that fits leaves nothing."
     )
-    return Gallery(tuple(_specification_picture(law, axis, subject) for axis in axes), caption)
+    return Gallery(tuple(_specification_picture(law, axis, subject) for axis in axes), caption, axes)
 
 
 def _specification_picture(law: Law, axis: str, subject: Subject) -> Markup:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,24 +11,51 @@ import pandas as pd
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
 from attnbench.record import MEASURED_METRICS, Status
+from attnbench.report.fitted import BYTES, INSIDE, LINE, PART, RANK, TRIAL, Floats, axes_of, drawn_law
 from attnbench.trial import Choices, ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from attnbench.law import Curves, Exponent, FittedTerm, Law
+    from attnbench.law import Exponent, Law
     from attnbench.store import StoredRun
 
-    Floats = np.ndarray[Any, np.dtype[np.float64]]
-    Curve = Callable[[pd.DataFrame], Floats]
+__all__ = [
+    "BYTES",
+    "DRIFT_LIMIT",
+    "INSIDE",
+    "LINE",
+    "MOST_LINES",
+    "PART",
+    "RANK",
+    "TRIAL",
+    "Floats",
+    "Growth",
+    "LocalExponents",
+    "RateMap",
+    "Subject",
+    "claimed_slope",
+    "drawn_lines",
+    "growth",
+    "line_count",
+    "local_exponents",
+    "memory_law",
+    "places",
+    "rate_map",
+    "reference_times",
+    "subject_of",
+    "subjects",
+    "time_law",
+    "timed_points",
+    "varying_axes",
+    "weighed_points",
+    "with_lines",
+]
 
-#: Columns beside the sizes. None of these is an identifier, so no layer can have an axis of that name.
-INSIDE, LINE, RANK, PART = "inside the window", "line label", "line rank", "part of the law"
-#: Columns of bytes: measured ones, and the counted one.
-BYTES = ("allocated_bytes", "resident_bytes", "peak_bytes")
+#: Lines that a reader can tell apart in one figure.
+MOST_LINES = 12
 #: A reference kernel this much slower than its median speaks of a disturbed machine.
 DRIFT_LIMIT = 1.15
-_GRID = 33
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,12 +75,14 @@ class Growth:
         points: one row a trial: sizes, ``seconds, seconds_low, seconds_high``, `INSIDE`, and its line: `LINE, RANK`.
         curves: the fitted law: the axis, ``seconds``, `LINE, RANK` and `PART`, empty for the whole law.
         slope: what the claim says, if it says one thing.
+        window: the sizes that the law is read from, where points lie beyond them.
     """
 
     axis: str
     points: pd.DataFrame
     curves: pd.DataFrame
     slope: float | None
+    window: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +92,7 @@ class LocalExponents:
     Attributes:
         axis: the axis.
         sizes: its sizes.
-        points: ``size`` (the geometric middle), ``exponent``, `LINE, RANK`.
+        points: ``low, high`` (the neighbours), ``size`` (their geometric middle), ``exponent``, `LINE, RANK`.
         curves: the same columns for the fitted law, where the law has no single exponent.
         exponent: the fitted exponent, where the law has one.
         slope: what the claim says, if it says one thing.
@@ -114,27 +142,27 @@ def _law(run: StoredRun, subject: Subject, metric: str) -> Law | None:
 
 
 def timed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.DataFrame:
-    """The trials of `subject` that were timed: their sizes, seconds, and whether they are `INSIDE` the law's window."""
-    sizes = {t.id: t.sizes for t in run.info.trials if Subject(t.layer, t.choices) == subject}
-    records = run.records
-    timed = records[records["trial"].isin(list(sizes)) & (records["status"] == Status.OK) & records["seconds"].notna()]
-    rows = [
-        {**sizes[row["trial"]], **{key: float(row[key]) for key in ("seconds", "seconds_low", "seconds_high")}}
-        for row in timed.to_dict("records")
-    ]
-    return _marked(pd.DataFrame(rows), law)
+    """The trials of `subject` that were timed: their sizes, seconds, `TRIAL`, and whether they are `INSIDE`."""
+    records = run.records.iloc[places(run, subject)]
+    timed = records[(records["status"] == Status.OK) & records["seconds"].notna()]
+    return _points(run, timed, ("seconds", "seconds_low", "seconds_high"), law)
 
 
 def weighed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.DataFrame:
-    """The trials of `subject` whose memory was measured: their sizes, `BYTES`, and whether they are `INSIDE`."""
-    sizes = {t.id: t.sizes for t in run.info.trials if Subject(t.layer, t.choices) == subject}
-    records = run.records
-    weighed = records[records["trial"].isin(list(sizes)) & records["allocated_bytes"].fillna(0).gt(0)]
-    rows = [
-        {**sizes[row["trial"]], **{key: math.nan if pd.isna(row[key]) else float(row[key]) for key in BYTES}}
-        for row in weighed.to_dict("records")
-    ]
-    return _marked(pd.DataFrame(rows), law)
+    """The trials of `subject` whose memory was measured: their sizes, `BYTES`, `TRIAL`, and whether `INSIDE`."""
+    records = run.records.iloc[places(run, subject)]
+    return _points(run, records[records["allocated_bytes"].fillna(0).gt(0)], BYTES, law)
+
+
+def places(run: StoredRun, subject: Subject) -> list[int]:
+    """Where the trials of `subject` stand in the plan, and so in the records."""
+    return run.places.get((subject.layer, subject.choices), [])
+
+
+def _points(run: StoredRun, records: pd.DataFrame, columns: Sequence[str], law: Law | None) -> pd.DataFrame:
+    sizes = pd.DataFrame([run.info.trials[int(str(place))].sizes for place in records.index])
+    values = records[list(columns)].astype("float64").reset_index(drop=True)
+    return _marked(pd.concat([sizes, values.assign(**{TRIAL: records["trial"].to_numpy()})], axis=1), law)
 
 
 def _marked(frame: pd.DataFrame, law: Law | None) -> pd.DataFrame:
@@ -148,24 +176,26 @@ def _marked(frame: pd.DataFrame, law: Law | None) -> pd.DataFrame:
 
 def varying_axes(points: pd.DataFrame, law: Law | None) -> list[str]:
     """Axes with two sizes or more, those of the law's window when it has one."""
-    axes = [axis for axis in _axes(points) if points[axis].nunique() > 1]
+    axes = [axis for axis in axes_of(points) if points[axis].nunique() > 1]
     inside = [axis for axis in axes if law and axis in law.window]
     return inside or axes
 
 
 def growth(points: pd.DataFrame, axis: str, law: Law | None) -> Growth:
     """Time against `axis`, one line for each combination of the other sizes."""
-    lined = with_lines(points, axis)
-    return Growth(axis, lined, _drawn_law(lined, axis, law), claimed_slope(law, axis))
+    lined = drawn_lines(points, axis)
+    ends = law.window.get(axis) if law else None
+    beyond = ends is not None and not lined[axis].between(*ends).all()
+    return Growth(axis, lined, drawn_law(lined, axis, law), claimed_slope(law, axis), ends if beyond else None)
 
 
 def local_exponents(points: pd.DataFrame, axis: str, law: Law | None) -> LocalExponents:
     """Slopes of log seconds against log size between neighbours along `axis`, the other sizes held."""
-    lined = with_lines(points, axis)
+    lined = drawn_lines(points, axis)
     curves = lined.iloc[:0]
     exponent = law.exponents.get(axis) if law else None
     if exponent is None:
-        drawn = _drawn_law(lined, axis, law)
+        drawn = drawn_law(lined, axis, law)
         curves = drawn[drawn[PART] == ""]
     return LocalExponents(
         axis=axis,
@@ -179,13 +209,30 @@ def local_exponents(points: pd.DataFrame, axis: str, law: Law | None) -> LocalEx
 
 def with_lines(points: pd.DataFrame, axis: str) -> pd.DataFrame:
     """`points` with `LINE` (the other sizes that vary, as text) and its `RANK` from small sizes to large."""
-    others = [a for a in _axes(points) if a != axis and points[a].nunique() > 1]
+    others = [a for a in axes_of(points) if a != axis and points[a].nunique() > 1]
     keys = [tuple(row) for row in points[others].to_numpy()]
     ranks = {key: rank for rank, key in enumerate(sorted(set(keys)))}
     labels = [", ".join(f"{a}={int(size)}" for a, size in zip(others, key, strict=True)) for key in keys]
     lined = points.copy()
     lined[LINE], lined[RANK] = labels, [ranks[key] for key in keys]
     return lined.sort_values([RANK, axis])
+
+
+def drawn_lines(points: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """`with_lines`, of more than `MOST_LINES` so many, evenly from small sizes to large, ranked anew."""
+    lined = with_lines(points, axis)
+    count = line_count(points, axis)
+    if count <= MOST_LINES:
+        return lined
+    kept = {int(rank): place for place, rank in enumerate(np.linspace(0, count - 1, MOST_LINES).round())}
+    few = lined[lined[RANK].isin(list(kept))]
+    return few.assign(**{RANK: few[RANK].map(kept)})
+
+
+def line_count(points: pd.DataFrame, axis: str) -> int:
+    """How many combinations of the other sizes there are."""
+    others = [a for a in axes_of(points) if a != axis]
+    return len(points[others].drop_duplicates()) if others else 1
 
 
 def claimed_slope(law: Law | None, axis: str) -> float | None:
@@ -229,125 +276,17 @@ def reference_times(run: StoredRun) -> pd.DataFrame:
     return frame.assign(ratio=frame["seconds"] / frame.groupby("device")["seconds"].transform("median"))
 
 
-# ------------------------------------------------------------------------------------------ the law as curves
-
-
-def _axes(points: pd.DataFrame) -> list[str]:
-    names = [c for c in points.columns if c.isidentifier() and not c.startswith("seconds") and c not in BYTES]
-    return [axis for axis in ordered(dict.fromkeys(names, 0)) if points[axis].notna().all()]
-
-
-def _drawn_law(lined: pd.DataFrame, axis: str, law: Law | None) -> pd.DataFrame:
-    empty = pd.DataFrame(columns=[axis, "seconds", LINE, RANK, PART])
-    curves = _curves(lined, law) if law else {}
-    pieces = [
-        _evaluated(curve, line[line[INSIDE]], axis).assign(**{PART: part})
-        for _, line in lined.groupby(RANK)
-        for part, curve in curves.items()
-        if line[INSIDE].sum() > 1
-    ]
-    return pd.concat(pieces, ignore_index=True) if pieces else empty
-
-
-def _evaluated(curve: Curve, line: pd.DataFrame, axis: str) -> pd.DataFrame:
-    grid = np.geomspace(line[axis].min(), line[axis].max(), _GRID)
-    fixed = {column: line[column].iloc[0] for column in [*_axes(line), LINE, RANK] if column != axis}
-    frame = pd.DataFrame({axis: grid}).assign(**fixed)
-    return frame.assign(seconds=curve(frame))
-
-
-def _curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
-    """The whole law under the empty name; for several terms, each term under its own text too."""
-    if law.curves and set(law.curves.bends) <= set(_axes(points)):
-        return {"": _best_of(law.curves)} | (_term_curves(points, law) if len(law.terms) > 1 else {})
-    if law.exponents and len(law.terms) < 2:
-        return {"": _power_law(points, {axis: e.estimate.value for axis, e in law.exponents.items()})}
-    parts = _term_curves(points, law)
-    if not parts:
-        return {}
-
-    def whole(frame: pd.DataFrame) -> Floats:
-        total = np.zeros(len(frame))
-        for curve in parts.values():
-            total += curve(frame)
-        return total
-
-    return {"": whole} | (parts if len(parts) > 1 else {})
-
-
-def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
-    try:
-        return {Formula(term.term).pretty: _term_curve(term, points) for term in law.terms}
-    except FormulaError:
-        return {}
-
-
-def _best_of(curves: Curves) -> Curve:
-    best = replace(curves, draws=curves.draws[:1])
-    axes = sorted({*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)})
-
-    def curve(frame: pd.DataFrame) -> Floats:
-        rows: list[Any] = frame[axes].to_dict("records")
-        return np.asarray([best.at(row)[0] for row in rows])
-
-    return curve
-
-
-def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:
-    formula = Formula(term.term)
-    if formula.axes - set(_axes(points)):
-        raise FormulaError(f"{term.term!r} uses sizes that the trials do not have")
-    parts = formula.terms
-
-    def curve(frame: pd.DataFrame) -> Floats:
-        rows = frame[sorted(formula.axes)].to_dict("records")
-        values = [sum(part.evaluate({str(k): v for k, v in row.items()}) for part in parts) for row in rows]
-        return term.coefficient.value * np.asarray(values, dtype=np.float64)
-
-    return curve
-
-
-def _power_law(points: pd.DataFrame, exponents: Mapping[str, float]) -> Curve:
-    """The fitted powers, at the height of the points inside the window (one height for each size outside the law)."""
-    known = [axis for axis in exponents if axis in _axes(points)]
-    free = [a for a in _axes(points) if a not in exponents and points[a].nunique() > 1]
-
-    def shape(frame: pd.DataFrame) -> Floats:
-        result = np.ones(len(frame))
-        for axis in known:
-            result *= frame[axis].to_numpy(dtype=np.float64) ** exponents[axis]
-        return result
-
-    inside = points[points[INSIDE]]
-    heights: dict[tuple[Any, ...], list[float]] = {}
-    for key, ratio in zip(_rows(inside, free), inside["seconds"] / shape(inside), strict=True):
-        heights.setdefault(key, []).append(math.log(ratio))
-
-    def curve(frame: pd.DataFrame) -> Floats:
-        # A size outside the law that was never measured has no height: the line stops there.
-        known_heights = [heights.get(key, [math.nan]) for key in _rows(frame, free)]
-        constants = [math.exp(sum(logs) / len(logs)) for logs in known_heights]
-        return np.asarray(constants) * shape(frame)
-
-    return curve
-
-
-def _rows(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in frame[list(columns)].to_numpy()]
-
-
 def _slopes(lined: pd.DataFrame, axis: str) -> pd.DataFrame:
-    pieces = []
-    for (rank, label), line in lined.groupby([RANK, LINE]):
-        ordered_line = line.sort_values(axis)
-        size = np.log(ordered_line[axis].to_numpy(dtype=np.float64))
-        seconds = np.log(ordered_line["seconds"].to_numpy(dtype=np.float64))
-        middle = np.exp((size[1:] + size[:-1]) / 2)
-        slopes = pd.DataFrame({"size": middle, "exponent": np.diff(seconds) / np.diff(size)})
-        slopes[LINE], slopes[RANK] = str(label), int(str(rank))
-        pieces.append(slopes)
-    empty = pd.DataFrame(columns=["size", "exponent", LINE, RANK])
-    return pd.concat(pieces, ignore_index=True) if pieces else empty
+    """Slopes between neighbours of each line; the rows of a line stand together, from small sizes to large."""
+    sizes = lined[axis].to_numpy(dtype=np.float64)
+    logs, ranks = np.log(sizes), lined[RANK].to_numpy()
+    together = ranks[1:] == ranks[:-1]
+    first, second = np.flatnonzero(together), np.flatnonzero(together) + 1
+    seconds = np.log(lined["seconds"].to_numpy(dtype=np.float64))
+    slopes = (seconds[second] - seconds[first]) / (logs[second] - logs[first])
+    middles = np.exp((logs[second] + logs[first]) / 2)
+    frame = pd.DataFrame({"low": sizes[first], "high": sizes[second], "size": middles, "exponent": slopes})
+    return frame.assign(**{LINE: lined[LINE].to_numpy()[first], RANK: ranks[first]})
 
 
 def _is_rate_of(row: dict[str, Any], subject: Subject) -> bool:

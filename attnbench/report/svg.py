@@ -7,6 +7,7 @@ reach the whole page, its own fonts and fixed colours. All of that is put right 
 from __future__ import annotations
 
 import io
+import json
 import re
 import warnings
 from hashlib import sha256
@@ -18,6 +19,9 @@ import matplotlib as mpl
 from attnbench.report.palette import VARIABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 #: Settings that matter while texts are made and while a figure is written: text stays text, ``$`` stays a dollar sign.
@@ -28,12 +32,26 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _URL = re.compile(r"url\(#([^)]+)\)")
+#: Begins the id of a group whose marks have texts of their own; they follow as JSON.
+_TOLD = "told:"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def printable(text: str) -> str:
     """`text` with characters that neither XML nor a page can hold replaced by ``·``."""
     return _UNPRINTABLE.sub("·", text)
+
+
+def tell(artist: Artist, texts: Iterable[str]) -> None:
+    """Give each mark of `artist` a line of text, which `svg` writes as its attribute ``data-tip``.
+
+    Args:
+        artist: markers of ``scatter`` or of ``plot``, lines of ``vlines``, the cells of a mesh, or one patch. All its
+            marks have to lie within the figure: matplotlib leaves out those that do not.
+        texts: one for each mark, in the order in which they were given to matplotlib.
+    """
+    # The id of its group is the one thing of an artist that matplotlib hands on, unread, to the file.
+    artist.set_gid(_TOLD + json.dumps(list(texts)))
 
 
 def svg(figure: Figure, title: str, description: str) -> str:
@@ -43,13 +61,19 @@ def svg(figure: Figure, title: str, description: str) -> str:
         figure: what to show; its texts are expected to be `printable`.
         title: its name, for those who cannot see it.
         description: what it shows, in a sentence or two.
+
+    Raises:
+        ValueError: an artist was `tell`-ed of more or fewer marks than it has.
     """
     root = ET.fromstring(_written(figure, salt=title))  # noqa: S314 - our own text, written one call before
     _strip(root)
+    _write_tips(root)
     prefix = "p" + sha256(f"{title}\0{description}".encode()).hexdigest()[:10]
     _rename_ids(root, prefix)
     for element in root.iter():
         _restyle(element)
+    for group in root.iter("g"):
+        _share_style(group)
     _describe(root, prefix, title, description)
     return ET.tostring(root, encoding="unicode")
 
@@ -76,6 +100,21 @@ def _strip(root: ET.Element) -> None:
             element.text = None
         if (target := element.attrib.pop(_HREF, None)) is not None:
             element.set("href", target)
+
+
+def _write_tips(root: ET.Element) -> None:
+    for group in root.iter("g"):
+        name = group.get("id", "")
+        if name.startswith(_TOLD):
+            texts, marks = json.loads(name.removeprefix(_TOLD)), _marks(group)
+            for mark, text in zip(marks, texts, strict=True):
+                mark.set("data-tip", " ".join(printable(text).split()))
+
+
+def _marks(group: ET.Element) -> list[ET.Element]:
+    """What an artist drew: copies of one shape, or shapes of their own."""
+    defined = {id(shape) for definitions in group.iter("defs") for shape in definitions.iter()}
+    return list(group.iter("use")) or [shape for shape in group.iter("path") if id(shape) not in defined]
 
 
 def _rename_ids(root: ET.Element, prefix: str) -> None:
@@ -106,6 +145,15 @@ def _restyle(element: ET.Element) -> None:
     if style := element.get("style"):
         kept = [part.strip() for part in style.split(";") if not part.strip().startswith("font-family")]
         element.set("style", _COLOUR.sub(_variable, "; ".join(kept)))
+
+
+def _share_style(group: ET.Element) -> None:
+    """Copies of one shape say their common style once: a figure of many points is half as long."""
+    styles = {child.get("style") for child in group}
+    if len(group) > 1 and len(styles) == 1 and {child.tag for child in group} == {"use"} and not group.get("style"):
+        group.set("style", group[0].get("style", ""))
+        for child in group:
+            child.attrib.pop("style", None)
 
 
 def _variable(match: re.Match[str]) -> str:

@@ -11,14 +11,10 @@ from attnbench.formula import Formula
 from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.formula.growth import same_growth
 from attnbench.formula.syntax import INFINITY
-from attnbench.layers.registry import BUILT_IN
 from attnbench.published import PUBLISHED, SOURCES, Column, Comparison, Standing, compare, per_sequence
-from attnbench.report import figures, words
 from attnbench.report.context import (
     Chip,
-    CurveName,
     Fact,
-    Gallery,
     SentenceRow,
     TableCell,
     TableLayer,
@@ -26,11 +22,10 @@ from attnbench.report.context import (
     TableNote,
     TableOne,
 )
-from attnbench.report.figures.panel import power_of_ten
-from attnbench.report.markup import NOTHING, math_text, picture
+from attnbench.report.markup import NOTHING, math_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from attnbench.law import Law
     from attnbench.published import PublishedRow
@@ -69,9 +64,6 @@ def table_one(run: StoredRun) -> TableOne:
         notes=tuple(TableNote(number, text) for text, number in notes.items()),
         sources=_sources(layers),
         sentences=(*_factor(laws), *_rivals(laws)),
-        paths=_paths(laws),
-        curves=tuple(CurveName(math_text(text), ", ".join(names)) for text, names in _by_path(laws).items()),
-        reach=_reach(run),
     )
 
 
@@ -191,96 +183,3 @@ def _flops(laws: Laws, first: str, second: str) -> tuple[str, str] | None:
     except (FormulaError, ValueError):
         return None
     return one, other
-
-
-# ------------------------------------------------------------------------------------------------ the figures
-
-#: Sizes beside n at which paths are drawn; whatever else a layer has is 8.
-_HELD, _OTHER = {"b": 1, "k": 5}, 8
-_LENGTHS = tuple(dict.fromkeys(round(2 ** (octave / 4)) for octave in range(8, 49)))
-_FAMILIES = {
-    "attention": "Attention",
-    "recurrent": "Recurrent layers",
-    "convolution": "Convolutions",
-    "mixing": "Mixing without pairs",
-    "pooling": "Pooling and gates",
-    "controls": "Controls",
-}
-_OTHERS = "Other layers"
-
-
-def _by_path(laws: Laws) -> dict[str, list[str]]:
-    """Path length → the layers that have it, the longest first."""
-    found: dict[str, list[str]] = {}
-    for (layer, metric), law in laws.items():
-        if metric == Column.PATH and law.formula and not law.lower_bound and _path(law.formula):
-            found.setdefault(law.formula, []).append(layer)
-    return dict(sorted(found.items(), key=lambda item: -_path(item[0])[-1][1]))
-
-
-def _path(formula: str) -> list[tuple[int, float]]:
-    """Length → path length wherever there is one, without bound included; empty for what is no formula."""
-    points = []
-    for n in _LENGTHS:
-        try:
-            read = Formula(formula)
-            points.append((n, float(read.evaluate({a: _HELD.get(a, _OTHER) for a in read.axes} | {"n": n}))))
-        except (FormulaError, OverflowError):
-            continue
-    return points
-
-
-def _paths(laws: Laws) -> Gallery:
-    curves: list[figures.Curve] = []
-    axes: set[str] = set()
-    found = _by_path(laws)
-    for text in found:
-        if points := tuple((n, value) for n, value in _path(text) if 0 < value < float("inf")):
-            curves.append(figures.Curve(words.pretty(text), points))
-            axes |= Formula(text).axes - {"n"}
-    if not curves:
-        return Gallery()
-    held = words.listing(f"{axis} = {_HELD.get(axis, _OTHER)}" for axis in sorted(axes))
-    caption = f"Layers or steps between the two positions farthest apart{f', with {held}' if held else ''}."
-    if len(curves) < len(found):
-        caption += " Where it is ∞, no stack connects all pairs, and there is nothing to draw."
-    return Gallery((picture(figures.path_lengths(curves), "Maximum path length against n", _ends(curves)),), caption)
-
-
-def _ends(curves: Sequence[figures.Curve]) -> str:
-    parts = []
-    for curve in curves:
-        (first, low), *_, (last, high) = curve.points
-        parts.append(f"{curve.label}: {low:g} at n={first:g}, {high:g} at n={last:g}.")
-    return " ".join(parts)
-
-
-def _reach(run: StoredRun) -> Gallery:
-    families: dict[str, list[figures.Curve]] = {}
-    for layer, pairs in run.info.reach.items():
-        points = tuple((distance, norm) for distance, norm in pairs if 0 <= norm < float("inf"))
-        if any(norm > 0 for _, norm in points):
-            family = _FAMILIES.get(BUILT_IN.get(layer, "").partition(".")[0], _OTHERS)
-            families.setdefault(family, []).append(figures.Curve(layer, points))
-    every = [point for curves in families.values() for curve in curves for point in curve.points]
-    scales = min((norm for _, norm in every if norm > 0), default=1.0), max((far for far, _ in every), default=1.0)
-    pictures = tuple(
-        picture(figures.effective_reach(name, curves, *scales), f"Effective reach: {name}", _describe(curves))
-        for name, curves in ((name, families[name]) for name in (*_FAMILIES.values(), _OTHERS) if name in families)
-    )
-    caption = (
-        "How far inputs really act: size of the gradient of an output with respect to inputs at a distance, the "
-        "largest being 1. Nothing arrives from beyond the end of a line, or less than "
-        f"{power_of_ten(figures.LEAST_NORM)}."
-    )
-    return Gallery(pictures, caption) if pictures else Gallery()
-
-
-def _describe(curves: Sequence[figures.Curve]) -> str:
-    parts = []
-    for curve in curves:
-        *_, (last, norm) = (point for point in curve.points if point[1] > 0)
-        parts.append(
-            f"{curve.label}: {curve.points[0][1]:.2g} at distance {curve.points[0][0]:g}, {norm:.2g} at {last:g}."
-        )
-    return " ".join(parts)

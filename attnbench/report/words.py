@@ -31,14 +31,7 @@ VERDICT_WORDS: dict[Verdict | None, str] = {
     None: "Not judged",
 }
 #: A sign beside the word, so that neither colour nor reading is needed alone.
-VERDICT_SIGNS: dict[Verdict | None, str] = {
-    Verdict.CONFIRMED: "✓",
-    Verdict.REFUTED: "✕",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.OUT_OF_REGIME: "↛",
-    Verdict.INFERRED: "≈",
-    None: "·",
-}
+VERDICT_SIGNS: dict[Verdict | None, str] = {**{verdict: verdict.sign for verdict in Verdict}, None: "·"}
 METRIC_WORDS = {
     "flops": "FLOPs",
     "flops_needed": "FLOPs as needed",

@@ -261,11 +261,15 @@ def test_a_layer_without_paths_is_refused_in_one_line(layer: Layer, message: str
     assert str(raised.value) == message
 
 
-def test_distances_are_given_from_every_input_to_every_output() -> None:
-    rnn = hop_matrix(REGISTRY.get("rnn"), {"b": 1, "n": 4, "d": 2})
+BY_HAND = written(gated, gates=lambda: nn.Linear(8, 8), candidate=lambda: nn.Linear(8, 4))
+
+
+@pytest.mark.parametrize("layer", [REGISTRY.get("rnn"), BY_HAND], ids=["rnn", "gated by hand"])
+def test_a_recurrence_hands_every_input_on_once_for_each_step(layer: Layer) -> None:
+    hops = hop_matrix(layer, {"b": 1, "n": 4, "d": 4})
 
     inf = math.inf
-    assert (rnn == np.array([[0, inf, inf, inf], [1, 1, inf, inf], [2, 2, 1, inf], [3, 3, 2, 1]])).all()
+    assert (hops == np.array([[0, inf, inf, inf], [1, 0, inf, inf], [2, 1, 0, inf], [3, 2, 1, 0]])).all()
 
 
 def test_a_rule_that_ignores_where_numbers_come_from_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from attnbench.errors import LayerError
-from attnbench.execute.counting import count_all, count_trials, pictures_of, reach_all
+from attnbench.execute.counting import count_all, count_trials, paths_all, pictures_of, reach_all
 from attnbench.law import Verdict
 from attnbench.layers.registry import Registry
 from attnbench.trial import Trial
@@ -147,11 +147,16 @@ def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None
         {("tells", "float32", "forward", "default"): [], ("feed-forward", "float32", "forward", "default"): []},
     )
     reach = reach_all(registry, ["tells", "raises", "feed-forward"])
+    paths = paths_all(registry, ["tells", "raises", "exits", "feed-forward"])
     pictures = pictures_of(registry, ["tells", "raises", "attention-core"], ("weights", "position"))
 
     assert isinstance(laws["tells", "float32", "forward", "default"], list)
     assert {trial: counts.flops for trial, counts in counted.items()} == {here[0].id: 0, here[1].id: 8 * 4 * 2 * 8**2}
     assert set(reach) == {"tells", "feed-forward"}
+    assert paths["tells"].sizes == paths["feed-forward"].sizes == {"b": 1, "n": 32, "d": 8}
+    assert paths["tells"].rows == paths["feed-forward"].rows
+    assert "ValueError in float64: not today" in paths["raises"].refused
+    assert paths["exits"].refused == "the measuring process ended with exit status 3"
     assert set(pictures.weights) == {"attention-core"}
     assert set(pictures.fading) == {"tells", "attention-core"}
     assert pictures_of(registry, ["attention-core"], ()).weights == {}

@@ -124,6 +124,16 @@ def test_what_an_earlier_trial_printed_is_not_the_reason_of_a_later_one(process:
     }
 
 
+def test_the_best_rates_are_those_of_the_process_and_an_unknown_device_has_a_reason(process: Process) -> None:
+    found, took = process.peaks("cpu", "float32", 0.05)
+    none, _ = process.peaks("cuda:99", "float32", 0.05)
+
+    assert (found.device, found.dtype, found.threads, found.reason) == ("cpu", "float32", 2, "")
+    assert min(found.flops_per_second or 0, found.bytes_per_second or 0, took) > 0
+    assert (none.flops_per_second, none.bytes_per_second) == (None, None)
+    assert none.reason
+
+
 def test_threads_are_fixed_before_torch_is_loaded(process: Process) -> None:
     assert ask(process, "tells")["reason"] == "RuntimeError: 2 2 2"
 

@@ -15,11 +15,13 @@ from attnbench.report import figures
 from attnbench.report.figures.panel import readable_on
 from attnbench.report.palette import ON_DARK, ON_LIGHT, SERIES, VARIABLES, VERDICT_COLOURS, VERDICT_NAMES, series_colour
 from attnbench.report.slices import RateMap, Subject, growth, rate_map, time_law, timed_points
-from attnbench.report.svg import printable, svg
+from attnbench.report.svg import printable, svg, tell
 from attnbench.trial import Choices
 from tests.report.fake_run import HOSTILE
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
     from attnbench.store import StoredRun
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -93,6 +95,72 @@ class TestSvg:
 
     def test_control_characters_are_replaced(self) -> None:
         assert printable("a\x1b[31m\x00b\nc\td") == "a·[31m·b\nc\td"
+
+
+def drawn_with(kind: str, texts: list[str]) -> list[ET.Element]:
+    """The marks of a figure of three points that have texts."""
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    across = [5, 1, 3]
+    axes.scatter([2, 3], [1, 1])  # others have no texts
+    if kind == "scatter":
+        artist: Artist = axes.scatter(across, [2, 1, 2], s=20)
+    elif kind == "scatter in colours":
+        artist = axes.scatter(across, [2, 1, 2], s=20, c=[SERIES[0], SERIES[1], SERIES[0]])
+    elif kind == "one by one":
+        artist = axes.vlines(across, 1, 2)
+    elif kind == "markers of a line":
+        [artist] = axes.plot(across, [2, 1, 2], marker="o")
+    else:
+        artist = axes.pcolormesh([[1, 2, 3]], edgecolors="white")
+    tell(artist, texts)
+    return [element for element in parse(svg(figure, "t", "d")).iter() if element.get("data-tip")]
+
+
+def place(element: ET.Element) -> float:
+    """How far right an element stands: its own x, or the first number of its path."""
+    return float(element.get("x") or re.findall(r"-?[0-9.]+", element.attrib["d"])[0])
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("kind", "order"),
+        [
+            ("scatter", [1, 2, 0]),
+            ("scatter in colours", [1, 2, 0]),
+            ("one by one", [1, 2, 0]),
+            ("markers of a line", [1, 2, 0]),
+            ("cells", [0, 1, 2]),
+        ],
+    )
+    def test_each_mark_has_the_text_of_its_own_point(self, kind: str, order: list[int]) -> None:
+        marks = drawn_with(kind, ["first", "second", "third"])
+
+        from_left = [element.get("data-tip") for element in sorted(marks, key=place)]
+        assert from_left == [["first", "second", "third"][index] for index in order]
+
+    def test_a_single_point_and_a_patch_have_theirs(self) -> None:
+        figure = Figure(figsize=(3, 2))
+        axes = figure.subplots()
+        tell(axes.scatter([1], [2], color=SERIES[0]), ["a point"])
+        tell(axes.axhspan(1, 3), ["a band"])
+        found = {element.get("data-tip", "") for element in parse(svg(figure, "t", "d")).iter()}
+
+        assert found - {""} == {"a band", "a point"}
+
+    def test_hostile_text_is_an_attribute_on_one_line_and_nothing_else(self) -> None:
+        figure = labelled()
+        tell(figure.axes[0].lines[0], [HOSTILE, "a\x1b[31m\nb"])
+        drawn = svg(figure, "t", "d")
+
+        assert "<script" not in drawn
+        tips = [element.get("data-tip") for element in parse(drawn).iter() if element.get("data-tip")]
+        assert tips == [HOSTILE, "a·[31m b"]
+
+    @pytest.mark.parametrize("texts", [["one"], ["one", "two", "three", "four"]])
+    def test_too_few_or_too_many_are_an_error_and_no_text_goes_to_the_wrong_mark(self, texts: list[str]) -> None:
+        with pytest.raises(ValueError, match=r"shorter|longer"):
+            drawn_with("scatter", texts)
 
 
 class TestFigures:

@@ -11,7 +11,7 @@ import pytest
 from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.law import COUNTED_METRICS
 from attnbench.published import PUBLISHED
-from attnbench.report.page import build_context, render
+from attnbench.report.page import build_context, render, script
 from attnbench.spec import load_suite
 from tests.report.fake_run import HOSTILE, FakeLayer, attention, counted, rnn, write_fake_run
 from tests.report.reading import Element, read
@@ -237,7 +237,7 @@ class TestThePage:
         texts = dict(re.findall(r'<desc id="([^"]+)">([^<]+)</desc>', page))
         titles = re.findall(r"<title id=[^>]+>([^<]+)</title>", page)
 
-        assert len(figures) == 5
+        assert len(figures) == 6
         assert all(figure.attributes["aria-labelledby"].split()[1] in texts for figure in figures)
         assert titles[0] == "Maximum path length against n"
         assert "⌈2(n − 1)/(k − 1)⌉" in page
@@ -256,7 +256,7 @@ class TestThePage:
         changes = {"reach": {HOSTILE: reach("rnn"), "rnn": []}, "scopes": {"rnn": HOSTILE}}
         elements: list[Element] = read(page_of(tmp_path / "run", (*spoiled, *hostile), **changes))
 
-        assert not any(element.tag == "script" for element in elements)
+        assert [element.pieces for element in elements if element.tag == "script"] == [[str(script())]]
         assert {"code", "small", "text", "dd", "desc"} <= {e.tag for e in elements if HOSTILE in e.text}
 
 

@@ -10,10 +10,15 @@ however many gates it is written with: after the first gate, the others learn no
 
 A sum of many numbers that brings labels together anywhere is a step for everything that passes through it: the first
 position of a causal convolution sees only itself, and has still gone through one layer.
+
+A hop moves information from one position to another, so what is met on the spot costs nothing: the input of a recurrent
+step, or the sum of both directions of a recurrence. Where a number is at home shows only in the end, by the position at
+which its label comes out; a second run then counts with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +31,8 @@ Reads = NDArray[np.int64]
 
 #: Distances looked at together; bounds the memory of one step.
 _TOGETHER = 1 << 22
+#: No run has as many labels; two of them are one number.
+_PAIR = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,8 @@ class Meetings:
         self.sources = sources
         self._atoms = [0, *(1 << p for p in range(sources))]  # label → set of atoms, as bits
         self._known: dict[frozenset[int], int] = {}
+        # Pairs of a label that is read and the one computed, as numbers: what enters, and whatever meets, on the spot.
+        self._entered = self._on_the_spot = np.empty(0, np.int64)
 
     def at(self, position: int) -> int:
         """The label of an input position."""
@@ -83,6 +92,45 @@ class Meetings:
             self._known[labels] = largest
         return self._known[labels]
 
+    def settle(self, found: Sequence[set[int]]) -> bool:
+        """Learn from the labels that come out, position by position, what is met on the spot; whether anything is.
+
+        A label is at home where it comes out, if that is one position that it knows, and so are labels that met there
+        and all knew it. An input is on the spot in what is at home at its own position, if this is so for all inputs,
+        but the one that a recurrence starts from.
+        """
+        homes = self._homes(found)
+        met, entered = set[int](), set[int]()
+        for labels, together in self._known.items():
+            if (home := homes.get(together)) is None:
+                continue
+            if self._all_know(labels, home):
+                met |= {label * _PAIR + together for label in labels - {together}}
+            elif self.at(home) in labels:
+                entered.add(self.at(home) * _PAIR + together)
+        if len({pair // _PAIR for pair in entered}) < self.sources - 1:
+            entered = set()
+        self._entered, self._on_the_spot = (
+            np.array(sorted(entered), np.int64),
+            np.array(sorted(met | entered), np.int64),
+        )
+        return bool(met | entered)
+
+    def _homes(self, found: Sequence[set[int]]) -> dict[int, int]:
+        out = set[int]().union(*found)
+        homes = {}
+        for label in out:
+            places = [place for place, labels in enumerate(found) if label in labels]
+            if len(places) == 1 and self._all_know({label}, places[0]):
+                homes[label] = places[0]
+        for labels, together in self._known.items():
+            if together in homes and self._all_know(labels, homes[together]):
+                homes |= dict.fromkeys(labels - out, homes[together])
+        return homes
+
+    def _all_know(self, labels: Collection[int], position: int) -> bool:
+        return all(self._atoms[label] >> position & 1 for label in labels)
+
     def step(self, read: Shadow, reads: Reads, *, a_sum: bool) -> Shadow:
         """Numbers computed from others: output o reads ``read[reads[o, k]]`` for every k.
 
@@ -96,6 +144,8 @@ class Meetings:
         heard = np.where(reads < 0, 0, read.label[reads])  # also right for -1, which reads the last number
         label, met = self._labels(heard)
         cost = np.ones(heard.shape, np.float32) if a_sum and met else (heard != label[:, None]).astype(np.float32)
+        if (free := self._entered if a_sum else self._on_the_spot).size:
+            cost[np.isin(heard * _PAIR + label[:, None], free)] = 0
         cost[heard == 0] = np.inf
         return Shadow(_nearest(read.distance, reads, cost), label)
 

@@ -46,12 +46,25 @@ def watch(module: nn.Module, inputs: Sequence[Any], along: Mapping[int, int], le
     Raises:
         LayerError: the output has no dimension of that length.
     """
-    watcher = _Watcher(length)
+    meetings = Meetings(length)
+    watcher, output = _watched(module, inputs, along, meetings)
+    hops = watcher.hops_to(*output)
+    # Where nothing takes a second hop, nothing was met on the way.
+    if hops[np.isfinite(hops)].max(initial=0) > 1 and meetings.settle(watcher.labels_at(*output)):
+        watcher, output = _watched(module, inputs, along, meetings)
+        hops = watcher.hops_to(*output)
+    return Watched(hops, tuple(watcher.unknown))
+
+
+def _watched(
+    module: nn.Module, inputs: Sequence[Any], along: Mapping[int, int], meetings: Meetings
+) -> tuple[_Watcher, tuple[Tensor, int]]:
+    watcher = _Watcher(meetings)
     for place, dimension in along.items():
         watcher.mark(tree_leaves(inputs)[place], dimension)
     with torch.no_grad(), plain_kernels(), watcher:
         output = module(*inputs)
-    return Watched(watcher.hops_to(*positions_of(output, length)), tuple(watcher.unknown))
+    return watcher, positions_of(output, meetings.sources)
 
 
 def positions_of(value: Any, length: int) -> tuple[Tensor, int]:
@@ -75,11 +88,11 @@ def position_dimension(tensor: Tensor, length: int) -> int | None:
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Runs every operation, and its rule after it."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, meetings: Meetings) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unknown: dict[str, None] = {}
-        self._length = length
-        self._meetings = Meetings(length)
+        self._length = meetings.sources
+        self._meetings = meetings
         self._storages = Storages(self._meetings)
 
     def mark(self, tensor: Tensor, dimension: int) -> None:
@@ -96,6 +109,11 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
         distance = self._storages.read(output).distance.reshape(*output.shape, self._length)
         others = tuple(axis for axis in range(output.ndim) if axis != dimension)
         return np.asarray(distance.min(axis=others))
+
+    def labels_at(self, output: Tensor, dimension: int) -> list[set[int]]:
+        """The labels of all numbers at every output position."""
+        labels = self._storages.read(output).label.reshape(output.shape)
+        return [set(row.tolist()) - {0} for row in np.moveaxis(labels, dimension, 0).reshape(self._length, -1)]
 
     def __torch_dispatch__(
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None

@@ -25,6 +25,7 @@ from attnbench.report.palette import (
     SOFT,
     VERDICT_COLOURS,
 )
+from attnbench.report.svg import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +45,9 @@ class ForestRow:
     verdict: Verdict
 
 
-def forest(axis: str, rows: Sequence[ForestRow]) -> Figure:
+def forest(axis: str, rows: Sequence[ForestRow], ax: Axes | None = None) -> Figure:
     """Exponents along one axis over all layers: value, interval, claim and the margin around it."""
-    with panel(0.75 + 0.56 * len(rows)) as (figure, axes):
+    with panel(0.75 + 0.56 * len(rows), ax) as (figure, axes):
         for place, row in enumerate(rows):
             _forest_row(axes, place, row)
         low, high = _forest_limits(rows)
@@ -66,10 +67,12 @@ def _forest_row(axes: Axes, place: int, row: ForestRow) -> None:
         axes.add_patch(box)
         axes.vlines(row.claimed, place - 0.2, place + 0.2, color=INK, linewidth=1.1, zorder=2)
     axes.hlines(place, estimate.low, estimate.high, color=colour, linewidth=2.4, zorder=3)
-    axes.scatter([estimate.value], [place], s=42, color=colour, edgecolor=PAPER, linewidth=0.9, zorder=4)
+    numbers = f"{words.exponent(estimate.value)} {words.interval(estimate)}"
+    claim = "" if row.claimed is None else f", claimed {words.power(row.claimed)}"
+    point = axes.scatter([estimate.value], [place], s=42, color=colour, edgecolor=PAPER, linewidth=0.9, zorder=4)
+    tell(point, [f"{row.label}: {numbers}{claim}, {words.VERDICT_WORDS[row.verdict].lower()}"])
     across = axes.get_yaxis_transform()
     axes.text(0, place - 0.36, short(row.label), transform=across, fontsize=TEXT, va="center")
-    numbers = f"{words.exponent(estimate.value)} {words.interval(estimate)}"
     axes.text(1, place - 0.36, numbers, transform=across, fontsize=SMALL, va="center", ha="right", color=SOFT)
 
 

@@ -6,14 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from attnbench.report import words
+from attnbench.report import tips, words
 from attnbench.report.figures.panel import (
+    SMALL,
     at_least,
-    hued,
+    by_rank,
+    dots,
     label_line,
     note,
     panel,
@@ -29,6 +30,7 @@ from attnbench.report.palette import (
     series_colour,
 )
 from attnbench.report.slices import INSIDE, LINE, PART, RANK
+from attnbench.report.svg import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +42,11 @@ if TYPE_CHECKING:
     from attnbench.report.slices import Floats, Growth, LocalExponents
 
 
-def time_growth(data: Growth) -> Figure:
+def time_growth(data: Growth, ax: Axes | None = None) -> Figure:
     """Seconds against one axis, log–log: points, intervals, the fitted law, its terms, and the claimed slope."""
-    with panel(3.9) as (figure, axes):
+    with panel(3.9, ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
+        _draw_window(axes, data)
         _draw_curves(axes, data)
         _draw_points(axes, data)
         _draw_claimed_slope(axes, data)
@@ -54,19 +57,21 @@ def time_growth(data: Growth) -> Figure:
     return figure
 
 
-def local_exponents(data: LocalExponents) -> Figure:
+def local_exponents(data: LocalExponents, ax: Axes | None = None) -> Figure:
     """Slopes between neighbouring sizes, over the fitted interval and the claim."""
-    with panel(2.7) as (figure, axes):
+    with panel(2.7, ax) as (figure, axes):
         axes.set_xscale("log")
         if data.exponent:
             axes.axhspan(data.exponent.estimate.low, data.exponent.estimate.high, color=BAND, linewidth=0, zorder=0)
             axes.axhline(data.exponent.estimate.value, color=SOFT, linewidth=1, zorder=1)
         if data.slope is not None:
             axes.axhline(data.slope, color=INK, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
-        hued(sns.lineplot, data.curves, ("size", "exponent"), axes, linewidth=1.2)
+        for colour, curve in by_rank(data.curves):
+            axes.plot(curve["size"], curve["exponent"], color=colour, linewidth=1.2)
         # Where the law's own slopes are drawn, a dot belongs on its line.
-        dodged = _dodged(data.points, data.sizes) if data.curves.empty else data.points
-        hued(sns.scatterplot, dodged, ("size", "exponent"), axes, s=34, edgecolor=PAPER, linewidth=0.6, zorder=3)
+        placed = dodged(data.points, "size", data.sizes) if data.curves.empty else data.points
+        for colour, line in by_rank(placed):
+            dots(axes, (line["size"], line["exponent"]), colour, tips.sloped(line, data.axis, LINE))
         axes.set_xlim(data.sizes[0] / 1.06, data.sizes[-1] * 1.06)
         size_axis(axes, data.sizes, data.axis)
         _exponent_limits(axes, data)
@@ -75,17 +80,22 @@ def local_exponents(data: LocalExponents) -> Figure:
     return figure
 
 
-def specification_curve(axis: str, exponents: Sequence[float], estimate: Estimate | None) -> Figure:
+def specification_curve(
+    axis: str, exponents: Sequence[float], estimate: Estimate | None, ax: Axes | None = None
+) -> Figure:
     """The exponent under every admissible way to fit the same data, sorted, over the reported interval.
 
     Without an `estimate` the values are what a law of several terms leaves over: zero is then the mark.
     """
-    with panel(1.9) as (figure, axes):
+    with panel(1.9, ax) as (figure, axes):
         if estimate:
             axes.axhspan(estimate.low, estimate.high, color=BAND, linewidth=0, zorder=0)
         axes.axhline(estimate.value if estimate else 0.0, color=SOFT, linewidth=1, zorder=1)
         places = np.arange(1, len(exponents) + 1)
-        axes.scatter(places, sorted(exponents), s=22, color=SERIES[2], edgecolor=PAPER, linewidth=0.5, zorder=3)
+        points = axes.scatter(
+            places, sorted(exponents), s=22, color=SERIES[2], edgecolor=PAPER, linewidth=0.5, zorder=3
+        )
+        tell(points, map(words.exponent, sorted(exponents)))
         at_least(axes, 0.1, ticks=3)
         axes.set_title(f"exponent of {axis}" if estimate else f"left over along {axis}")
         axes.set_xlabel("ways to fit, sorted")
@@ -96,7 +106,8 @@ def specification_curve(axis: str, exponents: Sequence[float], estimate: Estimat
 
 def _draw_curves(axes: Axes, data: Growth) -> None:
     whole = data.curves[data.curves[PART] == ""]
-    hued(sns.lineplot, whole, (data.axis, "seconds"), axes, linewidth=1.5, zorder=2)
+    for colour, curve in by_rank(whole):
+        axes.plot(curve[data.axis], curve["seconds"], color=colour, linewidth=1.5, zorder=2)
     largest = data.curves[data.curves[RANK] == data.curves[RANK].max()]
     total = largest[largest[PART] == ""]["seconds"].to_numpy()
     floor = data.points["seconds"].min() / 2
@@ -117,14 +128,23 @@ def _label_term(axes: Axes, names: tuple[str, str], term: pd.DataFrame, total: F
 
 def _draw_points(axes: Axes, data: Growth) -> None:
     """Filled inside the window of the law, hollow beyond it."""
-    count = int(data.points[RANK].max()) + 1
-    for rank, line in data.points.groupby(RANK):
-        colour = series_colour(int(str(rank)), count)
-        x, low, high = line[data.axis], line["seconds_low"], line["seconds_high"]
-        axes.vlines(x, low, high, color=colour, linewidth=1.1, alpha=0.6, zorder=2)
+    names = tips.varying(data.points)
+    for colour, line in by_rank(data.points):
+        axes.vlines(
+            line[data.axis], line["seconds_low"], line["seconds_high"], color=colour, linewidth=1.1, alpha=0.6, zorder=2
+        )
         for part, face, edge in ((line[line[INSIDE]], colour, PAPER), (line[~line[INSIDE]], PAPER, colour)):
             style: dict[str, Any] = {"s": 30, "color": face, "edgecolor": edge, "linewidth": 0.8, "zorder": 3}
-            axes.scatter(part[data.axis], part["seconds"], **style)
+            tell(axes.scatter(part[data.axis], part["seconds"], **style), tips.timed(part, names))
+
+
+def _draw_window(axes: Axes, data: Growth) -> None:
+    """A band behind the sizes that the law is read from, where trials lie beyond them."""
+    if data.window is None:
+        return
+    axes.axvspan(data.window[0] / 1.1, data.window[1] * 1.1, color=BAND, alpha=0.55, linewidth=0, zorder=0)
+    style: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "fontsize": SMALL, "color": SOFT, "va": "bottom"}
+    axes.text(math.sqrt(data.window[0] * data.window[1]), 0.015, "window", ha="center", **style)
 
 
 def _draw_claimed_slope(axes: Axes, data: Growth) -> None:
@@ -156,12 +176,12 @@ def _label_lines(axes: Axes, data: Growth) -> None:
             last = height
 
 
-def _dodged(points: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
-    """Points of different lines a little apart, so that equal slopes do not hide one another."""
+def dodged(points: pd.DataFrame, column: str, sizes: Sequence[int]) -> pd.DataFrame:
+    """Points of different lines a little apart, so that equal values do not hide one another."""
     count = points[RANK].nunique()
     step = 0.05 * math.log(sizes[-1] / sizes[0]) / max(count - 1, 1)
     shifts = points[RANK].rank(method="dense") - (count + 1) / 2
-    return points.assign(size=points["size"] * np.exp(step * shifts))
+    return points.assign(**{column: points[column] * np.exp(step * shifts)})
 
 
 def _exponent_limits(axes: Axes, data: LocalExponents) -> None:

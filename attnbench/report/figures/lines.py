@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from attnbench.report.figures.panel import (
     DASHES,
-    SMALL,
     label_line,
+    legend,
     panel,
     power_of_ten,
     seconds_axis,
@@ -22,7 +22,6 @@ from attnbench.report.figures.panel import (
 from attnbench.report.palette import (
     INK,
     PAPER,
-    SOFT,
     series_colour,
 )
 
@@ -44,21 +43,25 @@ class Curve:
     points: tuple[tuple[float, float], ...]
 
 
-def path_lengths(curves: Sequence[Curve]) -> Figure:
-    """Maximum path length against n, log–log, each curve named at its right end."""
+def growing(title: str, curves: Sequence[Curve]) -> Figure:
+    """A counted number against n, log–log, each curve named at its right end."""
     with panel(4.4) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         ends = sorted(curves, key=lambda curve: curve.points[-1][1])
         for rank, curve in enumerate(ends):
             axes.plot(*zip(*curve.points, strict=True), color=series_colour(rank, len(ends)), linewidth=1.5)
-        axes.set_title("maximum path length")
+        axes.set_title(title)
         longest = max(n for curve in curves for n, _ in curve.points)
         size_axis(axes, [4**power for power in range(1, 1 + round(math.log(longest, 4)))], "n")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.grid(axis="y")
+        beside = longest * 1.2
         for rank, (curve, height) in enumerate(zip(ends, _apart(axes, ends), strict=True)):
-            label_line(axes, (longest, height), curve.label, series_colour(rank, len(ends)))
+            colour, leader = series_colour(rank, len(ends)), ((longest, beside), (curve.points[-1][1], height))
+            axes.plot(*leader, color=colour, linewidth=0.7, clip_on=False)
+            label_line(axes, (beside, height), curve.label, colour)
+        axes.set_xlim(right=longest)
     return figure
 
 
@@ -83,14 +86,15 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
         axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(axis="y")
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=figure)
     return figure
 
 
-def overtaking(title: str, curves: Sequence[Curve], crossings: Mapping[str, tuple[float, float]]) -> Figure:
+def overtaking(
+    title: str, curves: Sequence[Curve], crossings: Mapping[str, tuple[float, float]], ax: Axes | None = None
+) -> Figure:
     """Seconds against n, log–log, the baseline first and thick; a ring where another curve crosses it."""
-    with panel(3.9 + 0.18 * len(curves)) as (figure, axes):
+    with panel(3.9 + 0.18 * len(curves), ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         for rank, curve in enumerate(curves):
             style: dict[str, Any] = {
@@ -106,16 +110,25 @@ def overtaking(title: str, curves: Sequence[Curve], crossings: Mapping[str, tupl
         axes.set_title(title)
         size_axis(axes, [round(n) for curve in curves for n, _ in curve.points], "n")
         seconds_axis(axes)
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=None if ax else figure)
     return figure
 
 
 def _apart(axes: Axes, ends: Sequence[Curve]) -> list[float]:
-    """Heights for labels at the ends of lines, from the lowest up, none on top of another."""
-    low, high = axes.get_ylim()
-    room = (high / low) ** 0.055
-    heights: list[float] = []
-    for curve in ends:
-        heights.append(max(curve.points[-1][1], heights[-1] * room if heights else 0.0))
-    return heights
+    """Heights for labels at the ends of lines, from the lowest up: none on top of another, each as near as can be.
+
+    Labels that would touch move apart around their common mean (isotonic regression, by pooling neighbours), and all
+    stay beside the axes.
+    """
+    low, high = (math.log(end) for end in axes.get_ylim())
+    room = 0.055 * (high - low)
+    pools: list[tuple[float, int]] = []  # mean place and number of labels
+    for rank, curve in enumerate(ends):
+        place, count = math.log(curve.points[-1][1]) - rank * room, 1
+        while pools and pools[-1][0] >= place:
+            mean, others = pools.pop()
+            place, count = (mean * others + place * count) / (others + count), others + count
+        pools.append((place, count))
+    places = [place for place, count in pools for _ in range(count)]
+    most = high - (len(places) - 1) * room
+    return [math.exp(max(low, min(most, place)) + rank * room) for rank, place in enumerate(places)]

@@ -29,6 +29,7 @@ from attnbench.report.palette import (
     VERDICT_COLOURS,
 )
 from attnbench.report.slices import DRIFT_LIMIT
+from attnbench.report.svg import tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,30 +38,34 @@ if TYPE_CHECKING:
     from attnbench.report.slices import RateMap
 
 
-def rate_map(data: RateMap) -> Figure:
+def rate_map(data: RateMap, ax: Axes | None = None) -> Figure:
     """Achieved rate over sequence length and hidden size, the window of the law outlined."""
-    with panel(0.95 + 0.42 * len(data.rates)) as (figure, axes):
+    with panel(0.95 + 0.42 * len(data.rates), ax) as (figure, axes):
         table = data.rates
-        gaps: dict[str, Any] = {"linewidths": 0.8, "linecolor": PAPER}
-        sns.heatmap(table, ax=axes, cmap=COLOURS, cbar=False, vmin=0, vmax=_full_scale(table), **gaps)
+        rates = np.ma.masked_invalid(table.to_numpy(dtype=np.float64))
+        gaps: dict[str, Any] = {"linewidth": 0.8, "edgecolor": PAPER}
+        mesh = axes.pcolormesh(rates, cmap=COLOURS, vmin=0, vmax=_full_scale(table), **gaps)
+        tell(mesh, _cells(table))
+        axes.invert_yaxis()
         _write_rates(axes, table)
         _outline_window(axes, data)
         axes.set(xlabel=words.axis_phrase("n"), ylabel="")
         axes.set_title(words.axis_phrase("d"))
-        axes.set_yticklabels([str(d) for d in table.index], rotation=0)
-        axes.set_xticklabels([str(n) for n in table.columns], rotation=0)
+        axes.set_yticks(np.arange(len(table.index)) + 0.5, [str(d) for d in table.index])
+        axes.set_xticks(np.arange(len(table.columns)) + 0.5, [str(n) for n in table.columns])
         axes.tick_params(length=0)
         sns.despine(ax=axes, left=True, bottom=True)
     return figure
 
 
-def steadiness(references: pd.DataFrame) -> Figure:
+def steadiness(references: pd.DataFrame, ax: Axes | None = None) -> Figure:
     """The reference kernel through the run, against its median."""
-    with panel(2.2) as (figure, axes):
+    with panel(2.2, ax) as (figure, axes):
         axes.axhspan(0, DRIFT_LIMIT, color=BAND, linewidth=0, zorder=0)
         late = references["ratio"] > DRIFT_LIMIT
         for part, colour in ((references[~late], SERIES[2]), (references[late], VERDICT_COLOURS[Verdict.INCONCLUSIVE])):
-            axes.scatter(part["started"], part["ratio"], s=16, color=colour, edgecolor=PAPER, linewidth=0.4, zorder=3)
+            style: dict[str, Any] = {"s": 16, "color": colour, "edgecolor": PAPER, "linewidth": 0.4, "zorder": 3}
+            tell(axes.scatter(part["started"], part["ratio"], **style), _moments(part))
         axes.set_ylim(min(0.9, references["ratio"].min() - 0.02), max(1.25, references["ratio"].max() * 1.05))
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.shorter(units.seconds(value))))
@@ -70,6 +75,24 @@ def steadiness(references: pd.DataFrame) -> Figure:
         axes.set_xlabel("since the run began")
         axes.grid(axis="y")
     return figure
+
+
+def _moments(references: pd.DataFrame) -> list[str]:
+    return [
+        f"after {units.seconds(row['started'])}, round {row['round']}: {units.seconds(row['seconds'])}, "
+        f"{words.exponent(row['ratio'])} times the median"
+        for row in references.to_dict("records")
+    ]
+
+
+def _cells(table: pd.DataFrame) -> list[str]:
+    """What each cell says, row by row."""
+    rates = np.ndenumerate(table.to_numpy(dtype=np.float64))
+    return [
+        f"n={table.columns[column]}, d={table.index[row]}: "
+        + (units.flops_per_second(float(rate)) if math.isfinite(rate) else "not measured")
+        for (row, column), rate in rates
+    ]
 
 
 def _full_scale(table: pd.DataFrame) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
 import seaborn as sns
@@ -19,14 +19,15 @@ from attnbench.report.palette import (
     INK,
     ON_DARK,
     ON_LIGHT,
+    PAPER,
     SOFT,
     series_colour,
 )
 from attnbench.report.slices import RANK
-from attnbench.report.svg import SETTINGS, printable
+from attnbench.report.svg import SETTINGS, printable, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -64,28 +65,43 @@ _STYLE = {
 
 
 @contextmanager
-def panels(height: float, columns: int) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure as wide as a telephone, with axes side by side."""
+def styled() -> Iterator[None]:
+    """The style of all panels, for whatever is made meanwhile."""
     settings: Any = {**sns.axes_style("ticks"), **_STYLE, **SETTINGS}
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(WIDTH, height), dpi=72, layout="constrained")
+        yield
+
+
+@contextmanager
+def panels(height: float, columns: int, width: float = WIDTH) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure as wide as a telephone, or `width` inches, with axes side by side."""
+    with styled():
+        figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
         yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
 @contextmanager
-def panel(height: float) -> Iterator[tuple[Figure, Axes]]:
-    """One panel of the common width, in the style of all."""
+def panel(height: float, given: Axes | None = None) -> Iterator[tuple[Figure, Axes]]:
+    """One panel of the common width, in the style of all; or axes that somebody has, wherever they are."""
+    if given is not None:
+        with styled():
+            yield cast("Figure", given.get_figure(root=True)), given
+        return
     with panels(height, 1) as (figure, (axes,)):
         yield figure, axes
 
 
-def hued(plot: Callable[..., object], frame: pd.DataFrame, xy: tuple[str, str], axes: Axes, **style: object) -> None:
-    """One colour a line of `frame`, from small sizes to large."""
-    if frame.empty:
-        return
-    ranks = sorted(frame[RANK].unique())
-    colours = {rank: series_colour(place, len(ranks)) for place, rank in enumerate(ranks)}
-    plot(data=frame, x=xy[0], y=xy[1], hue=RANK, palette=colours, legend=False, ax=axes, **style)
+def by_rank(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The lines of `frame`, each with its colour, from small sizes to large."""
+    count = int(frame[RANK].max()) + 1 if len(frame) else 0
+    for rank, line in frame.groupby(RANK):
+        yield series_colour(int(str(rank)), count), line
+
+
+def dots(axes: Axes, place: tuple[pd.Series[Any], pd.Series[Any]], colour: str, texts: Iterable[str]) -> None:
+    """Points of one line, each with its text."""
+    style: dict[str, Any] = {"s": 30, "color": colour, "edgecolor": PAPER, "linewidth": 0.7, "zorder": 3}
+    tell(axes.scatter(*place, **style), texts)
 
 
 def size_axis(axes: Axes, sizes: Iterable[int], axis: str) -> None:
@@ -141,7 +157,17 @@ def note(axes: Axes, place: tuple[float, float], text: str, offset: tuple[float,
 def label_line(axes: Axes, place: tuple[float, float], text: str, colour: str) -> None:
     """A few words at the right end of a line, in its colour."""
     style: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL, "va": "center", "color": colour}
-    axes.annotate(printable(text), place, xytext=(7, 0), **style)
+    axes.annotate(printable(text), place, xytext=(7, 0), annotation_clip=False, **style)
+
+
+def legend(axes: Axes, *, below: Figure | None) -> None:
+    """Names of the lines, below the figure, or inside axes that are not ours to move."""
+    style: dict[str, Any] = {"fontsize": SMALL, "labelcolor": SOFT, "frameon": False, "handlelength": 2.6}
+    style |= {"borderaxespad": 0, "labelspacing": 0.25} if below else {"labelspacing": 0.25}
+    if below is not None:
+        below.legend(loc="outside lower left", **style)
+    else:
+        axes.legend(loc="best", **style)
 
 
 def short(label: str) -> str:

@@ -5,12 +5,12 @@ These are values only; ``fit/`` and ``count/`` produce them, ``store`` keeps the
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 from attnbench.errors import InputError, LayerError, near_miss
@@ -74,6 +74,10 @@ class Estimate:
         """Whether the whole interval lies beyond `low` or beyond `high`."""
         return self.high < low or high < self.low
 
+    def __repr__(self) -> str:
+        exact = self.low == self.high and self.level == 1
+        return f"Estimate({f'{self.value:.15g}, exact' if exact else _told(self, '.3g')})"
+
 
 class Verdict(StrEnum):
     """The four answers to a claim, and the one without a claim."""
@@ -83,6 +87,20 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
     OUT_OF_REGIME = "OUT-OF-REGIME"
     INFERRED = "INFERRED"
+
+    @property
+    def sign(self) -> str:
+        """A sign beside the word, so that neither colour nor reading is needed alone."""
+        return _SIGNS[self]
+
+
+_SIGNS = {
+    Verdict.CONFIRMED: "✓",
+    Verdict.REFUTED: "✕",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.OUT_OF_REGIME: "↛",
+    Verdict.INFERRED: "≈",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +247,11 @@ class Law:
         return Choices(*(getattr(self, name) for name in CHOICES))
 
     @property
+    def is_counted(self) -> bool:
+        """Whether it was counted, and not measured."""
+        return self.metric in COUNTED_METRICS
+
+    @property
     def lower_bound(self) -> bool:
         """Whether counts are lower bounds."""
         return bool(self.uncounted)
@@ -236,28 +259,48 @@ class Law:
     def predict(self, **sizes: int) -> Estimate:
         """What a visit at `sizes` would measure, with the interval that holds it; fixed axes need not be given.
 
+        A counted law is exact: its interval has no width. What a law alone does not know is the memory of a layer and
+        of a machine: ``run.predict`` also refuses sizes beyond a cache that no trial has left.
+
         Raises:
             LayerError: an axis is missing, or the layer has no such axis.
             InputError: nothing honest can be said there; the message says why.
         """
         asked = self.filled(sizes)
-        objection = self.objection(asked)
-        if objection or self.curves is None:
+        objection = self._exactness(asked) if self.is_counted else self.objection(asked)
+        if objection:
             raise InputError(f"{self.layer or 'the law'}: {objection}")
+        if self.curves is None:
+            value = float(Formula(self.formula).evaluate(asked))
+            return Estimate(value, value, value, level=1.0)
         return self.curves.visit(asked)
+
+    def _exactness(self, sizes: Mapping[str, int]) -> str:
+        """Why a counted law says nothing exact at `sizes`; empty when it does."""
+        if self.lower_bound or not self.formula:
+            return self.reason
+        for axis, (low, high) in self.window.items():
+            if low == high != sizes.get(axis, low):
+                return f"every count had {axis} = {low}, so nothing is known of {axis} = {sizes[axis]}"
+        return ""
 
     def filled(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """`sizes` with the fixed axes, in the order of the axes.
 
         Raises:
-            LayerError: an axis is missing, or the law knows no such axis.
+            LayerError: an axis is missing, the law knows no such axis, or a size is no positive number.
         """
         name = self.layer or "the law"
         known = ordered({**self.fixed, **dict.fromkeys(self.window, 1)})
+        for axis, size in sizes.items():
+            if not _is_size(size):
+                raise LayerError(f"{axis} needs a positive number, not {size!r}")
         if known and (foreign := [axis for axis in sizes if axis not in known]):
             close = near_miss(foreign[0], known)
-            raise LayerError(f"{name} was measured over {', '.join(known)}, and not over {foreign[0]!r}.{close}")
-        if missing := [axis for axis in known if axis not in {**self.fixed, **sizes}]:
+            how = "counted" if self.is_counted else "measured"
+            raise LayerError(f"{name} was {how} over {', '.join(known)}, and not over {foreign[0]!r}.{close}")
+        needed = Formula(self.formula or "0").axes if self.is_counted else known
+        if missing := [axis for axis in known if axis in needed and axis not in {**self.fixed, **sizes}]:
             raise LayerError(f"{name} needs a size for {' and '.join(missing)}, such as {missing[0]}=1024")
         return ordered({**self.fixed, **sizes})
 
@@ -301,9 +344,15 @@ class Law:
         )
         return tuple((label, text) for label, text in rows if text)
 
+    def __repr__(self) -> str:
+        from attnbench.law.show import told
+
+        return f"<Law {told(self)}>"
+
     def _repr_html_(self) -> str:
-        rows = (f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in self.facts)
-        return f"<table>{''.join(rows)}</table>"
+        from attnbench.law.show import law_card
+
+        return str(law_card(self))
 
     def as_json(self, *, curves: bool = True) -> dict[str, Any]:
         """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
@@ -398,6 +447,10 @@ def _quantile(values: Sequence[float], scatter: float, share: float) -> float:
 
 def _told(estimate: Estimate, form: str) -> str:
     return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}} at {estimate.level:.0%})"
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, Real) and bool(0 < float(value) < math.inf)
 
 
 def _interval(estimate: Estimate) -> dict[str, float]:

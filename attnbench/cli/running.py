@@ -1,0 +1,180 @@
+"""Commands that measure: run and plan."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from attnbench.cli.options import (
+    exit_on,
+    fail_on_option,
+    json_option,
+    plugin_option,
+    print_json,
+    print_laws,
+    quiet_option,
+    reports_option,
+    results_option,
+    run_folder,
+    say,
+    writable,
+)
+from attnbench.errors import InputError, stopped_by
+from attnbench.record import MEASURED_METRICS
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from attnbench.prepare import Plan
+    from attnbench.session import Run
+    from attnbench.show import Show
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+run_options = [
+    click.option("--layer", "layers", multiple=True, metavar="L", help="Only this layer (may be repeated)."),
+    click.option("--device", "devices", multiple=True, metavar="D", help="cpu, cuda, cuda:1, mps, xpu or auto."),
+    click.option("--budget", metavar="TIME", help="Clock for timing, such as 60s; counting is not in it."),
+    click.option("--set", "sizes", multiple=True, metavar="AXIS=…", help="Sizes of an axis: n=128,256 or n=auto."),
+    click.option("--seed", type=int, show_default="0", help="Of orders, weights and inputs."),
+    plugin_option,
+    results_option,
+]
+
+
+def with_run_options(command: Command) -> Command:
+    """Everything that says what to run."""
+    for option in reversed(run_options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--suite", metavar="NAME|FILE", help="A shipped suite (see `attnbench list suites`) or a TOML file.")
+@with_run_options
+@reports_option
+@click.option("--resume", metavar="RUN", help="Continue an interrupted run.")
+@click.option("--dry-run", is_flag=True, help="Count, calibrate, print the plan, and write nothing.")
+@fail_on_option
+@quiet_option
+@json_option
+def run(suite: str | None, resume: str | None, dry_run: bool, fail_on: str | None, **options: Any) -> None:
+    """Execute a suite: count, plan, measure, fit, judge and report."""
+    as_json, quiet = options.pop("as_json"), options.pop("quiet")
+    if (suite is None) == (resume is None):
+        raise InputError("give either --suite NAME|FILE or --resume RUN; `attnbench list suites` shows the suites")
+    if resume is not None:
+        _refuse_changes({**options, "dry_run": dry_run})
+    results, reports = writable(options.pop("results"), "--results"), writable(options.pop("reports"), "--reports")
+    if suite is None:
+        finished = _resume(str(resume), results, quiet)
+    else:
+        planned = _plan(suite, options, quiet)
+        if dry_run:
+            _print_plan(planned, as_json)
+            return
+        finished = _start(planned, results, quiet)
+    page = finished.report(reports)
+    if as_json:
+        print_json(
+            {
+                "run": str(finished.path),
+                "report": str(page),
+                "laws": [law.as_json(curves=False) for law in finished.found_laws],
+            }
+        )
+    else:
+        print_laws([law for law in finished.found_laws if law.metric in MEASURED_METRICS] or finished.found_laws)
+        for line in ("", f"run     {finished.path}", f"report  {page}"):
+            say(line)
+    exit_on(fail_on, finished.found_laws)
+
+
+@click.command()
+@click.option("--suite", required=True, metavar="NAME|FILE", help="A shipped suite or a TOML file.")
+@with_run_options
+@quiet_option
+@json_option
+def plan(suite: str, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Print what a run would measure (the same as run --dry-run)."""
+    options.pop("results")
+    _print_plan(_plan(suite, options, quiet), as_json)
+
+
+def _plan(suite: str, options: dict[str, Any], quiet: bool) -> Plan:
+    from attnbench import prepare
+    from attnbench.order import order
+
+    try:
+        asked = order(suite, **options, command=_command_line())
+        with _view(asked.suite.budget, quiet) as view:
+            return prepare.make_plan(asked, view)
+    except KeyboardInterrupt as stop:
+        raise stopped_by(stop, "interrupted before the first measurement; nothing was written") from None
+
+
+def _start(planned: Plan, results: Path, quiet: bool) -> Run:
+    from attnbench import session
+
+    with _view(planned.order.suite.budget, quiet) as view:
+        return session.start(planned, results, view)
+
+
+def _view(budget: float, quiet: bool) -> AbstractContextManager[Show]:
+    """Who shows a run: nobody where only results and errors are wanted."""
+    from contextlib import nullcontext
+
+    from attnbench.show import Silent
+    from attnbench.terminal import RunView
+
+    return nullcontext(Silent()) if quiet else RunView(budget)
+
+
+def _refuse_changes(options: dict[str, Any]) -> None:
+    """A run is continued as it was ordered; anything else would be dropped without a word."""
+    flags = {"layers": "--layer", "devices": "--device", "budget": "--budget", "sizes": "--set", "plugins": "--plugin"}
+    flags |= {"seed": "--seed", "dry_run": "--dry-run"}
+    if given := [flag for name, flag in flags.items() if options[name] or (name == "seed" and options[name] == 0)]:
+        raise InputError(f"--resume continues a run as it was ordered; leave out {', '.join(given)}")
+
+
+def _resume(run: str, results: Path, quiet: bool) -> Run:
+    from attnbench import session
+    from attnbench.spec import from_mapping
+    from attnbench.store import read_info
+
+    folder = run_folder(run, results)
+    info = read_info(folder)
+    with _view(from_mapping(info.suite, info.suite_name, str(folder / "run.json")).budget, quiet) as view:
+        return session.resume(folder, view)
+
+
+def _command_line() -> str:
+    import shlex
+
+    return shlex.join(["attnbench", *sys.argv[1:]])
+
+
+def _print_plan(planned: Plan, as_json: bool) -> None:
+    from attnbench.terminal import console, laws_table, plan_table
+    from attnbench.trial import telling_apart
+
+    if as_json:
+        print_json(planned.as_json())
+        return
+    console().print(laws_table(planned.shown_laws))
+    apart = telling_apart(subject.subject.choices for subject in planned.subjects)
+    for subject in planned.subjects:
+        told = apart[subject.subject.choices]
+        say()
+        say(f"{subject.subject.layer.name}{f' ({told})' if told else ''}: {subject.why}")
+    say()
+    console().print(plan_table(planned.subjects, planned.unsupported))
+
+
+COMMANDS = (run, plan)

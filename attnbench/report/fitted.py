@@ -1,0 +1,148 @@
+"""The law that was fitted, as curves over tables of sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from attnbench.errors import FormulaError
+from attnbench.formula import Formula
+from attnbench.trial import ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from attnbench.law import Curves, FittedTerm, Law
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Curve = Callable[[pd.DataFrame], Floats]
+
+#: Columns beside the sizes. None of these is an identifier, so no layer can have an axis of that name.
+TRIAL, INSIDE, LINE, RANK, PART = "its trial", "inside the window", "line label", "line rank", "part of the law"
+#: How far a value lies from what was fitted, and the interval of that.
+RESIDUAL, LOW, HIGH = "measured over fitted", "its least", "its most"
+#: A term, and the part of the whole that it carries.
+TERM, SHARE = "its term", "its share"
+#: Columns of bytes: measured ones, and the counted one.
+BYTES = ("allocated_bytes", "resident_bytes", "peak_bytes")
+_GRID = 33
+
+
+def axes_of(points: pd.DataFrame) -> list[str]:
+    """Columns of `points` that are sizes, where every row has one."""
+    names = [c for c in points.columns if c.isidentifier() and not c.startswith("seconds") and c not in BYTES]
+    return [axis for axis in ordered(dict.fromkeys(names, 0)) if points[axis].notna().all()]
+
+
+def drawn_law(lined: pd.DataFrame, axis: str, law: Law | None) -> pd.DataFrame:
+    """The fitted law along `axis` for each line of points: the axis, ``seconds``, `LINE, RANK` and `PART`."""
+    empty = pd.DataFrame(columns=[axis, "seconds", LINE, RANK, PART])
+    curves = curves_of(lined, law) if law else {}
+    pieces = [
+        grid.assign(seconds=curve(grid), **{PART: part})
+        for grid in [grid_of(lined[lined[INSIDE]], axis)]
+        for part, curve in curves.items()
+        if len(grid)
+    ]
+    return pd.concat(pieces, ignore_index=True) if pieces else empty
+
+
+def grid_of(lined: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Sizes along each line that has two points or more, dense enough to draw a curve through."""
+    lines = [line for _, line in lined.groupby(RANK) if len(line) > 1]
+    names = [column for column in [*axes_of(lined), LINE, RANK] if column != axis]
+    grids = [np.geomspace(line[axis].min(), line[axis].max(), _GRID) for line in lines]
+    firsts = [line[names].iloc[np.zeros(_GRID, dtype=int)] for line in lines]
+    if not lines:
+        return lined[[axis, *names]].iloc[:0]
+    return pd.concat(firsts, ignore_index=True).assign(**{axis: np.concatenate(grids)})
+
+
+def curves_of(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
+    """The whole law under the empty name; for several terms, each term under its own text too."""
+    if law.curves and _spoken_of(law.curves) <= set(axes_of(points)):
+        return {"": _best_of(law.curves)} | (_term_curves(points, law) if len(law.terms) > 1 else {})
+    if law.exponents and len(law.terms) < 2:
+        return {"": _power_law(points, {axis: e.estimate.value for axis, e in law.exponents.items()})}
+    parts = _term_curves(points, law)
+    if not parts:
+        return {}
+
+    def whole(frame: pd.DataFrame) -> Floats:
+        total = np.zeros(len(frame))
+        for curve in parts.values():
+            total += curve(frame)
+        return total
+
+    return {"": whole} | (parts if len(parts) > 1 else {})
+
+
+def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
+    try:
+        return {Formula(term.term).pretty: _term_curve(term, points) for term in law.terms}
+    except FormulaError:
+        return {}
+
+
+def _best_of(curves: Curves) -> Curve:
+    best = replace(curves, draws=curves.draws[:1])
+    axes = sorted(_spoken_of(curves))
+
+    def curve(frame: pd.DataFrame) -> Floats:
+        rows: list[Any] = frame[axes].to_dict("records")
+        return np.asarray([best.at(row)[0] for row in rows])
+
+    return curve
+
+
+def _spoken_of(curves: Curves) -> set[str]:
+    """Axes that the curves need sizes of."""
+    return {*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)}
+
+
+def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:
+    formula = Formula(term.term)
+    if formula.axes - set(axes_of(points)):
+        raise FormulaError(f"{term.term!r} uses sizes that the trials do not have")
+    parts = formula.terms
+
+    def curve(frame: pd.DataFrame) -> Floats:
+        rows = frame[sorted(formula.axes)].to_dict("records")
+        values = [sum(part.evaluate({str(k): v for k, v in row.items()}) for part in parts) for row in rows]
+        return term.coefficient.value * np.asarray(values, dtype=np.float64)
+
+    return curve
+
+
+def _power_law(points: pd.DataFrame, exponents: Mapping[str, float]) -> Curve:
+    """The fitted powers, at the height of the points inside the window (one height for each size outside the law)."""
+    known = [axis for axis in exponents if axis in axes_of(points)]
+    free = [a for a in axes_of(points) if a not in exponents and points[a].nunique() > 1]
+
+    def shape(frame: pd.DataFrame) -> Floats:
+        result = np.ones(len(frame))
+        for axis in known:
+            result *= frame[axis].to_numpy(dtype=np.float64) ** exponents[axis]
+        return result
+
+    inside = points[points[INSIDE]]
+    heights: dict[tuple[Any, ...], list[float]] = {}
+    for key, ratio in zip(_rows(inside, free), inside["seconds"] / shape(inside), strict=True):
+        heights.setdefault(key, []).append(math.log(ratio))
+
+    def curve(frame: pd.DataFrame) -> Floats:
+        # A size outside the law that was never measured has no height: the line stops there.
+        known_heights = [heights.get(key, [math.nan]) for key in _rows(frame, free)]
+        constants = [math.exp(sum(logs) / len(logs)) for logs in known_heights]
+        return np.asarray(constants) * shape(frame)
+
+    return curve
+
+
+def _rows(frame: pd.DataFrame, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in frame[list(columns)].to_numpy()]

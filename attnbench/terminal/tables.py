@@ -1,0 +1,103 @@
+"""Tables of what was found, planned and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from attnbench import units
+from attnbench.check.outcome import Mark
+from attnbench.formula import Formula
+from attnbench.law import Law, Verdict
+from attnbench.record import MEASURED_METRICS
+from attnbench.terminal.screen import Listing
+from attnbench.trial import telling_apart
+
+if TYPE_CHECKING:
+    from attnbench.check.outcome import Outcome
+    from attnbench.measure.doctor import Finding
+    from attnbench.plan.decide import SubjectPlan
+    from attnbench.trial import Trial
+
+_STYLES = {
+    Verdict.CONFIRMED: "green",
+    Verdict.REFUTED: "bold red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.OUT_OF_REGIME: "yellow",
+    Verdict.INFERRED: "cyan",
+}
+
+_SIGNS = {Mark.PASSED: ("✓", "green"), Mark.HINT: ("·", "yellow"), Mark.FAILED: ("✗", "bold red")}
+
+_GRADES = {"good": "green", "fair": "yellow", "bad": "bold red", "unknown": "dim"}
+
+
+def exponents_text(law: Law) -> str:
+    """``n^1.99±0.03 d^1.00±0.02``, or the shares of the terms of a law that has several."""
+    if law.exponents:
+        return " ".join(
+            f"{axis}^{e.estimate.value:.2f}±{e.estimate.half_width:.2f}" for axis, e in law.exponents.items()
+        )
+    if law.metric in MEASURED_METRICS:
+        return " + ".join(f"{t.coefficient.value:.3g}·{t.term} (≤{units.percent(t.share)})" for t in law.terms)
+    return Formula(law.formula).pretty if law.formula else ""
+
+
+def laws_table(laws: Sequence[Law], *, reasons: bool = True) -> Listing:
+    """Laws, one a row."""
+    table = Listing("layer", "metric", "claim", "found", "verdict", *(["reason"] if reasons else []))
+    for law in laws:
+        verdict = Text(str(law.verdict), style=_STYLES[law.verdict])
+        layer = " · ".join(filter(None, (law.layer, _told_apart(law, laws))))
+        claim = Formula(law.claim).pretty if law.claim else "–"
+        found = exponents_text(law) + (" (lower bound)" if law.lower_bound else "")
+        table.add(layer, law.metric, claim, found, verdict, *([law.reason] if reasons else []))
+    return table
+
+
+def _told_apart(law: Law, laws: Sequence[Law]) -> str:
+    """What tells a law from others of the same layer and metric."""
+    rivals = (other for other in laws if (other.layer, other.metric) == (law.layer, law.metric))
+    return telling_apart(rival.choices for rival in rivals)[law.choices]
+
+
+def plan_table(subjects: Sequence[SubjectPlan], unsupported: Mapping[Trial, str]) -> Listing:
+    """The plan of a run: every trial with the clock that a visit may take."""
+    table = Listing("trial", "visit", "status", numbers=["visit"])
+    for subject in subjects:
+        for planned in subject.trials:
+            reason = subject.skipped.get(planned.trial.id)
+            status = f"skipped: {reason}" if reason else "planned"
+            table.add(planned.trial.id, units.seconds(planned.visit_seconds), status)
+    for trial, reason in unsupported.items():
+        table.add(trial.id, "–", f"unsupported: {reason}")
+    return table
+
+
+def findings_table(findings: Sequence[Finding]) -> Listing:
+    """Findings about a machine, one a row, with what to do about each below what was found."""
+    table = Listing("finding", "grade", "what was found, and what to do")
+    for finding in findings:
+        told = (finding.found, *([f"→ {finding.advice}"] if finding.advice else []))
+        table.add(finding.name, Text(finding.grade, style=_GRADES[finding.grade]), told)
+    return table
+
+
+def checks_table(outcomes: Sequence[Outcome]) -> Listing:
+    """What checks found of a layer, one a row, with what to do about each below it."""
+    table = Listing("", "")
+    for outcome in outcomes:
+        sign, style = _SIGNS[outcome.mark]
+        found = (outcome.found, *([f"→ {outcome.fix}"] if outcome.fix else []))
+        table.add(Text(f"{sign} {outcome.check}", style=style), found)
+    return table
+
+
+def facts_table(facts: Iterable[tuple[str, str]]) -> Listing:
+    """Labels with what is to be said of each."""
+    table = Listing("", "")
+    for label, text in facts:
+        table.add(Text(label, style="bold"), text)
+    return table
