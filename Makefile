@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test check lint format clean
+.PHONY: help run test check lint format docs clean
 
 help: ## List these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -33,6 +33,9 @@ lint: $(VENV)/.dev ## Formatting, lint, types and import rules, without the othe
 format: $(VENV)/.dev ## Rewrite the code the way the formatter and the import sorter want it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.run ## Write what docs/ can know from the code: commands, suites, layers
+	$(BIN)/python docs/generate.py
 
 clean: ## Remove .venv, caches and builds; results and reports stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

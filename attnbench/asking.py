@@ -95,7 +95,8 @@ class OpenRun(StoredRun):
                 ``rates`` (of the pilot); of two layers ``crossover``; of the whole run ``forest`` or ``steadiness``.
             layer: its name; two names for ``crossover``; not needed where the run has only one.
             over: the axis; the first that varies where nothing is said.
-            ax: where to draw; a new figure where nothing is said.
+            ax: where to draw; a new figure where nothing is said. Words beside a line need the room that a figure with
+                ``layout="constrained"`` makes for them.
             **choices: as for `law`.
 
         Raises:
@@ -124,12 +125,11 @@ class OpenRun(StoredRun):
 
     @property
     def _shown_laws(self) -> Sequence[Law]:
-        """Measured laws and claims that the count does not bear out; of a run that measured nothing, all."""
+        """Measured laws and claims that the count does not bear out; of a run that measured nothing, all claims."""
         plain = (Verdict.CONFIRMED, Verdict.INFERRED)
-        measured = any(law.metric in MEASURED_METRICS for law in self.found_laws)
-        return [
-            law for law in self.found_laws if law.metric in MEASURED_METRICS or not measured or law.verdict not in plain
-        ]
+        if not any(law.metric in MEASURED_METRICS for law in self.found_laws):
+            return [law for law in self.found_laws if law.claim] or self.found_laws
+        return [law for law in self.found_laws if law.metric in MEASURED_METRICS or law.verdict not in plain]
 
     @property
     def _summary(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import pickle
@@ -455,13 +456,18 @@ def from_mathml(text: str) -> str:
 
 
 def from_latex(text: str) -> str:
-    """Read LaTeX back, from the inside out: what braces hold is one thing, and what stands side by side a product."""
+    """Read LaTeX back: what braces hold is one thing, a bar divides, and what stands side by side is a product."""
+
+    def end(opening: int) -> int:
+        depths = itertools.accumulate({"{": 1, "}": -1}.get(one, 0) for one in text[opening:])
+        return opening + next(index for index, depth in enumerate(depths) if depth == 0)
+
+    while (at := text.rfind("\\frac")) >= 0:  # the last one holds no other
+        above = end(at + 5)
+        below = end(above + 1)
+        text = f"{text[:at]}(({text[at + 6 : above]})/({text[above + 2 : below]})){text[below + 1 :]}"
     text = re.sub(r"\\left|\\right", "", text).replace("^", "**").replace(r"\cdot", "*")
-    while match := re.search(r"\\frac\{([^{}]*)\}\{([^{}]*)\}|\{([^{}]*)\}", text):
-        above, below, alone = match.groups()
-        inside = f"(({above})/({below}))" if alone is None else f"({alone})"
-        text = text[: match.start()] + inside + text[match.end() :]
-    return re.sub(r"(?<=[\w)])\s+(?=[\w(])", "*", text)
+    return re.sub(r"(?<=[\w)])\s+(?=[\w(])", "*", text.translate(str.maketrans("{}", "()")))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from attnbench.cli import main
 from attnbench.law import Verdict
 from attnbench.overview import overview, overviews
+from attnbench.report.page import file_name
 from attnbench.session import index_reports
 from tests.report.fake_run import HOST, HOSTILE, attention, fake_layers, rnn, write_fake_run
 from tests.report.reading import read
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from click.testing import Result
+
+    from attnbench.store import StoredRun
 
 #: Names of files that were opened while somebody wanted to know; a hook of the interpreter cannot be taken away again.
 _OPENED: list[Path] = []
@@ -59,6 +62,19 @@ def results(tmp_path: Path) -> Path:
     write_fake_run(results / "damaged", (attention(),))
     (results / "damaged" / "run.json").write_text("{}", encoding="utf-8")
     return results
+
+
+@pytest.fixture(autouse=True)
+def _pages_without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on a page is tested elsewhere; here it only has to be there."""
+
+    def write(run: StoredRun, folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        page = folder / file_name(run.info.name)
+        page.write_text("", encoding="utf-8")
+        return page
+
+    monkeypatch.setattr("attnbench.report.page.write_report", write)
 
 
 def invoke(*arguments: object) -> Result:

@@ -74,11 +74,11 @@ def run(suite: str | None, resume: str | None, dry_run: bool, fail_on: str | Non
     if suite is None:
         finished = _resume(str(resume), results, quiet)
     else:
-        planned = _plan(suite, options, quiet)
+        planned, view = _plan(suite, options, quiet)
         if dry_run:
             _print_plan(planned, as_json)
             return
-        finished = _start(planned, results, quiet)
+        finished = _start(planned, results, view)
     page = finished.report(reports)
     if as_json:
         print_json(
@@ -103,26 +103,29 @@ def run(suite: str | None, resume: str | None, dry_run: bool, fail_on: str | Non
 def plan(suite: str, quiet: bool, as_json: bool, **options: Any) -> None:
     """Print what a run would measure (the same as run --dry-run)."""
     options.pop("results")
-    _print_plan(_plan(suite, options, quiet), as_json)
+    planned, _ = _plan(suite, options, quiet)
+    _print_plan(planned, as_json)
 
 
-def _plan(suite: str, options: dict[str, Any], quiet: bool) -> Plan:
+def _plan(suite: str, options: dict[str, Any], quiet: bool) -> tuple[Plan, AbstractContextManager[Show]]:
+    """The plan, and who showed how it was made and will show how it is carried out."""
     from attnbench import prepare
     from attnbench.order import order
 
     try:
         asked = order(suite, **options, command=_command_line())
-        with _view(asked.suite.budget, quiet) as view:
-            return prepare.make_plan(asked, view)
+        view = _view(asked.suite.budget, quiet)
+        with view as shown:
+            return prepare.make_plan(asked, shown), view
     except KeyboardInterrupt as stop:
         raise stopped_by(stop, "interrupted before the first measurement; nothing was written") from None
 
 
-def _start(planned: Plan, results: Path, quiet: bool) -> Run:
+def _start(planned: Plan, results: Path, view: AbstractContextManager[Show]) -> Run:
     from attnbench import session
 
-    with _view(planned.order.suite.budget, quiet) as view:
-        return session.start(planned, results, view)
+    with view as shown:
+        return session.start(planned, results, shown)
 
 
 def _view(budget: float, quiet: bool) -> AbstractContextManager[Show]:

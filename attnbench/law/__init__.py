@@ -6,15 +6,17 @@ These are values only; ``fit/`` and ``count/`` produce them, ``store`` keeps the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cached_property
 from numbers import Real
 from typing import Any
 
 from attnbench.errors import InputError, LayerError, near_miss
 from attnbench.formula import Formula
+from attnbench.law.estimate import Curves as Curves
+from attnbench.law.estimate import Estimate as Estimate
+from attnbench.law.estimate import told_interval
 from attnbench.trial import CHOICES, Choices, ordered
 
 #: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
@@ -40,43 +42,6 @@ COUNTED_FOR = {"time": "flops", "memory": "peak_bytes"}
 PREFILL_METRICS = ("prefill_flops", "prefill_bytes")
 #: A claim of one term is read only where that term carries this share of the counted work.
 LEADING_SHARE = 0.9
-#: Standard deviations within which a visit lies for certain, and halvings that find a quantile to 12 digits.
-_TAILS, _HALVINGS = 8.0, 50
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A value and the interval that holds the truth with probability `level`.
-
-    Raises:
-        ValueError: the value lies outside its interval.
-    """
-
-    value: float
-    low: float
-    high: float
-    level: float = 0.9
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"{self.value} lies outside its interval {self.low} to {self.high}")
-
-    @property
-    def half_width(self) -> float:
-        """Half the length of the interval."""
-        return (self.high - self.low) / 2
-
-    def within(self, low: float, high: float) -> bool:
-        """Whether the whole interval lies strictly between `low` and `high`."""
-        return low < self.low and self.high < high
-
-    def outside(self, low: float, high: float) -> bool:
-        """Whether the whole interval lies beyond `low` or beyond `high`."""
-        return self.high < low or high < self.low
-
-    def __repr__(self) -> str:
-        exact = self.low == self.high and self.level == 1
-        return f"Estimate({f'{self.value:.15g}, exact' if exact else _told(self, '.3g')})"
 
 
 class Verdict(StrEnum):
@@ -126,56 +91,6 @@ class Specification:
 
     name: str
     exponents: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """A fitted curve, and others that the same data would as well have given: ``c₀ + (Σ cᵢ·termᵢ) · Π axis^bend``.
-
-    Attributes:
-        terms: the terms, as formula text; ``1`` where the bends alone are the law.
-        bends: axes with an exponent of their own beside the terms.
-        draws: one row a curve: c₀, then the coefficient of each term, then the bend of each axis, in base units. The
-            first row is the best curve; all others are equally likely.
-        scatter: standard deviation of the logarithm of what one visit shows about the curve.
-    """
-
-    terms: tuple[str, ...]
-    bends: tuple[str, ...]
-    draws: tuple[tuple[float, ...], ...]
-    scatter: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON form."""
-        draws = [list(draw) for draw in self.draws]
-        return {"terms": list(self.terms), "bends": list(self.bends), "draws": draws, "scatter": self.scatter}
-
-    @cached_property
-    def _formulas(self) -> tuple[Formula, ...]:
-        return tuple(Formula(term) for term in self.terms)
-
-    def at(self, sizes: Mapping[str, int | float]) -> tuple[float, ...]:
-        """Value of each curve at `sizes`, the best one first.
-
-        Raises:
-            FormulaError: a size is missing, or a term has no value there.
-        """
-        terms = [float(formula.evaluate(sizes)) for formula in self._formulas]
-        logs = [math.log(sizes[axis]) for axis in self.bends]
-        split = 1 + len(terms)
-        return tuple(
-            row[0] + _product(row[1:split], terms) * math.exp(_product(row[split:], logs)) for row in self.draws
-        )
-
-    def visit(self, sizes: Mapping[str, int | float], level: float = 0.9) -> Estimate:
-        """What one visit at `sizes` would show: any of the curves, with the scatter of a visit about it.
-
-        Raises:
-            FormulaError: a size is missing, or a term has no value there.
-        """
-        best, *others = self.at(sizes)
-        low, high = (_quantile(others or [best], self.scatter, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
-        return Estimate(best, min(low, best), max(high, best), level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +251,11 @@ class Law:
             (str(self.verdict), self.reason),
             ("claim", self.claim or ""),
             ("formula", self.formula),
-            *((f"exponent of {axis}", _told(e.estimate, ".2f") + claims[axis]) for axis, e in self.exponents.items()),
-            *((t.term, f"{_told(t.coefficient, '.3g')}; up to {t.share:.0%} of the whole") for t in self.terms),
+            *(
+                (f"exponent of {axis}", told_interval(e.estimate, ".2f") + claims[axis])
+                for axis, e in self.exponents.items()
+            ),
+            *((t.term, f"{told_interval(t.coefficient, '.3g')}; up to {t.share:.0%} of the whole") for t in self.terms),
             ("window", ", ".join(f"{axis} from {low} to {high}" for axis, (low, high) in self.window.items())),
             ("fixed", ", ".join(f"{axis} = {size}" for axis, size in self.fixed.items())),
             *(("regime", sentence) for sentence in self.regimes),
@@ -422,31 +340,6 @@ def _curves(row: dict[str, Any] | None) -> Curves | None:
         return None
     draws = tuple(tuple(draw) for draw in row["draws"])
     return Curves(tuple(row["terms"]), tuple(row["bends"]), draws, row["scatter"])
-
-
-def _product(left: Sequence[float], right: Sequence[float]) -> float:
-    return math.fsum(a * b for a, b in zip(left, right, strict=True))
-
-
-def _quantile(values: Sequence[float], scatter: float, share: float) -> float:
-    """Below which `share` of the visits fall when each of `values` is the truth as likely, and visits scatter by it.
-
-    The mixture is inverted as it is, as curves need not lie evenly about the best one.
-    """
-    likely = sorted(values)
-    if scatter <= 0 or likely[0] <= 0:
-        return likely[min(len(likely) - 1, int(share * len(likely)))]
-    logs = [math.log(value) for value in likely]
-    low, high = logs[0] - _TAILS * scatter, logs[-1] + _TAILS * scatter
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        below = math.fsum(math.erfc((log - middle) / (scatter * math.sqrt(2))) for log in logs) / (2 * len(logs))
-        low, high = (middle, high) if below < share else (low, middle)
-    return math.exp((low + high) / 2)
-
-
-def _told(estimate: Estimate, form: str) -> str:
-    return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}} at {estimate.level:.0%})"
 
 
 def _is_size(value: Any) -> bool:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Layers are compared where these agree; what else a layer has, such as heads or a kernel width, is its own.
 _SHARED = ("b", "n", "d")
 _FEWEST_LAYERS = 3
+#: Dots of one layer that can be told apart.
+_MOST_DOTS = 60
 
 
 def beside(run: StoredRun) -> Beside:
@@ -89,9 +91,12 @@ def _spread(table: Table, shared: list[Sizes], first: str) -> Gallery:
         for layer, rows in table.items()
         if layer != first
     }
-    drawn = picture(maps.spread(ratios, first), f"Time over that of {first}", _describe(ratios))
+    step = -(-len(shared) // _MOST_DOTS)
+    few = {layer: row[::step] for layer, row in ratios.items()}
+    drawn = picture(maps.spread(few, first), f"Time over that of {first}", _describe(ratios))
+    which = "each" if step == 1 else f"{len(shared[::step])}"
     caption = (
-        f"A dot for each of the {len(shared)} sizes that all layers were timed at, in the colour of its length n, "
+        f"A dot for {which} of the {len(shared)} sizes that all layers were timed at, in the colour of its length n, "
         f"from the shortest (green on light paper, blue on dark) to the longest. The dashed line is {first}."
     )
     return Gallery((drawn,), caption)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from attnbench.report.figures.panel import panels, readable_on
 from attnbench.report.palette import HAIR, INK, PAPER, SOFT, series_colour
-from attnbench.report.svg import printable
+from attnbench.report.svg import printable, tell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,9 +199,10 @@ def spread(rows: Mapping[str, Sequence[tuple[int, float]]], first: str) -> Figur
         axes.set_xscale("log")
         axes.axvline(1, color=INK, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
         for place, (name, row) in enumerate(rows.items()):
-            for n, ratio in row:
-                colour = series_colour(lengths.index(n), len(lengths))
-                axes.scatter([ratio], [place], s=30, color=colour, edgecolor=PAPER, linewidth=0.6, zorder=3)
+            colours = [series_colour(lengths.index(n), len(lengths)) for n, _ in row]
+            style: dict[str, Any] = {"s": 30, "color": colours, "edgecolor": PAPER, "linewidth": 0.6, "zorder": 3}
+            dots = axes.scatter([ratio for _, ratio in row], [place] * len(row), **style)
+            tell(dots, [f"{name}, n={n}: {ratio:.3g} times {first}" for n, ratio in row])
             across = axes.get_yaxis_transform()
             axes.text(0, place - 0.36, printable(name), transform=across, fontsize=_TEXT, va="center")
         axes.set(ylim=(len(rows) - 0.55, -0.72), yticks=[])

@@ -33,7 +33,7 @@ _CAPTION = (
     "FLOPs over its time, to the right its counted FLOPs over the bytes that must move at least: its input once, its "
     "weights once, and the largest sum of live tensors once. More bytes may move, so that a mark stands as far to the "
     "right as it can, and its share of the roof is at least what is said. A mark above the roof is no error: what fits "
-    "a cache does not wait for memory."
+    "a cache does not wait for memory, and the roof was measured for a fraction of a second, before the trials."
 )
 
 

@@ -166,7 +166,7 @@ class _Drawn:
         told = float((self.by_time.owner >= 0).mean())
         blank = f"{percent(1 - told)} of the first map is blank." if told < 1 else ""
         every = self.by_time.compared == len(self.sides)
-        within = "Only within the grey line are all layers compared." if every.any() else "Nowhere are all compared."
+        within = "Only within the thin line are all layers compared." if every.any() else "Nowhere are all compared."
         held = held_sizes(self.sides)
         other = f"Sizes beside n and d: {held}." if held else ""
         return " ".join(filter(None, (_CAPTION, blank, "" if every.all() else within, boundary.sentence, other)))

@@ -36,8 +36,9 @@ def say(text: object = "", *, err: bool = False, bold: bool = False) -> None:
     """Print one line, on a terminal broken between words; nothing in it is obeyed, whoever wrote it."""
     line, width = plain(str(text)), window_width(sys.stderr if err else sys.stdout)
     fits = width is None or cell_len(line) <= width
-    lines = [line] if fits or width is None else wrapped(line, width, whole_words=True)
-    click.secho("\n".join(lines), err=err, bold=bold or None)
+    margin = line[: len(line) - len(line.lstrip())]
+    lines = [line] if fits or width is None else wrapped(line.lstrip(), width - len(margin), whole_words=True)
+    click.secho("\n".join(lines if fits else [margin + part for part in lines]), err=err, bold=bold or None)
 
 
 def wrapped(text: str, width: int, *, whole_words: bool = False) -> list[str]:

@@ -97,13 +97,13 @@ def test_equal_bytes_are_a_tie_of_all_that_have_them() -> None:
 
 
 def test_a_winner_within_the_band_of_another_is_too_close_to_call_and_only_there() -> None:
-    one = side("square", {"n**2*d": 1.0}, 0.03, seed=1)
-    other = side("line", {"n*d**2": 1.0}, 0.04, seed=1)
+    one = side("square", {"n**2*d": 1.0}, 0.3, seed=1)
+    other = side("line", {"n*d**2": 1.0}, 0.4, seed=1)
 
     found = fastest([one, other], MAP)
 
-    # 95 % of a normal distribution of standard deviation √(0.03² + 0.04²) lie below 1.645 of these.
-    band = 1.6449 * 0.05
+    # 95 % of a normal distribution of standard deviation √(0.3² + 0.4²) lie below 1.645 of these.
+    band = 1.6449 * 0.5
     for row, d in enumerate(MAP.widths):
         for column, n in enumerate(MAP.lengths):
             distance = abs(np.log(n / d))

@@ -137,7 +137,7 @@ class TestTheTables:
 
     def test_of_trials_leave_nothing_out(self, run: StoredRun, context: PageContext) -> None:
         assert [row.trial for row in context.trials] == [trial.id for trial in run.info.trials]
-        assert context.trials_summary == "79 trials: 77 planned, 2 skipped"
+        assert context.trials_summary == "79 trials: 75 ok, 1 oom, 1 error, 2 skipped"
 
     def test_of_trials_mark_lower_bounds_and_missing_times(self, context: PageContext) -> None:
         last = [row for row in context.trials if row.trial.startswith("conv1d")][-1]
@@ -406,6 +406,7 @@ class TestThePage:
         assert headings == [
             "Verdicts",
             "All exponents at a glance",
+            "Who wins where",
             "What was counted",
             "Layer by layer",
             "Before believing a number",

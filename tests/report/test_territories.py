@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,8 +81,10 @@ def test_a_page_has_the_maps_after_where_each_overtakes_and_escapes_the_names(
 ) -> None:
     page = render(replace(context, territories=(group,)))
 
-    assert "<script" not in page
+    assert "<script>alert" not in page
     assert 'id="territory">Who wins where</h2>' in page
+    levels = [int(element.tag[1]) for element in read(page) if element.tag in ("h1", "h2", "h3", "h4")]
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
     assert page.count("<em>too close to call</em>") == sum(
         cell.close for table in group.tables for _, cells in table.rows for cell in cells
     )

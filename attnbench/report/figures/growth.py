@@ -134,6 +134,8 @@ def _draw_points(axes: Axes, data: Growth) -> None:
             line[data.axis], line["seconds_low"], line["seconds_high"], color=colour, linewidth=1.1, alpha=0.6, zorder=2
         )
         for part, face, edge in ((line[line[INSIDE]], colour, PAPER), (line[~line[INSIDE]], PAPER, colour)):
+            if part.empty:
+                continue
             style: dict[str, Any] = {"s": 30, "color": face, "edgecolor": edge, "linewidth": 0.8, "zorder": 3}
             tell(axes.scatter(part[data.axis], part["seconds"], **style), tips.timed(part, names))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: To either side of the ridge, the roof is shown over this factor at least.
 _SLOPE = 16.0
+#: Marks beyond this number have no texts of their own: the page would grow by a megabyte for what its tables say.
+_MOST_TIPS = 2000
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 
 
@@ -66,7 +68,8 @@ def roofline(title: str, roof: Roof, marks: Sequence[Marks]) -> Figure:
             drawn = axes.scatter(
                 x, y, s=26, edgecolor=PAPER, linewidth=0.5, zorder=3, label=short(layer.layer), **style
             )
-            tell(drawn, layer.tips)
+            if len(every) <= _MOST_TIPS:
+                tell(drawn, layer.tips)
         lowest = min([roof.at(left), *(rate / 1.5 for _, rate in every)])
         highest = max([roof.flops_per_second, *(rate for _, rate in every)])
         axes.set(xlim=(left, right), ylim=(lowest, highest * 2.5))
@@ -91,4 +94,9 @@ def _write(axes: Axes, roof: Roof, title: str) -> None:
         axis.set_minor_locator(NullLocator())
     axes.grid(axis="y")
     rate = words.shorter(units.flops_per_second(roof.flops_per_second))
-    note(axes, (roof.ridge, roof.flops_per_second), f"{rate} from {units.significant(roof.ridge)} FLOP/B on", (1, 6))
+    note(
+        axes,
+        (axes.get_xlim()[1], roof.flops_per_second),
+        f"{rate} from {units.significant(roof.ridge)} FLOP/B on",
+        (-1, 6),
+    )
