@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from attnbench.errors import InputError, RunError
@@ -25,7 +26,7 @@ from attnbench.law import Law, told_once
 from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Peaks, Status, Visit
 from attnbench.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.spec import from_mapping
-from attnbench.summary import TUKEY_LABELS, summarise, tukey_labels
+from attnbench.summary import TUKEY_LABELS, fence_labels, summarise
 from attnbench.trial import AXES, CHOICES, Choices, Trial, ordered, subject_id
 
 if TYPE_CHECKING:
@@ -188,8 +189,10 @@ class StoredRun:
         ]
         columns = ["trial", "process", "round", "block", "iterations", "seconds"]
         frame = pd.DataFrame(rows, columns=columns).astype({"trial": "str", "seconds": "float64"})
-        labels = frame.groupby("trial")["seconds"].transform(lambda column: tukey_labels(column.to_numpy()))
-        return frame.assign(outlier=[TUKEY_LABELS[int(label)] for label in labels])
+        by_trial = frame.groupby("trial")["seconds"]
+        first, third = (by_trial.transform("quantile", share).to_numpy() for share in (0.25, 0.75))
+        labels = fence_labels(frame["seconds"].to_numpy(), first, third)
+        return frame.assign(outlier=np.array(TUKEY_LABELS)[labels])
 
     @cached_property
     def conditions(self) -> pd.DataFrame:

@@ -11,6 +11,9 @@ from scipy.stats import binom
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Labels = np.ndarray[Any, np.dtype[np.int64]]
+
 #: Labels by Tukey's fences, 1.5 and 3 interquartile ranges beyond the quartiles. Labelled, never dropped.
 TUKEY_LABELS = ("", "mild", "severe")
 
@@ -55,10 +58,14 @@ def _rank(count: int, level: float) -> int:
     return max(1, int(binom.ppf((1 - level) / 2, count, 0.5)))
 
 
-def tukey_labels(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def tukey_labels(values: Floats) -> Labels:
     """Index into `TUKEY_LABELS` for each value."""
-    first, third = np.quantile(values, [0.25, 0.75])
+    return fence_labels(values, *np.quantile(values, [0.25, 0.75]))
+
+
+def fence_labels(values: Floats, first: Floats | float, third: Floats | float) -> Labels:
+    """Index into `TUKEY_LABELS` for each value, whose sample has these quartiles."""
     spread = third - first
     beyond = np.maximum(first - values, values - third)
-    labels: np.ndarray[Any, np.dtype[np.int64]] = np.add(beyond > 1.5 * spread, beyond > 3 * spread, dtype=np.int64)
+    labels: Labels = np.add(beyond > 1.5 * spread, beyond > 3 * spread, dtype=np.int64)
     return labels

@@ -29,14 +29,13 @@ def side(run: StoredRun, law: Law) -> Side:
 def footprint(run: StoredRun, law: Law, available: float | None = None) -> Footprint:
     """What the layer of a law of time holds in memory; `available` is what can be taken now, where that is known."""
     texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
-    measured = {visit.trial for visit in run.visits if visit.status is Status.OK}
-    trials = (trial for trial in run.info.trials if trial.id in measured and trial.layer == law.layer)
+    mine = (trial for trial in run.info.trials if (trial.layer, trial.choices) == (law.layer, law.choices))
     bits = re.search(r"\d+$", law.dtype)
     weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
     return Footprint(
         peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
         weights=Formula(weights) if weights else None,
-        measured=tuple(t.sizes for t in trials if t.choices == law.choices),
+        measured=tuple(t.sizes for t in mine if any(v.status is Status.OK for v in run.visits_by_trial.get(t.id, ()))),
         cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
         available=available,
     )
