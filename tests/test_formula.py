@@ -500,7 +500,7 @@ def test_what_is_written_means_the_same(
         ),
         ("2**ceil(log2(n)) % 3", r"2^{\left\lceil \log_{2}\left(n\right) \right\rceil} \bmod 3"),
         ("inf", r"\infty"),
-        ("4.4e-11*alpha*n_h", r"4.4\mathrm{e}{-11} \cdot \mathit{alpha} \cdot \mathit{n\_h}"),
+        ("4.4e-11*alpha*n_h", r"4.4 \cdot 10^{-11} \cdot \mathit{alpha} \cdot \mathit{n\_h}"),
     ],
 )
 def test_latex_is_written_as_papers_do(text: str, latex: str) -> None:

@@ -114,6 +114,7 @@ def test_the_json_of_a_law_has_the_documented_form() -> None:
             "bends": ["n", "d"],
             "draws": [[0.0, 1e-12, 1.0, 2.0], [1e-9, 1.1e-12, 0.99, 2.0]],
             "scatter": 0.02,
+            "other_code": [1.0, 1.0],
         },
     }
     assert Law.from_json(json.loads(json.dumps(law.as_json()))) == law

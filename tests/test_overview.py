@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from attnbench.cli import main
 from attnbench.law import Verdict
 from attnbench.overview import overview, overviews
-from attnbench.report.page import file_name
+from attnbench.report.page import file_name, script
 from attnbench.session import index_reports
 from tests.report.fake_run import HOST, HOSTILE, attention, fake_layers, rnn, write_fake_run
 from tests.report.reading import read
@@ -197,4 +197,4 @@ def test_hostile_words_are_text_in_the_index(tmp_path: Path) -> None:
     text = index_reports([run.path.parent], tmp_path).read_text(encoding="utf-8")
 
     assert [element.text for element in read(text) if element.tag == "a"][-1] == HOSTILE
-    assert [element for element in read(text) if element.tag == "script"] == []
+    assert [element.pieces for element in read(text) if element.tag == "script"] == [[str(script())]]

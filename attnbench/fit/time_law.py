@@ -11,6 +11,7 @@ from attnbench.fit.draft import Draft, draft_law
 from attnbench.fit.estimate import Observations, observe
 from attnbench.fit.question import Question
 from attnbench.fit.readable import to_judge
+from attnbench.fit.switches import one_code
 from attnbench.fit.verdict import Case, together
 from attnbench.formula import Formula
 from attnbench.law import Law
@@ -85,12 +86,26 @@ def law_of(observed: Observations, claim: Formula | None, *, metric: str = "time
 def _draft_of_trials(
     records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()
 ) -> Draft:
-    measured = records[records["status"] == Status.OK]
-    measured, left_out = to_judge(measured, axes or swept_axes(measured), question)
+    every = records[records["status"] == Status.OK]
+    measured, left_out = to_judge(every, axes or swept_axes(every), question)
+    others = every.drop(one_code(every, axes or swept_axes(every))[0].index)
     axes = axes or swept_axes(measured)
     observed = observe(measured, samples, axes)
-    draft = draft_law(observed, question, "time", measured)
+    draft = _knowing(draft_law(observed, question, "time", measured), others)
     return with_fixed(_saying(draft, left_out), measured, axes)
+
+
+def _knowing(draft: Draft, others: pd.DataFrame) -> Draft:
+    """A draft whose curves know what the trials took that ran other kernels."""
+    curves = draft.law.curves
+    if curves is None or others.empty:
+        return draft
+    sizes = others[size_columns(others)].dropna(axis="columns").to_dict("records")
+    ratios = [
+        float(seconds) / curves.at({str(axis): int(size) for axis, size in at.items()})[0]
+        for seconds, at in zip(others["seconds"], sizes, strict=True)
+    ]
+    return replace(draft, law=replace(draft.law, curves=replace(curves, other_code=(min(ratios), max(ratios)))))
 
 
 def with_fixed(draft: Draft, measured: pd.DataFrame, axes: tuple[str, ...]) -> Draft:

@@ -339,7 +339,8 @@ def _curves(row: dict[str, Any] | None) -> Curves | None:
     if row is None:
         return None
     draws = tuple(tuple(draw) for draw in row["draws"])
-    return Curves(tuple(row["terms"]), tuple(row["bends"]), draws, row["scatter"])
+    least, most = row.get("other_code", (1.0, 1.0))
+    return Curves(tuple(row["terms"]), tuple(row["bends"]), draws, row["scatter"], (least, most))
 
 
 def _is_size(value: Any) -> bool:

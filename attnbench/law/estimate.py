@@ -59,17 +59,21 @@ class Curves:
         draws: one row a curve: c₀, then the coefficient of each term, then the bend of each axis, in base units. The
             first row is the best curve; all others are equally likely.
         scatter: standard deviation of the logarithm of what one visit shows about the curve.
+        other_code: least and largest ratio to the best curve of trials that ran other kernels than the law is about:
+            nobody knows which of them run at a size that was not measured.
     """
 
     terms: tuple[str, ...]
     bends: tuple[str, ...]
     draws: tuple[tuple[float, ...], ...]
     scatter: float = 0.0
+    other_code: tuple[float, float] = (1.0, 1.0)
 
     def as_json(self) -> dict[str, Any]:
         """JSON form."""
         draws = [list(draw) for draw in self.draws]
-        return {"terms": list(self.terms), "bends": list(self.bends), "draws": draws, "scatter": self.scatter}
+        named = {"terms": list(self.terms), "bends": list(self.bends), "draws": draws, "scatter": self.scatter}
+        return {**named, "other_code": list(self.other_code)}
 
     @cached_property
     def _formulas(self) -> tuple[Formula, ...]:
@@ -91,12 +95,15 @@ class Curves:
     def visit(self, sizes: Mapping[str, int | float], level: float = 0.9) -> Estimate:
         """What one visit at `sizes` would show: any of the curves, with the scatter of a visit about it.
 
+        Where some trials ran other kernels, these may run here as well: the interval holds what they took, too.
+
         Raises:
             FormulaError: a size is missing, or a term has no value there.
         """
         best, *others = self.at(sizes)
         low, high = (_quantile(others or [best], self.scatter, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
-        return Estimate(best, min(low, best), max(high, best), level)
+        least, most = self.other_code
+        return Estimate(best, min(low * min(least, 1.0), best), max(high * max(most, 1.0), best), level)
 
 
 def _product(left: Sequence[float], right: Sequence[float]) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: A run of more trials than these is large, and every figure of it would make a page that nobody can open.
 LARGE = 2000
 #: Of a large run, so many sections have all figures, and so many have those of time and memory.
-_ALL, _SOME = 2, 10
+_ALL, _SOME = 2, 6
 #: Dots of one kind in the figure of the reference kernel.
 _MOST_REFERENCES = 500
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from attnbench.check.contract import check_layer
@@ -13,7 +12,12 @@ from attnbench.execute.checking import check_all
 from attnbench.layers.registry import Registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    import psutil
+
+    LeftBehind = Callable[[], list[psutil.Process]]
 
 PLUGIN = '''
 """Decent layers among those that hang, end their process or change it."""
@@ -66,7 +70,7 @@ def ends(found: str) -> list[Outcome]:
 
 
 def test_a_layer_that_ends_hangs_or_changes_its_process_is_a_row_and_the_others_are_checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_behind: LeftBehind
 ) -> None:
     (tmp_path / "mine.py").write_text(PLUGIN, encoding="utf-8")
     registry = Registry([str(tmp_path / "mine.py")])
@@ -83,4 +87,4 @@ def test_a_layer_that_ends_hangs_or_changes_its_process_is_a_row_and_the_others_
     assert {outcome.mark for outcome in found["last"]} == {Mark.PASSED}
     assert found["first"] == check_layer(registry.get("first"))
     assert [outcome.check for outcome in found["first"] if outcome.mark is Mark.FAILED] == ["claim of parameters"]
-    assert psutil.Process().children() == []
+    assert left_behind() == []

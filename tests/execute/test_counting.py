@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from attnbench.errors import LayerError
@@ -12,6 +12,13 @@ from attnbench.execute.counting import count_all, count_trials, paths_all, pictu
 from attnbench.law import Verdict
 from attnbench.layers.registry import Registry
 from attnbench.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import psutil
+
+    LeftBehind = Callable[[], list[psutil.Process]]
 
 PLUGIN = '''
 """Layers that can be counted, and layers that cannot."""
@@ -80,7 +87,7 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, left_behind: LeftBehind
 ) -> None:
     asked = [
         *wanted(*CHEAP),
@@ -101,12 +108,12 @@ def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
     assert [(law.mode, law.formula) for law in found[2]["linear", "float32", "train", "default"]] == [
         ("train", "6*b*n*d**2")
     ]
-    assert psutil.Process().children() == []
+    assert left_behind() == []
 
 
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_layer_that_cannot_be_counted_is_one_line_of_its_own_and_the_others_are_counted(
-    number: int, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    number: int, registry: Registry, monkeypatch: pytest.MonkeyPatch, left_behind: LeftBehind
 ) -> None:
     cores(monkeypatch, number)
     broken = ("raises", "raises_too", "leaves", "exits")
@@ -122,10 +129,12 @@ def test_a_layer_that_cannot_be_counted_is_one_line_of_its_own_and_the_others_ar
     assert said["exits"] == "layer 'exits' cannot be counted: the measuring process ended with exit status 3"
     assert [law.formula for law in found["linear", "float32", "forward", "default"]] == ["2*b*n*d**2"]  # type: ignore[union-attr]
     assert isinstance(found["feed-forward", "float32", "forward", "default"], list)
-    assert psutil.Process().children() == []
+    assert left_behind() == []
 
 
-def test_a_layer_that_is_never_counted_is_given_up(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_that_is_never_counted_is_given_up(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, left_behind: LeftBehind
+) -> None:
     monkeypatch.setattr("attnbench.execute.process._COUNTING_SECONDS", 0.5)
 
     found = count_all(registry, wanted("hangs"), ("flops",), lambda name: None)
@@ -134,7 +143,7 @@ def test_a_layer_that_is_never_counted_is_given_up(registry: Registry, monkeypat
         str(found["hangs", "float32", "forward", "default"])
         == "layer 'hangs' cannot be counted: no answer within 0.5 s"
     )
-    assert psutil.Process().children() == []
+    assert left_behind() == []
 
 
 def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from attnbench.fit.time_law import Question, time_law
@@ -24,6 +25,7 @@ def law_where(kernels: dict[tuple[str, float], tuple[str, str]], slower: float, 
     records, samples = world.tables(seed)
     past = (records[list(axes)].prod(axis=1) > threshold).to_numpy()
     records = records.assign(kernels=[beyond if one else below for one in past])
+    records["seconds"] *= np.where(past, slower, 1.0)
     trials = set(records["trial"][past])
     factors = samples["trial"].isin(trials).map({True: slower, False: 1.0})
     samples = samples.assign(seconds=samples["seconds"] * factors)
@@ -41,6 +43,19 @@ def test_no_law_is_fitted_across_a_switch_and_the_reason_says_where_it_is() -> N
         "; the kernels change at k = 17 (convolution/jit_dw → convolution/gemm): "
         "sizes below are judged, and 24 trials are left out"
     )
+
+
+@pytest.mark.parametrize("slower", [3.4, 0.4])
+def test_a_forecast_holds_what_the_other_kernels_would_take(slower: float) -> None:
+    law = law_where({("k", 10): (NARROW, WIDE)}, slower=slower)
+    truth = 1e-9 * 65 * 1024 * 256
+    found = law.predict(n=1024, d=256, k=65)
+
+    assert found.low < slower * truth < found.high
+    assert found.low < truth < found.high
+    assert found.value == pytest.approx(truth, rel=0.05)
+    assert found.high / found.low < 1.3 * max(slower, 1 / slower)
+    assert Law.from_json(law.as_json()).predict(n=1024, d=256, k=65) == found
 
 
 def test_the_side_with_more_trials_is_judged() -> None:
