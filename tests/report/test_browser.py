@@ -53,7 +53,7 @@ def test_a_report_asks_for_nothing_and_shows_every_figure_on_a_desk_and_on_a_tel
             assert figure["title"].strip()
             assert figure["text"].strip(), figure["title"]
             assert figure["width"] >= 300, figure["title"]
-            assert figure["height"] >= 60, figure["title"]
+            assert figure["height"] >= 40, figure["title"]
             assert figure["smallest"] >= 8, figure["title"]
             assert figure["beyond"] == 0, figure["title"]
 

@@ -165,9 +165,10 @@ class TestTexts:
 
 class TestFigures:
     def test_leave_nothing_open(self, run: StoredRun) -> None:
+        before = plt.get_fignums()
         figures.forest("n", [figures.ForestRow("rnn", Estimate(1.0, 0.9, 1.1), 1.0, Verdict.CONFIRMED)])
 
-        assert plt.get_fignums() == []
+        assert plt.get_fignums() == before
 
     def test_time_has_units_and_its_sizes_on_the_axes(self, run: StoredRun) -> None:
         subject = Subject("attention-core", Choices())
