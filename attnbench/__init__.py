@@ -25,21 +25,26 @@ from attnbench.layers.base import Claims, Layer
 from attnbench.version import __version__
 
 if TYPE_CHECKING:
-    from attnbench.count.laws import count_layer as count
-    from attnbench.fit.frame import fit_frame as fit
-    from attnbench.session import compare, load, run
+    from attnbench.counting.laws import count
+    from attnbench.fitting.frame import fit
+    from attnbench.session.run import compare, load, run
 
 __all__ = ["AttnbenchError", "Claims", "Layer", "__version__", "compare", "count", "fit", "load", "run"]
 
-#: Public name → the module that holds it; the rooms ``count`` and ``fit`` are themselves the functions of that name.
-_HEAVY = {"compare": "session", "count": "count", "fit": "fit", "load": "session", "run": "session"}
+#: Public name → the module that defines it.
+_HEAVY = {
+    "compare": "session.run",
+    "count": "counting.laws",
+    "fit": "fitting.frame",
+    "load": "session.run",
+    "run": "session.run",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HEAVY:
         raise AttributeError(f"module 'attnbench' has no attribute {name!r}")
-    module = import_module(f"attnbench.{_HEAVY[name]}")
-    return module if _HEAVY[name] == name else getattr(module, name)
+    return getattr(import_module(f"attnbench.{_HEAVY[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -274,7 +274,7 @@ class Counted:
         return f"<Counted {', '.join(f'{label}={text}' for label, text in self.facts)}>"
 
     def _repr_html_(self) -> str:
-        from attnbench.cards import card
+        from attnbench.html_tables import card
 
         return str(card("Counted: a lower bound" if self.uncounted else "Counted", self.facts))
 

@@ -19,15 +19,15 @@ import pandas as pd
 from scipy import stats
 
 from attnbench.errors import InputError
-from attnbench.fit.compare import LEAST, compare
-from attnbench.fit.ratios import ratios
-from attnbench.session import load, run
-from attnbench.store import runs_in
+from attnbench.fitting.compare.ratios import ratios
+from attnbench.fitting.compare.runs import LEAST, compare
+from attnbench.session.run import load, run
+from attnbench.store.run_folder import runs_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attnbench.session import Run
+    from attnbench.session.run import Run
 
 LAYERS, TRIALS, ROUNDS, BLOCKS = 5, 9, 2, 3
 FALSE = 0.05

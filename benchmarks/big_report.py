@@ -20,11 +20,11 @@ from unittest.mock import patch
 
 import numpy as np
 
-from attnbench.journal import Journal
 from attnbench.law import Curves, Estimate, Exponent, FittedTerm, Law, Specification, Verdict
 from attnbench.record import Counted, Host, Visit
 from attnbench.report.page import write_report
-from attnbench.store import RunInfo, StoredRun, create, load_stored
+from attnbench.store.journal import Journal
+from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored
 from attnbench.trial import Trial
 
 EXAMPLE = Path(__file__).parents[1] / "results" / "example"

@@ -13,14 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnbench.fit.compare import compare
-from attnbench.session import run
+from attnbench.fitting.compare.runs import compare
+from attnbench.session.run import run
 from attnbench.spec import from_mapping
 from attnbench.units import percent
 
 if TYPE_CHECKING:
-    from attnbench.fit.compare import Comparison
-    from attnbench.session import Run
+    from attnbench.fitting.compare.runs import Comparison
+    from attnbench.session.run import Run
 
 PRODUCTS = """
 from torch import nn

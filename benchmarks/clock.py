@@ -39,12 +39,12 @@ from torch.utils.benchmark import Timer
 from attnbench import units
 from attnbench.measure.clock import WallClock
 from attnbench.measure.loop import Pace, time_call
-from attnbench.session import load, run
+from attnbench.session.run import load, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 #: Turns of the busy loop, from some 5 µs to 4 ms, so that most calls are not interrupted.
 TURNS = (15_000, 50_000, 150_000, 500_000, 1_500_000, 10_000_000)

@@ -16,9 +16,9 @@ import math
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from attnbench.fit.forecast import forecast
-from attnbench.fit.sides import footprint
-from attnbench.session import load, run
+from attnbench.fitting.predict.forecast import forecast
+from attnbench.fitting.predict.inputs import footprint
+from attnbench.session.run import load, run
 from attnbench.spec import from_mapping
 from attnbench.trial import describe
 from attnbench.units import percent, seconds
@@ -26,9 +26,9 @@ from attnbench.units import percent, seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attnbench.fit.forecast import Forecast
+    from attnbench.fitting.predict.forecast import Forecast
     from attnbench.law import Law
-    from attnbench.session import Run
+    from attnbench.session.run import Run
 
 TIMES = 4
 LONGEST_SECONDS = 2.0

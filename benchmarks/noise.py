@@ -4,9 +4,9 @@
 
 A repetition locates every operation once by each. Ours is what a run does within one process: visits of ``--seconds``
 each, in rounds of random order over all operations, each visit read by its fastest block, and the location of all
-visits by `attnbench.fit.estimate`. Theirs is the median of one `Timer.blocked_autorange` that gets the seconds of all
-visits together, at a random place among ours. Printed for each operation: the standard deviation of the logarithm of
-both locations over the repetitions, and their ratio; and the geometric mean of the ratios. Wanted: at most 1.
+visits by `fitting.model.observations`. Theirs is the median of one `Timer.blocked_autorange` that gets the seconds of
+all visits together, at a random place among ours. Printed for each operation: the standard deviation of the logarithm
+of both locations over the repetitions, and their ratio; and the geometric mean of the ratios. Wanted: at most 1.
 
 A standard deviation of ten values is known to a quarter of itself, and a ratio of two to a third: read the mean.
 """
@@ -28,7 +28,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from attnbench import units
-from attnbench.fit.estimate import Observations
+from attnbench.fitting.model.observations import Observations
 from attnbench.measure.clock import WallClock
 from attnbench.measure.loop import Pace, time_call
 from benchmarks.clock import operations

@@ -23,11 +23,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from attnbench.execute.here import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS
-from attnbench.fit.draft import draft_law
-from attnbench.fit.estimate import Mask, Observations
-from attnbench.fit.spending import Contest
-from attnbench.fit.time_law import Question
+from attnbench.execute.rounds import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS
+from attnbench.fitting.model.observations import Mask, Observations
+from attnbench.fitting.next_visits import Contest
+from attnbench.fitting.time_law import Question
+from attnbench.fitting.verdict.evidence import draft_law
 from attnbench.formula import Formula
 from attnbench.law import Verdict
 from benchmarks import worlds

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attnbench.count.laws import count_laws
-from attnbench.judging import fit_laws
+from attnbench.counting.laws import count_laws
 from attnbench.layers.registry import Registry
 from attnbench.report.page import build_context, render
-from attnbench.session import load
+from attnbench.session.judge import fit_laws
+from attnbench.session.run import load
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

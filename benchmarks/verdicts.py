@@ -27,8 +27,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from attnbench.fit.estimate import Observations
-from attnbench.fit.time_law import law_of
+from attnbench.fitting.model.observations import Observations
+from attnbench.fitting.time_law import law_of
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from benchmarks.rivals import RIVALS, missing
@@ -234,10 +234,10 @@ def durations() -> None:
         ("1,000,000 samples, with a claim", million, "n**2*d"),
         ("1,000,000 samples, without", million, None),
     ):
-        from attnbench.fit.frame import fit_frame
+        from attnbench.fitting.frame import fit
 
         start = time.perf_counter()
-        fit_frame(frame, "seconds", ["n", "d"], claim)
+        fit(frame, "seconds", ["n", "d"], claim)
         print(f"{name:<42} {time.perf_counter() - start:6.2f} s")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 GRID = {"b": (1,), "n": (256, 512, 1024), "d": (64, 128, 256)}
 

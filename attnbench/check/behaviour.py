@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from attnbench.check.case import Case, points
 from attnbench.check.outcome import Answer, failed, hint, passed
-from attnbench.count.hops import leave_no_zero_weight
-from attnbench.count.trace import trace
+from attnbench.counting.paths.hops import leave_no_zero_weight
+from attnbench.counting.trace import trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.trial import Sizes, describe

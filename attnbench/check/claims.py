@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attnbench.check.outcome import Answer, Mark, Outcome, failed, hint, passed
-from attnbench.count.counter import Counter
-from attnbench.count.laws import claimed_laws, count_laws
+from attnbench.counting.counter import Counter
+from attnbench.counting.laws import claimed_laws, count_laws
 from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula, for_a_batch, from_terms
 from attnbench.formula.growth import outgrows, outgrows_along, same_growth

@@ -9,7 +9,20 @@ from typing import Any
 
 import click
 
-from attnbench.cli import asking, checking, comparing, counting, creating, doctor, exporting, fitting, running, runs
+from attnbench.cli import (
+    checking,
+    comparing,
+    counting,
+    creating,
+    doctor,
+    exporting,
+    fitting,
+    running,
+    runs,
+)
+from attnbench.cli import (
+    predicting as asking,
+)
 from attnbench.cli.options import complain
 from attnbench.errors import AttnbenchError, Terminated, stopped_by
 from attnbench.version import __version__

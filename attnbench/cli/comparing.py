@@ -12,8 +12,8 @@ from attnbench.cli.options import json_option, print_json, results_option, run_f
 from attnbench.errors import InputError
 
 if TYPE_CHECKING:
-    from attnbench.fit.compare import Comparison
-    from attnbench.fit.law_changes import LawChange
+    from attnbench.fitting.compare.laws import LawChange
+    from attnbench.fitting.compare.runs import Comparison
     from attnbench.terminal import Listing
 
 _STYLES = {"slower": "bold red", "faster": "green", "law changed": "bold red", "rate changed": "yellow"}
@@ -38,8 +38,8 @@ def compare(
     """
     share = _share(least)
     folders = [run_folder(run, Path(results)) for run in (base, new)]
-    from attnbench import session
-    from attnbench.fit.compare import compare as compare_runs
+    from attnbench.fitting.compare.runs import compare as compare_runs
+    from attnbench.session import run as session
 
     one, other = (session.load(folder) for folder in folders)
     found = compare_runs(one, other, least=share, across_hosts=across_hosts)
@@ -84,7 +84,7 @@ def _trials_table(found: Comparison) -> Listing:
     from rich.text import Text
 
     from attnbench import units
-    from attnbench.fit.rates import ratio_text
+    from attnbench.fitting.compare.rates import ratio_text
     from attnbench.terminal import Listing
 
     headings = ("trial", "base", "new", "new/base", "beside all", "change")

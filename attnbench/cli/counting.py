@@ -43,7 +43,7 @@ _MARKS = {"CONFIRMED": "✓", "REFUTED": "✗"}
 @json_option
 def show(layer: str, plugins: tuple[str, ...], as_json: bool) -> None:
     """Show a layer: what it is, where it comes from, and its claims beside the count."""
-    from attnbench.count.laws import count_laws
+    from attnbench.counting.laws import count_laws
     from attnbench.law import COUNTED_METRICS
     from attnbench.layers.registry import Registry
     from attnbench.terminal import Listing, console
@@ -91,7 +91,7 @@ def _claimed_and_counted(law: Law | None, claim: str | None) -> str:
 @json_option
 def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str, ...], as_json: bool) -> None:
     """Count work, bytes, depth and path length exactly, as formulas, without running the layer at size."""
-    from attnbench.count.laws import count_at, count_laws
+    from attnbench.counting.laws import count_at, count_laws
     from attnbench.layers.registry import Registry
     from attnbench.trial import describe, parse_sizes
 

@@ -10,7 +10,7 @@ import click
 from attnbench.cli.options import json_option, print_json, say
 
 if TYPE_CHECKING:
-    from attnbench.measure.doctor import Finding, Readings
+    from attnbench.measure.machine.doctor import Finding, Readings
 
 
 #: More time finds no better rate.
@@ -31,10 +31,10 @@ _PEAKS_SECONDS = 1.0
 @json_option
 def doctor(seconds: float, threads: int, as_json: bool) -> None:
     """Say whether this machine is fit to measure on, and what would make it fitter."""
-    from attnbench.fit.resolution import implied_half_width
+    from attnbench.fitting.resolution import implied_half_width
     from attnbench.measure.clock import clock_for
-    from attnbench.measure.doctor import examine, take_readings
-    from attnbench.measure.peaks import measure_peaks
+    from attnbench.measure.machine.doctor import examine, take_readings
+    from attnbench.measure.machine.peaks import measure_peaks
 
     say(f"timing a fixed operation for about {seconds:g} s", err=True)
     readings = take_readings(seconds, threads, clock_for("cpu"))

@@ -34,8 +34,8 @@ def export(run: str, form: str, table: str | None, output: str | None, standalon
     """Print a table of a run, or write it to a file, in a format that other programs read."""
     if form == "parquet" and output is None and shows_text_only():
         raise InputError("--format parquet is binary, which no terminal shows; add --output FILE")
-    from attnbench import session
     from attnbench.export import content
+    from attnbench.session import run as session
 
     written = content(session.load(run_folder(run, Path(results))), form, table, standalone=standalone)
     if output is None:

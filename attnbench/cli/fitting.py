@@ -30,7 +30,7 @@ def fit(file: str, y: str, over: str, claim: str | None, fail_on: str | None, as
     FILE is a table with a header, one row a measurement: CSV with any delimiter, or Parquet; - reads standard input.
     Rows of the same sizes are replicates; columns named process or round say which were measured together.
     """
-    from attnbench.fit.frame import read_frame
+    from attnbench.fitting.frame import read_frame
 
     reading = read_frame(_table(file), y, over)
     for remark in reading.remarks:
@@ -46,7 +46,7 @@ def fit(file: str, y: str, over: str, claim: str | None, fail_on: str | None, as
 
 
 def _table(file: str) -> pd.DataFrame:
-    from attnbench.fit.files import read_content, read_file
+    from attnbench.fitting.files import read_content, read_file
 
     return read_content(sys.stdin.buffer.read(), "standard input") if file == "-" else read_file(file)
 

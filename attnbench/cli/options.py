@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from attnbench.errors import RunError, near_miss
-from attnbench.plain import plain
+from attnbench.escape_controls import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -29,9 +29,9 @@ from attnbench.record import MEASURED_METRICS
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from attnbench.prepare import Plan
-    from attnbench.session import Run
-    from attnbench.show import Show
+    from attnbench.session.prepare import Plan
+    from attnbench.session.reporter import Show
+    from attnbench.session.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -109,8 +109,8 @@ def plan(suite: str, quiet: bool, as_json: bool, **options: Any) -> None:
 
 def _plan(suite: str, options: dict[str, Any], quiet: bool) -> tuple[Plan, AbstractContextManager[Show]]:
     """The plan, and who showed how it was made and will show how it is carried out."""
-    from attnbench import prepare
-    from attnbench.order import order
+    from attnbench.session import prepare
+    from attnbench.session.request import order
 
     try:
         asked = order(suite, **options, command=_command_line())
@@ -122,7 +122,7 @@ def _plan(suite: str, options: dict[str, Any], quiet: bool) -> tuple[Plan, Abstr
 
 
 def _start(planned: Plan, results: Path, view: AbstractContextManager[Show]) -> Run:
-    from attnbench import session
+    from attnbench.session import run as session
 
     with view as shown:
         return session.start(planned, results, shown)
@@ -132,7 +132,7 @@ def _view(budget: float, quiet: bool) -> AbstractContextManager[Show]:
     """Who shows a run: nobody where only results and errors are wanted."""
     from contextlib import nullcontext
 
-    from attnbench.show import Silent
+    from attnbench.session.reporter import Silent
     from attnbench.terminal import RunView
 
     return nullcontext(Silent()) if quiet else RunView(budget)
@@ -147,9 +147,9 @@ def _refuse_changes(options: dict[str, Any]) -> None:
 
 
 def _resume(run: str, results: Path, quiet: bool) -> Run:
-    from attnbench import session
+    from attnbench.session import run as session
     from attnbench.spec import from_mapping
-    from attnbench.store import read_info
+    from attnbench.store.run_folder import read_info
 
     folder = run_folder(run, results)
     info = read_info(folder)

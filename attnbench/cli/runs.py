@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from attnbench.layers.registry import Registry
-    from attnbench.session import Run
+    from attnbench.session.run import Run
 
 _KINDS = ("layers", "suites", "runs", "devices")
 
@@ -66,7 +66,8 @@ def list_(kind: str | None, plugins: tuple[str, ...], results: str, as_json: boo
 @json_option
 def laws(run: str, claims: tuple[str, ...], fail_on: str | None, results: str, as_json: bool) -> None:
     """Fit a run again from its tables and print its laws. RUN is a folder, or the name of one in the results."""
-    from attnbench import judging, session
+    from attnbench.session import judge as judging
+    from attnbench.session import run as session
 
     loaded = session.load(run_folder(run, Path(results)))
     found = [*loaded.info.shown_laws, *judging.fit_laws(loaded, _claims(claims, loaded))]
@@ -91,8 +92,8 @@ def report(runs: tuple[str, ...], everything: bool, open_it: bool, results: str,
     """
     if everything == bool(runs):
         raise InputError("name the runs to report, or give --all; `attnbench list runs` shows what there is")
-    from attnbench.session import index_reports
-    from attnbench.store import runs_in
+    from attnbench.session.run import index_reports
+    from attnbench.store.run_folder import runs_in
 
     target, many = writable(reports, "--reports"), everything or len(runs) > 1
     wanted = tuple(map(str, runs_in(Path(results)))) if everything else runs
@@ -114,8 +115,8 @@ def report(runs: tuple[str, ...], everything: bool, open_it: bool, results: str,
 
 def _reported(runs: Sequence[str], results: Path, reports: Path, *, show: bool) -> Iterator[dict[str, str]]:
     """Each run with its page, told as soon as that is written, or with what is wrong with it."""
-    from attnbench import session
     from attnbench.report.page import write_report
+    from attnbench.session import run as session
 
     for run in runs:
         try:
@@ -141,10 +142,10 @@ def _rows(kind: str, registry: Registry, results: Path) -> list[dict[str, Any]]:
             {"name": name, "title": load_suite(name).title, "question": load_suite(name).question} for name in shipped()
         ]
     if kind == "devices":
-        from attnbench.measure.host import devices
+        from attnbench.measure.machine.host import devices
 
         return [{"name": device} for device in devices()]
-    from attnbench import session
+    from attnbench.session import run as session
 
     return session.run_rows(results)
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from attnbench.count.fading import Fading, fading_of
-from attnbench.count.laws import Reach, count_at, count_laws, reach_of
-from attnbench.count.maps import path_map_of
-from attnbench.count.weights import Weights, weights_of
+from attnbench.counting.laws import Reach, count_at, count_laws, reach_of
+from attnbench.counting.paths.maps import path_map_of
+from attnbench.counting.pictures.attention_weights import Weights, weights_of
+from attnbench.counting.pictures.position_probe import Fading, fading_of
 from attnbench.errors import LayerError
+from attnbench.execute.pool import enough, side_by_side
 from attnbench.execute.process import Process, Setup
-from attnbench.execute.side_by_side import enough, side_by_side
 from attnbench.law import Law
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry

@@ -12,7 +12,7 @@ from attnbench.export.tables import csv, markdown, parquet
 if TYPE_CHECKING:
     import pandas as pd
 
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 __all__ = ["FORMATS", "TABLES", "content"]
 

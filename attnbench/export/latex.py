@@ -21,7 +21,7 @@ from attnbench.trial import CHOICES, telling_apart
 
 if TYPE_CHECKING:
     from attnbench.law import Law
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 #: The tables that have a form on paper.
 LATEX_TABLES = ("records", "laws")

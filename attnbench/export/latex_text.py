@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attnbench.plain import plain
+from attnbench.escape_controls import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

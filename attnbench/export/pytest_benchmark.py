@@ -14,7 +14,7 @@ from attnbench.trial import describe
 
 if TYPE_CHECKING:
     from attnbench.record import Host, Visit
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
     from attnbench.trial import Trial
 
 #: Version of pytest-benchmark that first wrote all of these keys.

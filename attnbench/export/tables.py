@@ -6,7 +6,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from attnbench.plain import plain
+from attnbench.escape_controls import plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from attnbench.cards import badge, card, lines, math, titled
+from attnbench.html_tables import badge, card, lines, math, titled
 from attnbench.law import Verdict
 from attnbench.units import nbytes, percent, seconds
 

@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 import torch
 
-from attnbench.measure.host import available_bytes
+from attnbench.measure.machine.host import available_bytes
 
 #: Share of the available memory that a measuring process may take beside what it holds at its start. The planner lets
 #: the counted memory of a trial take half; inputs, and scratch that kernels take unseen, have the room between.

@@ -31,11 +31,11 @@ from attnbench.measure import compiling, guard
 from attnbench.measure.apart import apart
 from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
-from attnbench.measure.conditions import Watch
 from attnbench.measure.kernels import kernels_of, uses_fused_attention
 from attnbench.measure.loop import Pace, time_block, time_call
+from attnbench.measure.machine.conditions import Watch
+from attnbench.measure.machine.peaks import measure_peaks
 from attnbench.measure.memory import peaks
-from attnbench.measure.peaks import measure_peaks
 from attnbench.record import Status
 from attnbench.trial import Choices, Sizes, Trial
 from attnbench.units import nbytes
@@ -166,7 +166,7 @@ def _rate(device: str) -> dict[str, Any]:
 
 def _counted(registry: Registry, layer: str, metrics: Sequence[str], **choices: str) -> dict[str, Any]:
     """Counted laws of one layer, or one line that says why there are none."""
-    from attnbench.count.laws import count_laws  # half a second that a process which only measures need not spend
+    from attnbench.counting.laws import count_laws
 
     try:
         return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, **choices)]}
@@ -178,7 +178,7 @@ def _counted_at(
     registry: Registry, layer: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes], **choices: str
 ) -> dict[str, Any]:
     """Counts of one layer at some sizes; None where it cannot be counted."""
-    from attnbench.count.laws import count_at
+    from attnbench.counting.laws import count_at
 
     known = [Law.from_json(law) for law in laws]
 
@@ -193,7 +193,7 @@ def _counted_at(
 
 def _reach(registry: Registry, layer: str) -> dict[str, Any]:
     """Effective reach of one layer, or one line that says why it has none."""
-    from attnbench.count.laws import reach_of
+    from attnbench.counting.laws import reach_of
 
     try:
         return {"reach": reach_of(registry.get(layer))}
@@ -203,7 +203,7 @@ def _reach(registry: Registry, layer: str) -> dict[str, Any]:
 
 def _paths(registry: Registry, layer: str) -> dict[str, Any]:
     """Path lengths between all positions of one layer, or one line that says why there are none."""
-    from attnbench.count.maps import path_map_of
+    from attnbench.counting.paths.maps import path_map_of
 
     try:
         return {"paths": asdict(path_map_of(registry.get(layer)))}
@@ -224,7 +224,7 @@ def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
 
 def _weights(registry: Registry, layer: str) -> dict[str, Any]:
     """Attention weights of one layer, or one line that says why it has none."""
-    from attnbench.count.weights import weights_of
+    from attnbench.counting.pictures.attention_weights import weights_of
 
     try:
         return {"weights": weights_of(registry.get(layer))}
@@ -234,7 +234,7 @@ def _weights(registry: Registry, layer: str) -> dict[str, Any]:
 
 def _fading(registry: Registry, layer: str) -> dict[str, Any]:
     """What is left of a position after copies of one layer, or one line that says why it cannot be told."""
-    from attnbench.count.fading import fading_of
+    from attnbench.counting.pictures.position_probe import fading_of
 
     try:
         return {"fading": fading_of(registry.get(layer))}

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
+from attnbench.plan.cost_model import Limits, Probe, Subject, expected_seconds
 from attnbench.plan.window import (
     CALLS_PER_PROBE,
     CALLS_PER_VISIT,

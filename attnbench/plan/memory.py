@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from attnbench.law import LEADING_SHARE
+from attnbench.plan.cost_model import Limits, Subject
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan
-from attnbench.plan.subject import Limits, Subject
 from attnbench.plan.window import LATTICE, MIXED_SHARE, OTHER_SIZES, Window, boxes_of, claimed_share
 from attnbench.trial import Sizes, Trial, ordered, slug
 from attnbench.units import nbytes, percent

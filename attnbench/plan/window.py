@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from attnbench.law import LEADING_SHARE
-from attnbench.plan.subject import Limits, Probe, Subject, expected_seconds
+from attnbench.plan.cost_model import Limits, Probe, Subject, expected_seconds
 from attnbench.trial import Sizes, ordered, slug
 from attnbench.units import flops_per_second, percent
 

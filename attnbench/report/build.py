@@ -12,7 +12,6 @@ from attnbench import units
 from attnbench.law import MARGIN, Verdict
 from attnbench.record import MEASURED_METRICS, Status
 from attnbench.report import figures, words
-from attnbench.report.beside import beside
 from attnbench.report.context import (
     CountedLayer,
     CountedRow,
@@ -25,20 +24,21 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
-from attnbench.report.detail import detail, few_references
-from attnbench.report.environment import environment, files
+from attnbench.report.data.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
 from attnbench.report.markup import chip, law_found, math_text, picture
-from attnbench.report.notices import notices
-from attnbench.report.overtaking import overtaking
-from attnbench.report.positions import positions
-from attnbench.report.rooflines import rooflines
-from attnbench.report.sections import section
-from attnbench.report.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
-from attnbench.report.structure import structure
-from attnbench.report.table1 import table_one
-from attnbench.report.territories import territories
+from attnbench.report.sections.crossovers import overtaking
+from attnbench.report.sections.environment import environment, files
+from attnbench.report.sections.layer.detail import detail, few_references
+from attnbench.report.sections.layer.section import section
+from attnbench.report.sections.notices import notices
+from attnbench.report.sections.rooflines import rooflines
+from attnbench.report.sections.side_by_side import beside
+from attnbench.report.sections.structure.growth import structure
+from attnbench.report.sections.structure.positions import positions
+from attnbench.report.sections.structure.weights import weight_gallery
+from attnbench.report.sections.table1 import table_one
+from attnbench.report.sections.winners import territories
 from attnbench.report.toml import as_toml
-from attnbench.report.weights import weight_gallery
 from attnbench.trial import describe, ordered, telling_apart
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attnbench.law import Law
-    from attnbench.overview import Overview
-    from attnbench.report.slices import Subject
-    from attnbench.store import StoredRun
+    from attnbench.report.data.slices import Subject
+    from attnbench.store.overview import Overview
+    from attnbench.store.run_folder import StoredRun
     from attnbench.trial import Trial
 
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")

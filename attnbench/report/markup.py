@@ -10,8 +10,8 @@ from attnbench.errors import FormulaError
 from attnbench.formula import Formula
 from attnbench.report import words
 from attnbench.report.context import Chip
-from attnbench.report.palette import VERDICT_NAMES
-from attnbench.report.svg import printable, svg
+from attnbench.report.figures.canvas.palette import VERDICT_NAMES
+from attnbench.report.figures.canvas.svg import printable, svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,14 +17,14 @@ from markupsafe import Markup
 
 from attnbench.errors import RunError
 from attnbench.report.build import build_context, file_name, index_row
-from attnbench.report.svg import printable
+from attnbench.report.figures.canvas.svg import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from attnbench.overview import Overview
     from attnbench.report.context import PageContext
-    from attnbench.store import StoredRun
+    from attnbench.store.overview import Overview
+    from attnbench.store.run_folder import StoredRun
 
 __all__ = ["build_context", "file_name", "render", "write_index", "write_report"]
 

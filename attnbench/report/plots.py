@@ -11,11 +11,7 @@ import matplotlib.pyplot as plt
 from attnbench.errors import InputError, near_miss
 from attnbench.report import figures
 from attnbench.report.build import forest_rows
-from attnbench.report.figures.meeting import meeting_lengths
-from attnbench.report.figures.panel import WIDTH, styled
-from attnbench.report.memory_figure import memory_growth
-from attnbench.report.palette import PAPER
-from attnbench.report.slices import (
+from attnbench.report.data.slices import (
     claimed_slope,
     growth,
     local_exponents,
@@ -27,15 +23,19 @@ from attnbench.report.slices import (
     weighed_points,
     with_lines,
 )
-from attnbench.report.svg import printable
+from attnbench.report.figures.canvas.palette import PAPER
+from attnbench.report.figures.canvas.panel import WIDTH, styled
+from attnbench.report.figures.canvas.svg import printable
+from attnbench.report.figures.crossover import meeting_lengths
+from attnbench.report.figures.memory import memory_growth
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from attnbench.fit.crossover import Crossover
+    from attnbench.fitting.predict.crossover import Crossover
     from attnbench.law import Law
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 
 @dataclass(frozen=True)

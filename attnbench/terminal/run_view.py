@@ -10,13 +10,13 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from attnbench.escape_controls import plain
 from attnbench.law import Law
-from attnbench.plain import plain
 from attnbench.terminal.screen import console
 from attnbench.terminal.tables import laws_table
 
 if TYPE_CHECKING:
-    from attnbench.execute.here import Progress
+    from attnbench.execute.rounds import Progress
     from attnbench.trial import Trial
 
 

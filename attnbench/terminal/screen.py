@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from attnbench.plain import plain
+from attnbench.escape_controls import plain
 
 #: Tables in files and pipes are this wide, so that their lines do not depend on who reads them.
 _WIDTH_WITHOUT_TERMINAL = 140

@@ -17,7 +17,7 @@ from attnbench.trial import telling_apart
 
 if TYPE_CHECKING:
     from attnbench.check.outcome import Outcome
-    from attnbench.measure.doctor import Finding
+    from attnbench.measure.machine.doctor import Finding
     from attnbench.plan.decide import SubjectPlan
     from attnbench.trial import Trial
 

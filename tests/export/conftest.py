@@ -9,7 +9,7 @@ import pytest
 from tests.report.fake_run import write_fake_run
 
 if TYPE_CHECKING:
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 
 @pytest.fixture(scope="session")

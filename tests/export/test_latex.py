@@ -18,11 +18,11 @@ from attnbench.errors import InputError
 from attnbench.export import content
 from attnbench.export.latex_text import escaped
 from attnbench.export.uncertain import Uncertain
-from attnbench.session import load
+from attnbench.session.run import load
 from tests.report.fake_run import HOSTILE, attention, write_fake_run
 
 if TYPE_CHECKING:
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 EXAMPLE = Path(__file__).parents[2] / "results" / "example"
 INSTALL = "apt-get install texlive-latex-base texlive-latex-recommended texlive-science"

@@ -22,7 +22,7 @@ from tests.report.fake_run import HOST, attention, write_fake_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 
 def compare(folder: Path, *arguments: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from attnbench.errors import InputError
 from attnbench.export import content
 from attnbench.export.tables import csv, markdown
-from attnbench.store import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 STRANGE = pd.DataFrame(
     {"layer": ["a|b*c*_d_ e_f", "<b>`x`</b>\\ &amp; [red]", "two\nlines\x1b[31m", None], "n": pd.array([1, 2, 3, None])}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from attnbench.count.trace import Way, trace
+from attnbench.counting.trace import Way, trace
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import Registry
 from attnbench.trial import slug

@@ -10,7 +10,7 @@ import pytest
 
 from attnbench.check.contract import checks_of, look
 from attnbench.check.outcome import Mark
-from attnbench.count.trace import Way, trace
+from attnbench.counting.trace import Way, trace
 from attnbench.formula import Formula
 from attnbench.layers.registry import BUILT_IN, Registry
 from attnbench.trial import slug

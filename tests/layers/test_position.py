@@ -15,8 +15,8 @@ from attnbench.layers.attention.core_fused import FusedAttentionCore
 from attnbench.layers.attention.multi_head import MultiHeadAttention
 from attnbench.layers.attention.multi_head_causal import CausalMultiHeadAttention
 from attnbench.layers.attention.multi_head_materialised import MaterialisedMultiHeadAttention
+from attnbench.layers.joining import Encoded
 from attnbench.layers.position.alibi import LinearBias, slopes_of
-from attnbench.layers.position.joining import Encoded
 from attnbench.layers.position.learned import LearnedEncoding
 from attnbench.layers.position.rotary import Rotary
 from attnbench.layers.position.sinusoidal import SinusoidalEncoding

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attnbench.measure import host, system
+from attnbench.measure.machine import host, system
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from attnbench.measure import guard
-from attnbench.measure.host import available_bytes
+from attnbench.measure.machine.host import available_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnbench.count.trace import Way, trace
+from attnbench.counting.trace import Way, trace
 from attnbench.errors import LayerError, UnsupportedError, WorkerError
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry

@@ -10,8 +10,8 @@ import numpy as np
 
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
+from attnbench.plan.cost_model import Limits, Subject
 from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
-from attnbench.plan.subject import Limits, Subject
 from attnbench.spec import AxisValues
 from attnbench.trial import Choices, Sizes, slug
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from attnbench.errors import SuiteError
 from attnbench.formula import Formula
 from attnbench.layers.base import Layer
+from attnbench.plan.cost_model import Limits, Probe, Subject
 from attnbench.plan.decide import level, outpaced, probe, share_out
-from attnbench.plan.subject import Limits, Probe, Subject
 from attnbench.plan.window import CALLS_PER_PROBE, CALLS_PER_VISIT
 from attnbench.spec import AUTO
 from attnbench.trial import Choices, Sizes, slug

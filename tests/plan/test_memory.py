@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from attnbench.formula import Formula
+from attnbench.plan.cost_model import Subject
 from attnbench.plan.memory import LEAST_BYTES, plan_memory
-from attnbench.plan.subject import Subject
 from tests.plan.machine import LIMITS, planned_sizes, subject
 
 CORE = "8*b*n**2 + 4*b*n*d"

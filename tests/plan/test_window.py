@@ -10,7 +10,7 @@ import pytest
 
 from attnbench.formula import Formula
 from attnbench.layers.base import Layer
-from attnbench.plan.subject import Limits, Subject
+from attnbench.plan.cost_model import Limits, Subject
 from attnbench.plan.window import Window, tiny
 from attnbench.trial import Sizes
 from tests.plan.machine import LIMITS, RATE, Efficiency, Machine, planned_sizes, subject

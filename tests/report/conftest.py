@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attnbench.overview import overview
 from attnbench.report.page import build_context, render, write_index, write_report
-from attnbench.store import load_stored
+from attnbench.store.overview import overview
+from attnbench.store.run_folder import load_stored
+from tests.behaviour.report.browsing import BROWSERS, DRIVERS, ROOT, logged, program
 from tests.conftest import held
 from tests.recorded.record import unpack
-from tests.report.browsing import BROWSERS, DRIVERS, ROOT, logged, program
 from tests.report.fake_run import HOSTILE, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
     from attnbench.report.context import PageContext
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 RECORDED = ("smoke", "table1", "seeds")
 

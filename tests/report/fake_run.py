@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnbench.journal import Journal
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
 from attnbench.record import Counted, Host, Status, Visit
-from attnbench.store import RunInfo, StoredRun, create, load_stored
+from attnbench.store.journal import Journal
+from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored
 from attnbench.trial import Choices, Trial
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from attnbench.store import StoredRun
+    from attnbench.store.run_folder import StoredRun
 
 
 def write_hostile_run(folder: Path) -> StoredRun:

@@ -20,9 +20,9 @@ from markupsafe import Markup
 from attnbench import units
 from attnbench.errors import RunError
 from attnbench.law import Verdict
-from attnbench.overview import overview
 from attnbench.report.page import build_context, render, script, style, write_index, write_report
-from attnbench.store import StoredRun
+from attnbench.store.overview import overview
+from attnbench.store.run_folder import StoredRun
 from tests.report.fake_run import HOST, HOSTILE, attention, rnn, time_law, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 from tests.report.reading import Element, read

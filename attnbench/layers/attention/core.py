@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from attnbench.layers.base import Claims, Layer
-from attnbench.layers.position.joining import Position, unplaced
+from attnbench.layers.joining import Position, unplaced
 
 
 class AttentionCore(nn.Module):

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnbench.layers.base import Claims, Layer
-from attnbench.layers.position.joining import Position, unplaced
+from attnbench.layers.joining import Position, unplaced
 
 
 class FusedAttentionCore(nn.Module):

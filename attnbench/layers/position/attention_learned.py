@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attnbench.layers.attention.multi_head import MultiHeadAttention
 from attnbench.layers.base import Claims, Layer
-from attnbench.layers.position.joining import Encoded
+from attnbench.layers.joining import Encoded
 from attnbench.layers.position.learned import LearnedEncoding
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from attnbench.layers.base import Claims, Layer
-from attnbench.layers.position.joining import check_length
+from attnbench.layers.joining import check_length
 
 #: Spread of the first values, small beside inputs of about 1.
 _SPREAD = 0.02

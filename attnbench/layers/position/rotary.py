@@ -16,7 +16,7 @@ from torch import nn
 
 from attnbench.layers.attention.multi_head import MultiHeadAttention
 from attnbench.layers.base import Claims, Layer
-from attnbench.layers.position.joining import check_length
+from attnbench.layers.joining import check_length
 from attnbench.layers.position.sinusoidal import angles
 
 

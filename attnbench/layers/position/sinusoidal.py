@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from attnbench.layers.base import Claims, Layer
-from attnbench.layers.position.joining import check_length
+from attnbench.layers.joining import check_length
 
 BASE = 10_000.0
 

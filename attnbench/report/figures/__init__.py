@@ -4,15 +4,15 @@ Every function takes one small table or tuple and returns a new matplotlib figur
 that take `ax` draw on these axes instead, in whatever figure they are, and return that one.
 """
 
+from attnbench.report.figures.canvas.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
 from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
-from attnbench.report.figures.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
 from attnbench.report.figures.machine import rate_map, steadiness
 from attnbench.report.figures.residuals import residuals
 from attnbench.report.figures.roofline import Marks, Roof, roofline
 from attnbench.report.figures.samples import sample_strips
 from attnbench.report.figures.shares import term_shares
-from attnbench.report.figures.territory import Land, TerritoryMap, territory_map
+from attnbench.report.figures.winners import Land, TerritoryMap, territory_map
 
 __all__ = [
     "LEAST_NORM",

@@ -12,20 +12,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from attnbench.law import MARGIN, Verdict
 from attnbench.report import words
-from attnbench.report.figures.panel import (
-    SMALL,
-    TEXT,
-    panel,
-    short,
-)
-from attnbench.report.palette import (
-    BAND,
-    INK,
-    PAPER,
-    SOFT,
-    VERDICT_COLOURS,
-)
-from attnbench.report.svg import tell
+from attnbench.report.figures.canvas.palette import BAND, INK, PAPER, SOFT, VERDICT_COLOURS
+from attnbench.report.figures.canvas.panel import SMALL, TEXT, panel, short
+from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from attnbench.report import tips, words
-from attnbench.report.figures.panel import (
+from attnbench.report import words
+from attnbench.report.data.slices import INSIDE, LINE, PART, RANK
+from attnbench.report.figures.canvas import tips
+from attnbench.report.figures.canvas.palette import BAND, INK, PAPER, SERIES, SOFT, series_colour
+from attnbench.report.figures.canvas.panel import (
     SMALL,
     at_least,
     by_rank,
@@ -21,16 +24,7 @@ from attnbench.report.figures.panel import (
     seconds_axis,
     size_axis,
 )
-from attnbench.report.palette import (
-    BAND,
-    INK,
-    PAPER,
-    SERIES,
-    SOFT,
-    series_colour,
-)
-from attnbench.report.slices import INSIDE, LINE, PART, RANK
-from attnbench.report.svg import tell
+from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from attnbench.law import Estimate
-    from attnbench.report.slices import Floats, Growth, LocalExponents
+    from attnbench.report.data.slices import Floats, Growth, LocalExponents
 
 
 def time_growth(data: Growth, ax: Axes | None = None) -> Figure:

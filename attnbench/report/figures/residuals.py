@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from matplotlib.ticker import FuncFormatter
 
-from attnbench.report import tips
+from attnbench.report.data.curves import HIGH, LOW, RESIDUAL
+from attnbench.report.figures.canvas import tips
+from attnbench.report.figures.canvas.palette import BAND, INK, SOFT
+from attnbench.report.figures.canvas.panel import at_least, by_rank, dots, panel, size_axis
 from attnbench.report.figures.growth import dodged
-from attnbench.report.figures.panel import at_least, by_rank, dots, panel, size_axis
-from attnbench.report.fitted import HIGH, LOW, RESIDUAL
-from attnbench.report.palette import BAND, INK, SOFT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench import units
 from attnbench.report import words
-from attnbench.report.figures.panel import SMALL, note, panel, power_of_ten, short
-from attnbench.report.palette import INK, PAPER, SOFT, series_colour
-from attnbench.report.svg import tell
+from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT, series_colour
+from attnbench.report.figures.canvas.panel import SMALL, note, panel, power_of_ten, short
+from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

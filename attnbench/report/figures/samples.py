@@ -9,10 +9,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from attnbench import units
 from attnbench.law import Verdict
-from attnbench.report import tips
-from attnbench.report.figures.panel import SMALL, panel
-from attnbench.report.palette import BAND, HAIR, INK, PAPER, SERIES, SOFT, VERDICT_COLOURS
-from attnbench.report.svg import tell
+from attnbench.report.figures.canvas import tips
+from attnbench.report.figures.canvas.palette import BAND, HAIR, INK, PAPER, SERIES, SOFT, VERDICT_COLOURS
+from attnbench.report.figures.canvas.panel import SMALL, panel
+from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from attnbench.report.samples import Strip, Strips
+    from attnbench.report.sections.layer.samples import Strip, Strips
 
 _DOUBT, _ALARM = VERDICT_COLOURS[Verdict.INCONCLUSIVE], VERDICT_COLOURS[Verdict.REFUTED]
 #: Label of an outlier → how it is drawn: another shape, and another colour.

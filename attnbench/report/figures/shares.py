@@ -8,18 +8,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from attnbench.law import LEADING_SHARE
-from attnbench.report import tips
-from attnbench.report.figures.panel import DASHES, SMALL, by_rank, panel, size_axis
-from attnbench.report.fitted import SHARE, TERM
-from attnbench.report.palette import INK, PAPER, SOFT
-from attnbench.report.svg import tell
+from attnbench.report.data.curves import SHARE, TERM
+from attnbench.report.figures.canvas import tips
+from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT
+from attnbench.report.figures.canvas.panel import DASHES, SMALL, by_rank, panel, size_axis
+from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from attnbench.report.shares import Shares
+    from attnbench.report.sections.layer.shares import Shares
 
 #: One mark for each term, as `DASHES` has one dash.
 _MARKS = ("o", "s", "^", "D")

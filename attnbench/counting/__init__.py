@@ -1,0 +1,1 @@
+"""Counting: exact, deterministic, on fake tensors. No clock, no data."""

@@ -1,0 +1,1 @@
+"""Two runs beside each other: which trials, which laws and which rates changed."""

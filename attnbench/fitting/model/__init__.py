@@ -1,0 +1,1 @@
+"""Models of measured values: observations, admissible curves and their weights, breaks, and coefficients of terms."""

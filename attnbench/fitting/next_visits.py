@@ -1,0 +1,318 @@
+"""What to measure next: the visits that narrow the deciding interval most per second, and none once all is settled.
+
+A law is settled when its verdict is clear and was the same a round ago, or when the visits that may still follow could
+hardly make it clear: repetition takes away the noise of visits, but neither lack of fit nor what windows and breaks
+leave open. For any other law one combination of exponents decides, and linear propagation says how it hangs on the
+visits of each configuration. It does so in two ways that matter alike: its own variance depends on what it reads most,
+and the variance that its interval shows is that of all residuals. What a round does to everything it visits cancels
+when it visits everything, and is noise when it does not; so where rounds differ much, whole rounds are the better buy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from attnbench.fitting.model.averaging import Component
+from attnbench.fitting.model.curve import design_matrix
+from attnbench.fitting.model.models import Models
+from attnbench.fitting.model.observations import Array, Mask, Observations, observe
+from attnbench.fitting.time_law import Question, by_subject, swept_axes
+from attnbench.fitting.verdict.evidence import draft_law
+from attnbench.fitting.verdict.judge import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading
+from attnbench.fitting.verdict.window import to_judge
+from attnbench.formula import Formula
+from attnbench.law import MARGIN, Law, Verdict
+from attnbench.record import Status
+from attnbench.trial import Asked, Choices, counted_as
+
+#: A batch takes about this share of the seconds of a whole round.
+_BATCH = 1 / 3
+#: A law is given up when further visits would make its verdict clear with less than this probability.
+_LEAST_CHANCE = 0.05
+#: An observed variance is smaller than this quantile of what its true one would show.
+_LIKELY = 0.99
+#: Variance of the median of a few visits over that of their mean.
+_MEDIAN = 4 / 3
+#: Without a claim, visits go on while their noise is at least this share of the variance.
+_LEAST_NOISE = 0.5
+
+
+@dataclass(frozen=True)
+class Means:
+    """What there is to spend.
+
+    Attributes:
+        seconds: trial id → clock of one visit.
+        rounds: rounds that may still follow.
+        fresh: whether the next one begins a process.
+        least_seconds: a round shorter than this is not worth its process.
+    """
+
+    seconds: Mapping[str, float]
+    rounds: int
+    fresh: bool = True
+    least_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stake:
+    """How one combination of exponents hangs on the visits.
+
+    Attributes:
+        reads: derivative of the combination by the logarithm of each configuration's value.
+        shows: how the variance of each configuration enters the variance that the interval shows.
+        visited: which configuration (row) was visited in which round (column).
+        own: variance of a visit, of that configuration alone.
+        shared: variance of what a round does to all that it visits.
+        between: variance that processes cause by doing more to some sizes than to others.
+        processes: how many processes visited everything.
+    """
+
+    reads: Array
+    shows: Array
+    visited: Mask
+    own: float
+    shared: float
+    between: float = 0.0
+    processes: int = 1
+
+    @classmethod
+    def of(cls, component: Component, direction: Array) -> Stake:
+        """What a combination of the bends of a fitted model hangs on."""
+        curve = component.curve
+        reads: Array = direction @ (curve.inverse @ curve.jacobian.T)[curve.bend_slice]
+        leverage = np.einsum("ij,jk,ik->i", curve.jacobian, curve.inverse, curve.jacobian)
+        shows = (1 - leverage) * float(reads @ reads) / max(1, curve.freedom)
+        own, shared = visit_variances(curve.observed.by_round)
+        between, processes = component.between_rounds(direction), curve.observed.of_processes.shape[1]
+        return cls(reads, shows, np.isfinite(curve.observed.by_round), own, shared, between, max(1, processes))
+
+    @property
+    def visits(self) -> Array:
+        """How often each configuration was visited."""
+        return np.asarray(self.visited.sum(axis=1), dtype=float)
+
+    @property
+    def noise(self) -> float:
+        """Variance of the combination that comes from visits."""
+        weights = self.reads / self.visits
+        return float(self.own * self.reads @ weights + self.shared * np.square(weights @ self.visited).sum())
+
+    @property
+    def shown_noise(self) -> float:
+        """The same as the interval shows it, which knows one variance for all residuals."""
+        return float(self.own * self.shows @ (1 / self.visits))
+
+    def with_round(self, batch: Mask) -> Stake:
+        """The same after one more round."""
+        return replace(self, visited=np.column_stack([self.visited, batch]))
+
+    def gain(self, batch: Mask, *, fresh: bool = False) -> float:
+        """Variance, and shown variance, that one more round takes away: the mean of both.
+
+        A whole round in a fresh process averages processes too.
+        """
+        then = self.with_round(batch)
+        averaged = self.between / (self.processes + 1) if fresh and batch.all() else 0.0
+        return (self.noise - then.noise + self.shown_noise - then.shown_noise) / 2 + averaged
+
+    def removable(self, rounds: int) -> float:
+        """Shown variance that as many whole rounds more would take away."""
+        have = float(self.visits.min())
+        averaged = self.own * self.shows @ (1 / self.visits - 1 / (self.visits + rounds))
+        return float(_MEDIAN * averaged + self.between * rounds / (have + rounds))
+
+    def batch(self, means: Array, *, fresh: bool = False, least_seconds: float = 0.0) -> Mask:
+        """Configurations to visit next, given the seconds of a visit of each.
+
+        One after the other is added that gains most per second beside those before it. All of them are the answer
+        where they gain more per second together.
+        """
+        enough = max(_BATCH * float(means.sum()), least_seconds)
+        chosen = np.zeros(len(means), dtype=bool)
+        while not chosen.all() and (not chosen.any() or means[chosen].sum() < enough):
+            per_second = np.where(chosen, -np.inf, self._gains_beside(chosen) / means)
+            chosen[int(np.argmax(per_second))] = True
+        everything = np.ones_like(chosen)
+        in_part = self.gain(chosen) / means[chosen].sum()
+        return everything if self.gain(everything, fresh=fresh) / means.sum() >= in_part else chosen
+
+    def _gains_beside(self, chosen: Mask) -> Array:
+        """Variance that each configuration takes away when it joins `chosen` in the next round."""
+        then = self.with_round(chosen)
+        fewer = 1 / then.visits - 1 / (then.visits + 1)
+        before, after = self.reads / then.visits, self.reads / (then.visits + 1)
+        joint = before @ then.visited
+        moved = then.visited * (after - before)[:, None]
+        moved[:, -1] = after  # only asked of those that are not among the chosen
+        shared = np.square(joint).sum() - np.square(joint + moved).sum(axis=1)
+        return np.asarray((self.own * (np.square(self.reads) + self.shows) * fewer + self.shared * shared) / 2)
+
+
+def visit_variances(by_round: Array) -> tuple[float, float]:
+    """Variance of a visit of its own, and of what a round does to all that it visits, from the whole rounds."""
+    logs = np.log(by_round)
+    logs = logs[:, np.isfinite(logs).all(axis=0)]
+    count, rounds = logs.shape
+    if count < 2 or rounds < 2:
+        return 0.0, 0.0
+    of_rounds = logs.mean(axis=0)
+    rest = logs - logs.mean(axis=1, keepdims=True) - of_rounds + logs.mean()
+    own = float(np.square(rest).sum()) / ((count - 1) * (rounds - 1))
+    return own, max(0.0, float(of_rounds.var(ddof=1)) - own / count)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A law whose verdict may not stand yet.
+
+    Attributes:
+        observed: what it rests on.
+        law: as it was judged.
+        case: what its verdict rests on; None where it needs nothing more.
+    """
+
+    observed: Observations
+    law: Law
+    case: Case | None
+
+    @cached_property
+    def _models(self) -> Models:
+        terms = self.law.curves.terms if self.law.curves else ()
+        monomials = [Formula(term).terms[0].monomial for term in terms]
+        slopes = self.observed.logs.sum(axis=1, keepdims=True) if self._by_degree else None
+        return Models(self.observed, design_matrix(monomials, self.observed), slopes)
+
+    @property
+    def _by_degree(self) -> bool:
+        """Whether what the terms leave over along all axes together is nearer to a verdict than along each axis."""
+        if self.case is None or self.case.terms is None:
+            return False
+        return self.case.terms.degree.outside < max(test.outside for test in self.case.tests.values())
+
+    @property
+    def _tests(self) -> tuple[Reading, ...]:
+        if self.case is None:
+            return ()
+        if self._by_degree and self.case.terms:
+            return (self.case.terms.degree,)
+        return tuple(self.case.tests.values())
+
+    @cached_property
+    def _stakes(self) -> tuple[Stake, ...]:
+        best = self._models.mixture.best
+        return tuple(Stake.of(best, along) for along in np.eye(len(best.curve.bends)))
+
+    @property
+    def deciding(self) -> Stake:
+        """What the verdict waits for: the exponent most likely beyond its margin, or the one known least."""
+        doubts = [test.outside for test in self._tests] or self._half_widths
+        return self._stakes[int(np.argmax(doubts))]
+
+    @property
+    def _half_widths(self) -> list[float]:
+        return [exponent.estimate.half_width for exponent in self.law.exponents.values()]
+
+    def is_open(self, before: Verdict | None, rounds: int) -> bool:
+        """Whether visits in as many rounds more may change the verdict; `before` is that of a round ago."""
+        if self.law.curves is None:
+            return False
+        if self.law.verdict is not Verdict.INCONCLUSIVE:
+            return self.law.verdict is not before
+        if self.case is None:
+            return self._may_be_named(rounds)
+        if self.case.terms and min(self.case.terms.shares.values()) < VISIBLE_SHARE:
+            return False
+        if self.case.regime.against and self.case.confirm < RISK:
+            return False  # the clock agrees, and can say no more against the count
+        return self.chance(rounds) >= _LEAST_CHANCE
+
+    def _may_be_named(self, rounds: int) -> bool:
+        """Whether a law that nobody claims may still be found."""
+        values = self.observed.values
+        if self.law.claim is not None or values.max() < LEAST_RANGE * values.min():
+            return False
+        return self._removable(self.deciding, max(self._half_widths), rounds) >= _LEAST_NOISE
+
+    def _error(self, half_width: float) -> float:
+        """Standard error behind half the width of an interval."""
+        return max(half_width / float(stats.t.ppf(1 - RISK, self._freedom)), 1e-12)
+
+    @property
+    def _freedom(self) -> int:
+        return self._models.mixture.best.curve.freedom
+
+    def _removable(self, stake: Stake, half_width: float, rounds: int) -> float:
+        """Share of the variance behind an interval that as many rounds more may take away.
+
+        That variance is itself known from few residuals. What it may by chance exceed the noise of visits by is no sign
+        of anything else.
+        """
+        surely = self._error(half_width) ** 2 * self._freedom / float(stats.chi2.ppf(_LIKELY, self._freedom))
+        return min(1.0, stake.removable(rounds) / surely)
+
+    def chance(self, rounds: int) -> float:
+        """Probability that as many whole rounds more would make the verdict clear.
+
+        They move each exponent as far as their noise is what its interval holds, and leave the rest of the interval.
+        """
+        inside, outside = [], []
+        for test, stake in zip(self._tests, self._stakes, strict=True):
+            estimate = test.exponent.estimate
+            off = estimate.value - (test.exponent.claimed or 0.0)
+            removable = self._removable(stake, estimate.half_width, rounds)
+            left = estimate.half_width * math.sqrt(1 - removable)
+            moves = stats.norm(off, max(self._error(estimate.half_width) * math.sqrt(removable), 1e-12))
+            inside.append(max(0.0, float(moves.cdf(test.high - left) - moves.cdf(test.low + left))))
+            outside.append(float(moves.cdf(-MARGIN - left) + moves.sf(MARGIN + left)))
+        return max(min(inside), max(outside))
+
+
+def worth_visiting(
+    records: pd.DataFrame,
+    samples: pd.DataFrame,
+    questions: Mapping[Asked, Question],
+    laws: Sequence[Law],
+    before: Sequence[Law],
+    means: Means,
+) -> set[str]:
+    """Trials that the next round should visit; none when every law is settled.
+
+    Args:
+        records: every trial.
+        samples: every block.
+        questions: what is asked of each layer and choice.
+        laws: as they stand.
+        before: as they stood a round ago.
+        means: what there is to spend.
+    """
+    open_: list[tuple[pd.DataFrame, Contest]] = []
+    now, then = _by_group(laws), _by_group(before)
+    for layer, choices, group in by_subject(records[records["status"] == Status.OK]):
+        name = layer, choices
+        last = then[name].verdict if name in then else None
+        if now[name].curves is None or now[name].verdict is last is not Verdict.INCONCLUSIVE:
+            continue
+        question = questions[counted_as(layer, choices)]
+        group, _ = to_judge(group, swept_axes(group), question)
+        observed = observe(group, samples, swept_axes(group))
+        contest = Contest(observed, now[name], draft_law(observed, question, "time", group).case)
+        if contest.is_open(last, means.rounds):
+            open_.append((group, contest))
+    chosen: set[str] = set()
+    for group, contest in open_:
+        seconds = np.array([means.seconds[trial] for trial in group["trial"]])
+        batch = contest.deciding.batch(seconds, fresh=means.fresh, least_seconds=means.least_seconds / len(open_))
+        chosen.update(group["trial"][batch])
+    return chosen
+
+
+def _by_group(laws: Sequence[Law]) -> dict[tuple[str, Choices], Law]:
+    return {(law.layer, law.choices): law for law in laws}

@@ -1,0 +1,1 @@
+"""What figures show, cut out of a run as tables."""

@@ -1,0 +1,70 @@
+"""Where two layers change places: the length n* at each width, by the clock and by the counted operations."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from attnbench.report import words
+from attnbench.report.figures.canvas.palette import INK, SERIES, SOFT
+from attnbench.report.figures.canvas.panel import legend, panel, short, size_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from attnbench.fitting.predict.crossover import Crossover
+
+_DASHED = (0, (5, 3))
+
+
+def meeting_lengths(found: Crossover, ax: Axes | None = None) -> Figure:
+    """The length at which two layers change places against the width, log–log; an open end of a band has no bar end."""
+    with panel(3.6, ax) as (figure, axes):
+        axes.set(xscale="log", yscale="log")
+        widths = [row.d for row in found.rows]
+        _draw_clock(axes, found)
+        counted = [(row.d, row.operations) for row in found.rows if row.operations is not None]
+        if counted:
+            axes.plot(*zip(*counted, strict=True), color=INK, linewidth=1.1, linestyle=_DASHED, label="by operations")
+        size_axis(axes, widths, "d")
+        axes.set_xlim(min(widths) / 1.2, max(widths) * 1.2)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylabel(words.axis_phrase("n"))
+        axes.set_title(_title(found), parse_math=False)
+        axes.grid(axis="y")
+        legend(axes, below=None if ax else figure)
+    return figure
+
+
+def _title(found: Crossover) -> str:
+    """Which of the two is faster above the line, where that is one of them."""
+    one, other = map(short, found.layers)
+    leaders = {row.faster for row in found.rows if row.clock}
+    if len(leaders) != 1:
+        return f"{one}, {other}:\nthe length at which they change places"
+    slower = one if leaders == {found.layers[1]} else other
+    return f"above the line {short(leaders.pop())} is faster\nthan {slower}"
+
+
+def _draw_clock(axes: Axes, found: Crossover) -> None:
+    """Dots with their bands; a dot beyond the windows is hollow."""
+    for row in found.rows:
+        if row.clock is None or row.within is None:
+            continue
+        low, high = max(row.clock.low, row.within[0]), min(row.clock.high, row.within[1])
+        axes.vlines(row.d, low, high, color=SERIES[2], linewidth=1.6, alpha=0.6, zorder=2)
+        face = SERIES[2] if row.extrapolation <= 1 else "none"
+        axes.scatter(row.d, row.clock.value, s=34, facecolor=face, edgecolor=SERIES[2], linewidth=1.2, zorder=3)
+    met = [(row.d, row.clock.value) for row in found.rows if row.clock]
+    line = zip(*met, strict=True) if met else ([], [])
+    axes.plot(*line, color=SERIES[2], linewidth=1.2, label="by the clock")
+    if not met and not any(row.operations for row in found.rows):
+        axes.set_ylim(1, 10)
+        axes.text(0.5, 0.5, "they do not cross", transform=axes.transAxes, ha="center", color=SOFT)
+    elif math.isclose(*np.log(axes.get_ylim()), abs_tol=1e-9):
+        axes.margins(y=0.5)

@@ -1,0 +1,1 @@
+"""The sections of the page, one file a section, each from a run to the values of its template."""

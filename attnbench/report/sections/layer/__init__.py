@@ -1,0 +1,1 @@
+"""The section of one layer, and its parts."""

@@ -1,0 +1,75 @@
+"""How much of a run is drawn: everything of an ordinary one, and of a large one what a page can hold."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnbench.report import words
+from attnbench.report.data.slices import DRIFT_LIMIT, MOST_LINES, line_count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from attnbench.store.run_folder import StoredRun
+
+    Places = np.ndarray[Any, np.dtype[np.intp]]
+
+#: A run of more trials than these is large, and every figure of it would make a page that nobody can open.
+LARGE = 2000
+#: Of a large run, so many sections have all figures, and so many have those of time and memory.
+_ALL, _SOME = 2, 6
+#: Dots of one kind in the figure of the reference kernel.
+_MOST_REFERENCES = 500
+
+
+class Detail(IntEnum):
+    """What is drawn in the section of one layer."""
+
+    NOTHING = 0
+    GROWTH = 1
+    ALL = 2
+
+
+def detail(run: StoredRun, place: int) -> Detail:
+    """What is drawn in section `place` of a run, counted from 0."""
+    if len(run.info.trials) <= LARGE or place < _ALL:
+        return Detail.ALL
+    return Detail.GROWTH if place < _SOME else Detail.NOTHING
+
+
+def left_out(points: pd.DataFrame, axes: Sequence[str], drawn: Detail) -> str:
+    """What is not drawn in a section, in a sentence or two; empty where everything is."""
+    counts = {axis: line_count(points, axis) for axis in axes}
+    many = [f"{count} along {axis}" for axis, count in counts.items() if count > MOST_LINES]
+    said = [
+        f"Figures show {MOST_LINES} lines of {words.listing(many)}, evenly from small sizes to large." if many else "",
+        _OF_A_LARGE_RUN[drawn],
+    ]
+    return " ".join(filter(None, said))
+
+
+_OF_A_LARGE_RUN = {
+    Detail.ALL: "",
+    Detail.GROWTH: f"The run is large: residuals, local exponents, shares, samples, rates and specification curves are "
+    f"drawn for its first {_ALL} sections.",
+    Detail.NOTHING: f"The run is large: figures are drawn for its first {_SOME} sections.",
+}
+
+
+def few_references(references: pd.DataFrame) -> pd.DataFrame:
+    """Of many timings of the reference kernel so many, evenly through the run: late ones, and the others."""
+    late = references["ratio"] > DRIFT_LIMIT
+    kept = np.concatenate([_evenly(np.flatnonzero(part)) for part in (late, ~late)])
+    return references.iloc[np.sort(kept)]
+
+
+def _evenly(places: Places) -> Places:
+    if len(places) <= _MOST_REFERENCES:
+        return places
+    kept: Places = places[np.linspace(0, len(places) - 1, _MOST_REFERENCES).round().astype(int)]
+    return kept

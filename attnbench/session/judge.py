@@ -1,0 +1,102 @@
+"""Laws of measured time and memory of a run, from its tables and from what was claimed and counted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from attnbench.execute.memory import tells
+from attnbench.fitting.memory_law import memory_laws
+from attnbench.fitting.time_law import Question, time_laws
+from attnbench.formula import Formula
+from attnbench.law import COUNTED_FOR, Law, Verdict
+from attnbench.record import Status
+from attnbench.spec import from_mapping
+from attnbench.store.run_folder import RunInfo, StoredRun
+from attnbench.trial import Asked, Choices, counted_as
+
+
+def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
+    """Laws of measured metrics of a run, from its tables alone.
+
+    `claims` (layer → formula) replaces what the layers claim of time.
+    """
+    return fit_times(stored, claims) + fit_memory(stored)
+
+
+def fit_times(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
+    """Laws of time; none where the suite does not ask for time."""
+    if not stored.info.measures("time"):
+        return []
+    info, questions = stored.info, questions_of(stored.info, claims)
+    records = stored.records[stored.records["status"] != Status.UNSUPPORTED]  # what cannot be run has no law to judge
+    laws = time_laws(records, stored.samples, questions) if len(records) else []
+    return laws + _unread(info, questions, "time")
+
+
+def fit_memory(stored: StoredRun) -> list[Law]:
+    """Laws of memory; none where the suite does not ask for memory."""
+    if not stored.info.measures("memory"):
+        return []
+    info, questions = stored.info, questions_of(stored.info, metric="memory")
+    records = stored.records[stored.records["status"] != Status.UNSUPPORTED]
+    laws = memory_laws(records, questions) if len(records) else []
+    told = [law if tells(law.device) else replace(law, reason=_untold(law.device)) for law in laws]
+    return told + _unread(info, questions, "memory")
+
+
+def _untold(device: str) -> str:
+    return f"device {device} does not tell how much of its memory was in use at most, so there is nothing to judge"
+
+
+def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric: str = "time") -> dict[Asked, Question]:
+    """What is asked of the times, or of another measured `metric`, of each layer and choice.
+
+    `claims` (layer → formula) replaces what the layers claim.
+    """
+    laws = [law for law in info.counted_laws if law.metric == COUNTED_FOR[metric]]
+    sizes = {law.layer: [trial.sizes for trial in info.trials if trial.layer == law.layer] for law in laws}
+    speak = [law for law in laws if metric != "memory" or all(map(law.speaks_of, sizes[law.layer]))]
+    counts = {counted_as(law.layer, law.choices): law for law in speak}
+    subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
+    questions = {}
+    for layer, choices in subjects:
+        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, choices.mode))
+        counted = counts.get(counted_as(layer, choices))
+        questions[counted_as(layer, choices)] = Question(
+            claim=Formula(text) if text else None,
+            counted=Formula(counted.formula) if counted and counted.formula else None,
+            scope=info.scopes[layer],
+            uncounted=counted.uncounted if counted else (),
+        )
+    return questions
+
+
+def _without_trials(info: RunInfo) -> list[tuple[str, Choices]]:
+    """Layers and choices for which the plan found no window."""
+    measured = {(trial.layer, trial.choices) for trial in info.trials}
+    every = from_mapping(info.suite, info.suite_name, "run.json").choices if info.windows else ()
+    subjects = itertools.product(info.scopes, every)
+    return [one for one in subjects if one not in measured and info.window(*one)]
+
+
+def _unread(info: RunInfo, questions: Mapping[Asked, Question], metric: str) -> list[Law]:
+    """The rows of layers for which the plan found no window."""
+    rows = []
+    for layer, choices in _without_trials(info):
+        question, reason = questions[counted_as(layer, choices)], info.window(layer, choices)
+        claim = question.claim.text if question.claim else None
+        law = Law(layer, metric, Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
+        rows.append(replace(law, **asdict(choices)))
+    return rows
+
+
+def claimed(claims: Mapping[str, str], metric: str, mode: str) -> str | None:
+    """The growth class that a layer claims of a measured metric.
+
+    That of time holds of training too, which does the same three times, but not of one step of decoding. That of memory
+    is about one forward pass: training keeps what a forward pass forgets.
+    """
+    holds = mode == "forward" or (metric == "time" and mode == "train")
+    return claims.get(metric) if holds else None

@@ -1,0 +1,322 @@
+"""What to measure next: gains against visits that are simulated, and when visiting ends."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from attnbench.fitting.model.observations import Observations
+from attnbench.fitting.next_visits import Contest, Means, Stake, visit_variances, worth_visiting
+from attnbench.fitting.time_law import Question, time_laws
+from attnbench.fitting.verdict.evidence import draft_law
+from attnbench.formula import Formula
+from attnbench.law import Verdict
+from tests.fitting.worlds import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from attnbench.fitting.model.observations import Array, Mask
+    from attnbench.law import Law
+
+GRID = pd.DataFrame(itertools.product((64, 128, 256, 512), (32, 64, 128)), columns=["n", "d"])
+SQUARE = Question(Formula("n**2*d"))
+
+
+def observed(
+    law: Callable[[pd.DataFrame], Any], own: float, seed: int = 0, *, shared: float = 0.0, rounds: int = 3
+) -> Observations:
+    """A grid whose visits scatter by `own` each and by `shared` from round to round."""
+    rng = np.random.default_rng(seed)
+    noise = own * rng.standard_normal((len(GRID), rounds)) + shared * rng.standard_normal((1, rounds))
+    return Observations(GRID, np.asarray(law(GRID), dtype=float)[:, None] * np.exp(noise))
+
+
+def contest(seen: Observations, question: Question = SQUARE) -> Contest:
+    draft = draft_law(seen, question, "time", seen.sizes)
+    return Contest(seen, draft.judged(draft.case), draft.case)
+
+
+def square(sizes: pd.DataFrame) -> Any:
+    return 1e-9 * sizes["n"] ** 2.0 * sizes["d"]
+
+
+def steeper(by: float) -> Callable[[pd.DataFrame], Any]:
+    return lambda sizes: square(sizes) * sizes["n"] ** by
+
+
+def bumpy(sizes: pd.DataFrame) -> Any:
+    """A law that no curve fits: neighbours lie on either side of any."""
+    return steeper(0.07)(sizes) * np.exp(0.6 * np.random.default_rng(0).standard_normal(len(sizes)))
+
+
+# --------------------------------------------------------------------------------------------------------------- gains
+
+
+def simulated(stake: Stake, visited: Mask, seed: int) -> float:
+    """Variance of the combination over many repetitions of such visits."""
+    rng = np.random.default_rng(seed)
+    own = np.sqrt(stake.own) * rng.standard_normal((100_000, *visited.shape))
+    shared = np.sqrt(stake.shared) * rng.standard_normal((100_000, 1, visited.shape[1]))
+    located = ((own + shared) * visited).sum(axis=2) / visited.sum(axis=1)
+    return float((located @ stake.reads).var())
+
+
+def stake_of(
+    reads: list[float], visited: Any = ((1, 1, 1),) * 4, own: float = 0.01, shared: float = 0.0, **more: Any
+) -> Stake:
+    """A combination of which each configuration shows what it reads."""
+    return Stake(np.array(reads), np.square(reads), np.array(visited, dtype=bool), own, shared, **more)
+
+
+ENDS = [-0.5, -0.1, 0.1, 0.5]
+STAKE = stake_of(
+    [-0.6, -0.3, 0.1, 0.8], ((1, 1, 1, 1), (1, 1, 1, 0), (1, 1, 1, 1), (1, 1, 1, 0)), own=0.04, shared=0.02
+)
+
+
+@pytest.mark.parametrize("batch", [(0, 0, 0, 1), (1, 0, 0, 1), (0, 1, 1, 0), (1, 1, 1, 1)])
+def test_the_gain_of_a_round_is_what_simulated_visits_gain(batch: tuple[int, ...]) -> None:
+    chosen = np.array(batch, dtype=bool)
+    then = simulated(STAKE, np.column_stack([STAKE.visited, chosen]), seed=1)
+
+    assert STAKE.noise == pytest.approx(simulated(STAKE, STAKE.visited, seed=2), rel=0.02)
+    assert STAKE.noise - STAKE.with_round(chosen).noise == pytest.approx(STAKE.noise - then, abs=0.02 * STAKE.noise)
+
+
+def test_the_noise_that_an_interval_shows_is_that_of_simulated_residuals() -> None:
+    visited = np.ones((len(GRID), 3), dtype=bool)
+    visited[::2, 1:] = False
+    stake, shown = contest(observed(square, 0.01))._stakes[0], []
+    curve = contest(observed(square, 0.01))._models.mixture.best.curve
+    off = np.eye(len(GRID)) - curve.jacobian @ curve.inverse @ curve.jacobian.T
+    rng = np.random.default_rng(4)
+    for _ in range(20_000):
+        located = 0.1 * rng.standard_normal(len(GRID)) / np.sqrt(visited.sum(axis=1))
+        shown.append(float(np.square(off @ located).sum() / curve.freedom * (stake.reads @ stake.reads)))
+
+    assert replace(stake, visited=visited, own=0.01).shown_noise == pytest.approx(np.mean(shown), rel=0.03)
+
+
+def test_one_visit_more_gains_by_the_square_of_its_reading_and_by_what_it_shows() -> None:
+    reads, shows = STAKE.reads, np.array([0.1, 0.2, 0.3, 0.4])
+    stake = Stake(reads, shows, np.ones((4, 3), dtype=bool), own=0.04, shared=0.0)
+
+    gains = [stake.gain(one) for one in np.eye(4, dtype=bool)]
+
+    assert gains == pytest.approx(0.04 * (reads**2 + shows) / 2 * (1 / 3 - 1 / 4))
+
+
+def test_a_visit_in_a_round_that_differs_by_more_than_visits_do_is_a_loss() -> None:
+    stake = stake_of(ENDS, own=0.01, shared=0.04)
+
+    assert max(stake.gain(one) for one in np.eye(4, dtype=bool)) < 0
+
+
+@pytest.mark.parametrize(("own", "shared"), [(0.1, 0.02), (0.02, 0.1), (0.05, 0.0)])
+def test_the_noise_of_visits_is_told_from_that_of_rounds(own: float, shared: float) -> None:
+    logs = np.log(observed(square, own, shared=shared, rounds=4000).by_round)
+    logs[0, :100] = np.nan  # rounds that left something out
+
+    found = visit_variances(np.exp(logs))
+
+    assert found == pytest.approx((own**2, shared**2), rel=0.08, abs=1e-5)
+
+
+def test_the_reading_of_a_configuration_is_how_the_exponent_moves_with_its_value() -> None:
+    seen = observed(square, 0.001, seed=2)
+    step, found = 1e-3, []
+    for number in range(len(GRID)):
+        moved = seen.by_round.copy()
+        moved[number] *= np.exp(step)
+        before, after = contest(seen), contest(Observations(GRID, moved))
+        found.append(float((after._models.plain.bends - before._models.plain.bends)[0]) / step)
+
+    assert contest(seen)._stakes[0].reads == pytest.approx(np.array(found), abs=0.02)
+
+
+# ------------------------------------------------------------------------------------------------------------- choices
+
+
+def best_batch(stake: Stake, seconds: Array) -> float:
+    """The most that any batch of at least a third of a round gains per second."""
+    batches = [np.array(bits, dtype=bool) for bits in itertools.product((0, 1), repeat=len(seconds))]
+    large = [batch for batch in batches if seconds[batch].sum() >= seconds.sum() / 3]
+    return max(stake.gain(batch) / float(seconds[batch].sum()) for batch in large)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_batch_gains_nearly_as_much_per_second_as_the_best_of_all_batches(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    visited = np.column_stack([np.ones((9, 3)), rng.random((9, 2)) < 0.5]).astype(bool)
+    reads = rng.standard_normal(9)
+    stake = stake_of(list(reads - reads.mean()), visited, own=0.04, shared=0.01)
+    seconds = rng.uniform(1, 3, 9)
+
+    batch = stake.batch(seconds)
+
+    assert seconds[batch].sum() >= seconds.sum() / 3
+    assert stake.gain(batch) / seconds[batch].sum() >= 0.75 * best_batch(stake, seconds)
+
+
+def test_what_is_cheap_and_far_out_is_visited_first() -> None:
+    stake = stake_of([-0.5, -0.4, 0.1, 0.5])
+
+    assert stake.batch(np.array([1.0, 1.0, 1.0, 1.0])).tolist() == [True, False, False, True]
+    assert stake.batch(np.array([1.0, 1.0, 1.0, 9.0])).tolist() == [True, True, False, True]
+    assert stake.batch(np.array([3.0, 1.0, 1.0, 3.0])).tolist() == [True, True, False, False]
+
+
+def test_rounds_that_differ_are_visited_whole() -> None:
+    assert stake_of(ENDS, own=0.01, shared=0.02).batch(np.ones(4)).all()
+
+
+def test_processes_that_differ_call_for_a_whole_round_in_a_new_process() -> None:
+    stake = stake_of(ENDS, between=0.02, processes=2)
+
+    assert stake.batch(np.ones(4), fresh=True).all()
+    assert not stake.batch(np.ones(4), fresh=False).all()
+
+
+def test_a_round_is_long_enough_for_its_process() -> None:
+    stake = stake_of(ENDS)
+
+    assert stake.batch(np.ones(4), least_seconds=3.0).sum() == 3
+    assert stake.batch(np.ones(4), least_seconds=99.0).all()
+
+
+# -------------------------------------------------------------------------------------------------------------- the end
+
+
+@pytest.mark.parametrize(
+    ("law", "verdict"), [(square, Verdict.CONFIRMED), (steeper(0.4), Verdict.REFUTED)], ids=["true", "false"]
+)
+def test_a_clear_verdict_is_settled_once_it_was_given_twice(law: Any, verdict: Verdict) -> None:
+    judged = contest(observed(law, 0.01))
+
+    assert judged.law.verdict is verdict
+    assert not judged.is_open(verdict, rounds=20)
+    assert judged.is_open(Verdict.INCONCLUSIVE, rounds=20)
+
+
+def test_noise_that_further_visits_average_keeps_a_law_open_while_rounds_are_left() -> None:
+    noisy = contest(observed(square, 0.3, seed=1))
+
+    assert noisy.law.verdict is Verdict.INCONCLUSIVE
+    assert noisy.is_open(Verdict.INCONCLUSIVE, rounds=200)
+    assert not noisy.is_open(Verdict.INCONCLUSIVE, rounds=0)
+
+
+def test_a_law_whose_interval_is_all_lack_of_fit_is_given_up() -> None:
+    uneven, noisy = contest(observed(bumpy, 0.005)), contest(observed(steeper(0.07), 0.3, seed=1))
+
+    assert uneven.law.verdict is noisy.law.verdict is Verdict.INCONCLUSIVE
+    assert not uneven.is_open(Verdict.INCONCLUSIVE, rounds=20)
+    assert noisy.is_open(Verdict.INCONCLUSIVE, rounds=200)
+
+
+def test_the_chance_of_a_verdict_grows_with_the_rounds_up_to_what_the_noise_allows() -> None:
+    noisy = contest(observed(square, 0.25, seed=5))
+    errors = {axis: e.estimate.half_width / stats.t.ppf(0.95, 8) for axis, e in noisy.law.exponents.items()}
+    offs = {axis: e.estimate.value - (e.claimed or 0.0) for axis, e in noisy.law.exponents.items()}
+    # Visits without end show where each exponent lies; it lies about its estimate as the interval says.
+    inside = [stats.norm.cdf(0.1, offs[a], errors[a]) - stats.norm.cdf(-0.1, offs[a], errors[a]) for a in offs]
+    outside = [1 - i for i in inside]
+
+    chances = [noisy.chance(rounds) for rounds in (0, 1, 2, 4, 1000)]
+
+    assert chances[0] == 0
+    assert chances == sorted(chances)
+    assert chances[-1] == pytest.approx(max(min(inside), max(outside)), abs=0.02)
+
+
+def test_hardly_a_law_is_given_up_that_further_visits_would_settle() -> None:
+    lost = 0
+    for seed in range(30):
+        everything = observed(steeper(0.06), 0.08, seed, rounds=12)
+        now = contest(Observations(GRID, everything.by_round[:, :3]))
+        if now.law.verdict is Verdict.INCONCLUSIVE and not now.is_open(Verdict.INCONCLUSIVE, rounds=9):
+            lost += contest(everything).law.verdict is not Verdict.INCONCLUSIVE
+
+    assert lost <= 2
+
+
+def test_a_term_too_small_to_be_seen_is_not_waited_for() -> None:
+    two = Question(Formula("n**2*d + n*d**2"))
+    small = contest(observed(lambda s: square(s) + 1e-11 * s["n"] * s["d"] ** 2, 0.03), two)
+
+    assert small.law.verdict is Verdict.INCONCLUSIVE
+    assert not small.is_open(Verdict.INCONCLUSIVE, rounds=20)
+
+
+def test_a_law_that_nobody_claims_is_waited_for_only_if_noise_hides_it() -> None:
+    nobody = Question(None)
+    noisy, uneven = contest(observed(square, 0.4, seed=1), nobody), contest(observed(bumpy, 0.005), nobody)
+
+    assert noisy.law.verdict is uneven.law.verdict is Verdict.INCONCLUSIVE
+    assert noisy.is_open(Verdict.INCONCLUSIVE, rounds=20)
+    assert not uneven.is_open(Verdict.INCONCLUSIVE, rounds=20)
+
+
+# ---------------------------------------------------------------------------------------------------------- whole runs
+
+
+def tables(**layers: World) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records and samples of several layers."""
+    parts = []
+    for number, (layer, world) in enumerate(layers.items()):
+        records, samples = world.tables(seed=number)
+        for table in (records, samples):
+            table["trial"] = table["trial"].str.replace("x-", f"{layer}-", n=1)
+        samples["process"] = samples["round"] // 2
+        parts.append((records.assign(layer=layer), samples))
+    return pd.concat([r for r, _ in parts]), pd.concat([s for _, s in parts])
+
+
+def until(samples: pd.DataFrame, rounds: int) -> pd.DataFrame:
+    return samples[samples["round"] < rounds]
+
+
+EASY = World("1e-9*n**2*d", noise=0.01, process=0.005, late=0.0)
+HARD = World("1e-9*n**2*d", noise=0.4, process=0.01, late=0.0)
+
+
+def wanted(records: pd.DataFrame, samples: pd.DataFrame, rounds: int = 3) -> set[str]:
+    questions = {(layer, "float32", "forward", "default"): SQUARE for layer in records["layer"]}
+    looks: list[list[Law]] = [time_laws(records, until(samples, number), questions) for number in (rounds - 1, rounds)]
+    seconds = dict(zip(records["trial"], np.where(records["n"] > 128, 2.0, 0.5), strict=True))
+    means = Means(seconds, rounds=24 - rounds)
+    return worth_visiting(records, until(samples, rounds), questions, looks[1], looks[0], means)
+
+
+def test_only_trials_of_laws_that_are_open_are_wanted() -> None:
+    records, samples = tables(easy=EASY, hard=HARD)
+
+    chosen = wanted(records, samples)
+
+    assert chosen
+    assert {trial.partition("-")[0] for trial in chosen} == {"hard"}
+
+
+def test_when_every_law_is_settled_nothing_is_wanted() -> None:
+    assert wanted(*tables(easy=EASY, also=EASY)) == set()
+
+
+def test_the_choice_is_the_same_for_the_same_data_in_any_order() -> None:
+    records, samples = tables(easy=EASY, hard=HARD)
+
+    assert wanted(records, samples) == wanted(records, samples.sample(frac=1.0, random_state=0))
+
+
+def test_trials_that_failed_are_not_wanted() -> None:
+    records, samples = tables(hard=HARD)
+    failed = sorted(wanted(records, samples))[0]
+    records.loc[records["trial"] == failed, "status"] = "oom"
+
+    assert failed not in wanted(records, samples[samples["trial"] != failed])
