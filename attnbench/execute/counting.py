@@ -19,7 +19,7 @@ from attnbench.law import Law
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted, PathMap
-from attnbench.trial import Asked, Sizes, Trial, counted_as
+from attnbench.trial import Sizes, Subject, Trial
 
 Found = TypeVar("Found")
 
@@ -41,8 +41,8 @@ class Pictures:
 
 
 def count_all(
-    registry: Registry, wanted: Sequence[Asked], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Asked, list[Law] | LayerError]:
+    registry: Registry, wanted: Sequence[Subject], metrics: Sequence[str], show: Callable[[str], None]
+) -> dict[Subject, list[Law] | LayerError]:
     """Counted laws of each layer in each dtype, mode and form of attention, or why it cannot be counted.
 
     `show` is told of every layer that is about to be counted. A layer from elsewhere may hang or end the process that
@@ -52,14 +52,13 @@ def count_all(
         WorkerError: no process could be started.
     """
     processes = enough(len(wanted) // 2)
-    ours = all(_is_ours(registry, one[0]) for one in wanted)
+    ours = all(_is_ours(registry, one.layer) for one in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
-        laws: dict[Asked, list[Law] | LayerError] = {}
+        laws: dict[Subject, list[Law] | LayerError] = {}
         for one in wanted:
-            name, *choices = one
-            show(name)
+            show(one.layer)
             try:
-                laws[one] = count_laws(registry.get(name), metrics, *choices)
+                laws[one] = count_laws(registry.get(one.layer), metrics, one.choices)
             except LayerError as error:
                 laws[one] = error
         return laws
@@ -67,21 +66,21 @@ def count_all(
 
 
 def count_trials(
-    registry: Registry, trials: Sequence[Trial], laws: Mapping[Asked, Sequence[Law]]
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Subject, Sequence[Law]]
 ) -> dict[str, Counted]:
     """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
 
     Raises:
         WorkerError: no process could be started.
     """
-    groups: dict[Asked, list[Trial]] = {}
+    groups: dict[Subject, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(counted_as(trial.layer, trial.choices), []).append(trial)
+        groups.setdefault(trial.subject.count_key, []).append(trial)
     found: dict[str, Counted] = {}
     with _process_for(registry, {trial.layer for trial in trials}) as process:
         for one, group in groups.items():
             known, points = laws[one], [trial.sizes for trial in group]
-            if process is None or _is_ours(registry, one[0]):
+            if process is None or _is_ours(registry, one.layer):
                 counts = [_count_here(registry, one, known, sizes) for sizes in points]
             else:
                 counts = process.count_at(one, known, points)
@@ -154,21 +153,20 @@ def _setup(registry: Registry) -> Setup:
     return Setup(threads=1, plugins=registry.plugins, seed=0, installed=registry.installed)
 
 
-def _count_here(registry: Registry, wanted: Asked, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
-    name, dtype, mode, sdpa = wanted
+def _count_here(registry: Registry, wanted: Subject, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
     try:
-        return count_at(registry.get(name), sizes, dtype, laws, mode, sdpa)
+        return count_at(registry.get(wanted.layer), sizes, wanted.choices, laws)
     except LayerError:
         return None
 
 
 def _side_by_side(
-    number: int, registry: Registry, wanted: Sequence[Asked], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Asked, list[Law] | LayerError]:
-    def count(process: Process, one: Asked) -> list[Law] | LayerError:
+    number: int, registry: Registry, wanted: Sequence[Subject], metrics: Sequence[str], show: Callable[[str], None]
+) -> dict[Subject, list[Law] | LayerError]:
+    def count(process: Process, one: Subject) -> list[Law] | LayerError:
         try:
             return process.count(one, metrics)
         except LayerError as error:
             return error
 
-    return dict(side_by_side(number, _setup(registry), wanted, count, lambda one: show(one[0])))
+    return dict(side_by_side(number, _setup(registry), wanted, count, lambda one: show(one.layer)))
