@@ -10,7 +10,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from attnbench.execute.process import Process, Setup
 from attnbench.execute.rounds import Failure, Progress, not_tried, patience
@@ -62,13 +61,7 @@ class Weighing:
                     yield replace(visit, status=Status.SKIPPED, reason=reason)
                     continue
                 show(Progress(0, position, len(order), trial, 0.0))
-                visit = _made(visit, process.weigh(trial, patience(planned)))
+                visit = visit.answered(process.weigh(trial, patience(planned)))
                 if visit.status is not Status.OK:
                     failures.append((trial, visit.status))
                 yield visit
-
-
-def _made(visit: Visit, answer: Mapping[str, Any]) -> Visit:
-    """The visit with what the process said of it."""
-    made = replace(visit, **{**answer, "status": Status(answer["status"])})
-    return made.failed(f"the measuring process said what cannot be: {made.flaw}") if made.flaw else made

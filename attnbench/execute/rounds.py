@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
 
 from attnbench.errors import UnsupportedError
 from attnbench.execute.process import Process, Setup, compile_folder
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
-from attnbench.record import Conditions, Status, Visit
+from attnbench.record import Status, Visit
 from attnbench.trial import Choices, Sizes, Subject, Trial, describe
 
 #: Every trial is visited in at least this many rounds, spread over at least two processes.
@@ -188,7 +187,8 @@ class Rounds:
                             yield replace(visit, status=Status.SKIPPED, reason=reason)
                             continue
                         show(Progress(round_, position, len(order), trial, spent))
-                        visit = self._made(visit, process, planned, first=trial.id not in ran)
+                        pace = asdict(Pace(seconds=planned.visit_seconds))
+                        visit = visit.answered(process.ask(trial, pace, patience(planned), first=trial.id not in ran))
                         spent += visit.clock_seconds
                         if visit.status is not Status.OK:
                             spent += 0.0 if trial.choices.compile else time.monotonic() - start
@@ -209,21 +209,6 @@ class Rounds:
             and (planned.trial.id, round_) not in self.done
             and (round_ < LEAST_ROUNDS or planned.trial.id in asked)
         ]
-
-    def _made(self, visit: Visit, process: Process, planned: PlannedTrial, *, first: bool) -> Visit:
-        """The visit with what the process said of it."""
-        made = replace(visit, **self._ask(process, planned, first))
-        if made.flaw:  # a layer may reach for the clock
-            return made.failed(f"the measuring process said what cannot be: {made.flaw}")
-        return made
-
-    def _ask(self, process: Process, planned: PlannedTrial, first: bool) -> dict[str, Any]:
-        pace = asdict(Pace(seconds=planned.visit_seconds))
-        answer = process.ask(planned.trial, pace, patience(planned), first=first)
-        lists = {name: tuple(answer.get(name, ())) for name in ("block_seconds", "kernels")}
-        read = answer.get("conditions")
-        conditions = None if read is None else Conditions.from_json(read)
-        return {**answer, "status": Status(answer["status"]), **lists, "conditions": conditions}
 
 
 class _Processes:

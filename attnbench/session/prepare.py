@@ -1,6 +1,6 @@
 """Everything before the first round: count, probe, decide.
 
-order → counted laws → floors and probes → windows and trials
+request → counted laws → floors and probes → windows and trials
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ import contextlib
 import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from attnbench.counting.laws import Reach
 from attnbench.errors import LayerError, SuiteError, UnsupportedError
-from attnbench.execute.counting import Pictures, count_all, count_trials, paths_all, pictures_of, reach_all
+from attnbench.execute.counting import count_all, count_trials, paths_all, pictures_of, reach_all
 from attnbench.execute.process import Process, compile_folder
 from attnbench.execute.rounds import answer_probes, floor_seconds
 from attnbench.formula import Formula
-from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, told_once
+from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.measure.machine.host import available_bytes, last_cache_bytes
 from attnbench.plan.cost_model import CostModel, Limits
 from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
 from attnbench.plan.memory import plan_memory
+from attnbench.plan.plan import Plan
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
-from attnbench.record import MEASURED_METRICS, Counted, PathMap, Peaks
+from attnbench.record import Counted, Observations, Peaks
 from attnbench.session.judge import claimed
-from attnbench.session.reporter import Show
-from attnbench.session.request import Order
+from attnbench.session.reporter import Reporter
+from attnbench.session.request import RunRequest
 from attnbench.spec import AxisValues
 from attnbench.trial import Choices, Subject, Trial
 
@@ -44,110 +44,88 @@ _PEAKS_SECONDS = 2.0
 _MEMORY_SHARE = 0.5
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything decided before the first round."""
-
-    order: Order
-    counted_laws: tuple[Law, ...]
-    subjects: tuple[SubjectPlan, ...]
-    overhead_seconds: float = 0.0
-    probing_seconds: float = 0.0
-    floors: dict[str, float] = field(default_factory=dict)
-    counted: dict[str, Counted] = field(default_factory=dict)
-    reach: dict[str, Reach] = field(default_factory=dict)
-    paths: dict[str, PathMap] = field(default_factory=dict)
-    unsupported: dict[Trial, str] = field(default_factory=dict)
-    pictures: Pictures = field(default_factory=Pictures)
-    peaks: tuple[Peaks, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Suite, counted laws, windows and trials, for ``--dry-run --json``."""
-        trials = [
-            {
-                "trial": p.trial.id,
-                **p.trial.sizes,
-                "visit_seconds": p.visit_seconds,
-                "skipped": s.skipped.get(p.trial.id),
-            }
-            for s in self.subjects
-            for p in s.trials
-        ]
-        refused = [{"trial": trial.id, **trial.sizes, "unsupported": why} for trial, why in self.unsupported.items()]
-        return {
-            "suite": self.order.suite.as_json(),
-            "laws": [law.as_json() for law in self.shown_laws],
-            "windows": self.windows,
-            "trials": trials + refused,
-        }
-
-    @property
-    def shown_laws(self) -> tuple[Law, ...]:
-        """Laws of the counted metrics that the suite asks for; planning and judging need the others too."""
-        return told_once(law for law in self.counted_laws if law.metric in self.order.suite.metrics)
-
-    @property
-    def windows(self) -> dict[str, str]:
-        """Layer and choices, as in trial ids → why these sizes; a layer in several sweeps has several sentences."""
-        found: dict[str, list[str]] = {}
-        for s in self.subjects:
-            found.setdefault(s.costs.subject.id, []).append(s.why)
-        return {subject: " ".join(dict.fromkeys(sentences)) for subject, sentences in found.items()}
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """Trial id → why it will not be measured."""
-        return {trial: reason for subject in self.subjects for trial, reason in subject.skipped.items()}
-
-
-def make_plan(asked: Order, show: Show) -> Plan:
+def make_plan(request: RunRequest, reporter: Reporter) -> Plan:
     """Count, probe and decide; writes nothing.
 
     Raises:
         AttnbenchError: no layer can be counted, or no measuring process can be started.
     """
-    show.stage("counting on fake tensors")
-    suite = asked.suite
-    laws, refused = _count_all(asked, show)
-    subjects, unsupported = list(_subjects(asked, laws, refused)), dict(_unsupported(asked, refused))
-    _something_left(asked, laws, unsupported)
-    flat = tuple(law for found in laws.values() for law in found)
-    names = [name for name in asked.layers if not any(one.layer == name for one in refused)]
-    reach, paths = _far(asked, names)
-    pictures = pictures_of(asked.registry, names, suite.pictures)
-    plan = Plan(asked, flat, (), reach=reach, paths=paths, unsupported=unsupported, pictures=pictures)
-    if not set(suite.metrics) & set(MEASURED_METRICS):
-        return plan
-    if "time" not in suite.metrics:
-        show.stage("choosing sizes by their counted bytes")
-        plans = tuple(_each_once(_weigh_all(asked, subjects)))
-        counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
-        return replace(plan, subjects=plans, counted=counted)
-    show.stage("calibrating: short probes to find where each law can be read")
-    pilot = _probe_all(asked, subjects, unsupported, show)
-    _something_left(asked, pilot.probed, unsupported)
-    spent = pilot.peaks_seconds + sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
-    plans = tuple(_each_once(share_out(pilot.probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)))
-    counted = _counts(asked, laws, refused, [trial.trial for plan in plans for trial in plan.trials])
+    reporter.stage("counting on fake tensors")
+    suite = request.suite
+    laws, refused = _count_all(request, reporter)
+    subjects, unsupported = list(_subjects(request, laws, refused)), dict(_unsupported(request, refused))
+    _something_left(request, laws, unsupported)
+    plan = Plan(
+        suite,
+        claims={name: layer.claims.given for name, layer in request.layers.items()},
+        scopes={name: layer.scope for name, layer in request.layers.items()},
+        counted_laws=tuple(itertools.chain.from_iterable(laws.values())),
+        observations=_observations(request, refused),
+    )
+    decided: list[SubjectPlan] = []
+    if "time" in suite.metrics:
+        reporter.stage("calibrating: short probes to find where each law can be read")
+        pilot = _probe_all(request, subjects, unsupported, reporter)
+        _something_left(request, pilot.probed, unsupported)
+        spent = pilot.peaks_seconds + sum(one.limits.probing_seconds - one.left_seconds for one in pilot.probed)
+        decided = share_out(pilot.probed, max(suite.budget - spent, 0.0) / PLANNED_ROUNDS)
+        plan = replace(
+            plan,
+            calibration_seconds=spent,
+            timer_overhead_seconds=pilot.overhead_seconds,
+            floors=pilot.floors,
+            peaks=tuple(pilot.peaks),
+        )
+    elif "memory" in suite.metrics:
+        reporter.stage("choosing sizes by their counted bytes")
+        decided = _weigh_all(request, subjects)
+    plan = _with_trials(plan, list(_each_once(decided)), unsupported)
     return replace(
-        plan,
-        subjects=plans,
-        overhead_seconds=pilot.overhead_seconds,
-        probing_seconds=spent,
-        floors=pilot.floors,
-        counted=counted,
-        peaks=tuple(pilot.peaks),
+        plan, counted=_counts(request, laws, refused, [one for one in plan.trials if one.id in plan.visit_seconds])
     )
 
 
-def _far(asked: Order, names: Sequence[str]) -> tuple[dict[str, Reach], dict[str, PathMap]]:
-    """Effective reach and path lengths between all positions, where the suite counts hops."""
-    if "hops" not in asked.suite.metrics:
-        return {}, {}
-    return reach_all(asked.registry, names), paths_all(asked.registry, names)
+def _with_trials(plan: Plan, decided: Sequence[SubjectPlan], unsupported: Mapping[Trial, str]) -> Plan:
+    """The plan with what was decided for each subject, and with a row for each that cannot be run at all."""
+    trials = [planned for one in decided for planned in one.trials]
+    sentences = tuple((one.costs.subject, one.why) for one in decided)
+    windows: dict[str, list[str]] = {}
+    for subject, sentence in dict.fromkeys(sentences):
+        windows.setdefault(subject.id, []).append(sentence)
+    return replace(
+        plan,
+        trials=(*(planned.trial for planned in trials), *unsupported),
+        visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
+        skipped={trial: reason for one in decided for trial, reason in one.skipped.items()},
+        unsupported={trial.id: reason for trial, reason in unsupported.items()},
+        windows={subject: " ".join(one) for subject, one in windows.items()},
+        sentences=sentences,
+        calibration=tuple(row for one in decided for row in _calibration(one.probed)),
+    )
 
 
-def _count_all(asked: Order, show: Show) -> tuple[dict[Subject, list[Law]], dict[Subject, str]]:
+def _calibration(probed: Probed) -> Iterator[dict[str, Any]]:
+    """The probes of a subject, as rows that a run keeps."""
+    costs = probed.costs
+    for row in probed.probes:
+        flops = int(costs.work(row.sizes)) if costs.counts_work else None
+        yield {"layer": costs.layer.name, **asdict(costs.choices), **asdict(row), "flops": flops}
+
+
+def _observations(request: RunRequest, refused: Mapping[Subject, str]) -> Observations:
+    """What the suite wants to see of the layers beside their counts."""
+    names = [name for name in request.layers if not any(one.layer == name for one in refused)]
+    far = names if "hops" in request.suite.metrics else ()
+    pictures = pictures_of(request.registry, names, request.suite.pictures)
+    return Observations(
+        {layer: list(pairs) for layer, pairs in reach_all(request.registry, far).items()},
+        paths_all(request.registry, far),
+        pictures.weights,
+        pictures.fading,
+    )
+
+
+def _count_all(request: RunRequest, reporter: Reporter) -> tuple[dict[Subject, list[Law]], dict[Subject, str]]:
     """Counted laws of every layer under every choice, those asked for and those needed to plan; and refusals.
 
     A layer whose forward pass cannot be counted has laws that say so; another mode that cannot be has none.
@@ -155,9 +133,9 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Subject, list[Law]], dict
     Raises:
         LayerError: nothing can be counted.
     """
-    metrics = [metric for metric in COUNTED_METRICS if metric in {*asked.suite.metrics, *_NEEDED_TO_PLAN}]
-    metrics += PREFILL_METRICS if "time" in asked.suite.metrics else ()
-    every = itertools.product(asked.layers.values(), asked.suite.choices)
+    metrics = [metric for metric in COUNTED_METRICS if metric in {*request.suite.metrics, *_NEEDED_TO_PLAN}]
+    metrics += PREFILL_METRICS if "time" in request.suite.metrics else ()
+    every = itertools.product(request.layers.values(), request.suite.choices)
     wanted = [
         *dict.fromkeys(
             Subject(layer.name, choices).count_key for layer, choices in every if choices.mode in layer.modes
@@ -165,16 +143,16 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Subject, list[Law]], dict
     ]
     laws, refused, begun = dict[Subject, list[Law]](), dict[Subject, LayerError](), itertools.count()
 
-    def told(layer: str) -> None:
-        show.counting(layer, next(begun), len(wanted))
+    def begin(layer: str) -> None:
+        reporter.counting(layer, next(begun), len(wanted))
 
-    for one, found in count_all(asked.registry, wanted, metrics, told).items():
-        if not isinstance(found, LayerError):
-            laws[one] = found
+    for one, counted in count_all(request.registry, wanted, metrics, begin).items():
+        if not isinstance(counted, LayerError):
+            laws[one] = counted
             continue
-        refused[one] = found
+        refused[one] = counted
         if one.choices.mode == "forward":
-            laws[one] = _unlawful(asked.layers[one.layer], one.choices, metrics, found)
+            laws[one] = _unlawful(request.layers[one.layer], one.choices, metrics, counted)
     if laws and len(refused) == len(wanted):
         raise next(iter(refused.values()))
     return laws, {one: str(error) for one, error in refused.items()}
@@ -189,11 +167,11 @@ def _unlawful(layer: Layer, choices: Choices, metrics: Sequence[str], why: Layer
     ]
 
 
-def _unsupported(asked: Order, refused: Mapping[Subject, str]) -> Iterator[tuple[Trial, str]]:
+def _unsupported(request: RunRequest, refused: Mapping[Subject, str]) -> Iterator[tuple[Trial, str]]:
     """One trial, and why it cannot be run, for each layer and choice that cannot."""
-    for sweep, choices in itertools.product(asked.suite.sweeps, asked.suite.choices):
+    for sweep, choices in itertools.product(request.suite.sweeps, request.suite.choices):
         for name in sweep.layers:
-            layer = asked.registry.get(name)
+            layer = request.registry.get(name)
             if choices.mode not in layer.modes:
                 why = f"layer {name!r} has no mode {choices.mode}, only {' and '.join(layer.modes)}"
                 yield _stand_in(layer, sweep.axes, choices), why
@@ -208,11 +186,11 @@ def _stand_in(layer: Layer, axes: Mapping[str, AxisValues], choices: Choices) ->
     return Trial(Subject(layer.name, choices), usual | given)
 
 
-def _something_left(asked: Order, left: Collection[Any], unsupported: Mapping[Trial, str]) -> None:
+def _something_left(request: RunRequest, left: Collection[Any], unsupported: Mapping[Trial, str]) -> None:
     if not left and unsupported:
         trial, why = next(iter(unsupported.items()))
         more = f", and {len(unsupported) - 1} more" if len(unsupported) > 1 else ""
-        raise SuiteError(f"nothing of suite {asked.suite.name} can be run here: {trial.choices.slug}: {why}{more}")
+        raise SuiteError(f"nothing of suite {request.suite.name} can be run here: {trial.choices.slug}: {why}{more}")
 
 
 def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
@@ -227,16 +205,16 @@ def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
 
 
 def _subjects(
-    asked: Order, laws: Mapping[Subject, Sequence[Law]], refused: Mapping[Subject, str]
+    request: RunRequest, laws: Mapping[Subject, Sequence[Law]], refused: Mapping[Subject, str]
 ) -> Iterator[CostModel]:
     """What can be measured, as far as the count can tell; where time is asked for, sizes are chosen for it."""
-    metric = "time" if "time" in asked.suite.metrics else "memory"
-    for choices, sweep in itertools.product(asked.suite.choices, asked.suite.sweeps):
+    metric = "time" if "time" in request.suite.metrics else "memory"
+    for choices, sweep in itertools.product(request.suite.choices, request.suite.sweeps):
         for name in sweep.layers:
             key = Subject(name, choices).count_key
             if (counted := laws.get(key)) is None:
                 continue
-            layer = asked.registry.get(name)
+            layer = request.registry.get(name)
             claim = claimed(layer.claims.given, metric, choices.mode)
             yield CostModel(
                 layer,
@@ -263,16 +241,18 @@ class _Pilot:
     peaks_seconds: float = 0.0
 
 
-def _probe_all(asked: Order, subjects: Sequence[CostModel], unsupported: dict[Trial, str], show: Show) -> _Pilot:
+def _probe_all(
+    request: RunRequest, subjects: Sequence[CostModel], unsupported: dict[Trial, str], reporter: Reporter
+) -> _Pilot:
     """Probe one subject after the other; what one leaves over goes to those after it.
 
     A subject that cannot be run here joins the `unsupported`.
     """
-    budget = asked.suite.budget
+    budget = request.suite.budget
     left, pilot = _PROBING_SHARE * budget, _Pilot()
     every = dict.fromkeys(choices for s in subjects for choices in (s.choices, replace(s.choices, compile=False)))
     with compile_folder(every) as folder, contextlib.ExitStack() as stack:
-        setups = {choices: asked.setup.under(choices, folder) for choices in every}
+        setups = {choices: request.setup.under(choices, folder) for choices in every}
         processes = {setup: stack.enter_context(Process(setup)) for setup in dict.fromkeys(setups.values())}
         for number, costs in enumerate(subjects):
             share, device = left / (len(subjects) - number), costs.choices.device
@@ -286,7 +266,7 @@ def _probe_all(asked: Order, subjects: Sequence[CostModel], unsupported: dict[Tr
             )
             try:
                 pilot.floors |= _floor(processes[setups[costs.choices]], costs)
-                pilot.probed.append(_probe_one(process, costs, limits, pilot.probed, show))
+                pilot.probed.append(_probe_one(process, costs, limits, pilot.probed, reporter))
                 left -= share - max(pilot.probed[-1].left_seconds, 0.0)
             except UnsupportedError as error:
                 unsupported[_stand_in(costs.layer, costs.axes, costs.choices)] = str(error)
@@ -300,21 +280,21 @@ def _measure_peaks(pilot: _Pilot, processes: Mapping[Choices, Process], budget: 
     probed = (replace(one.costs.choices, compile=False) for one in pilot.probed)
     settings = {(one.device, one.dtype, one.threads): processes[one] for one in probed}
     for (device, dtype, _), process in settings.items():
-        found, took = process.peaks(device, dtype, min(_PEAKS_SECONDS, _PEAKS_SHARE * budget / len(settings)))
-        pilot.peaks.append(found)
-        pilot.peaks_seconds += took
+        peaks, seconds = process.peaks(device, dtype, min(_PEAKS_SECONDS, _PEAKS_SHARE * budget / len(settings)))
+        pilot.peaks.append(peaks)
+        pilot.peaks_seconds += seconds
 
 
-def _weigh_all(asked: Order, subjects: Sequence[CostModel]) -> list[SubjectPlan]:
+def _weigh_all(request: RunRequest, subjects: Sequence[CostModel]) -> list[SubjectPlan]:
     """Windows for memory; the budget bounds what calls may cost by estimate, and no clock runs."""
-    with Process(asked.setup) as process:
-        rates = {device: process.rate(device) for device in asked.suite.devices}
+    with Process(request.setup) as process:
+        rates = {device: process.rate(device) for device in request.suite.devices}
     return [
         plan_memory(
             subject,
             Limits(
                 probing_seconds=0.0,
-                round_seconds=asked.suite.budget / len(subjects),
+                round_seconds=request.suite.budget / len(subjects),
                 memory_bytes=_MEMORY_SHARE * available_bytes(subject.choices.device),
                 rate=rates[subject.choices.device],
             ),
@@ -334,7 +314,9 @@ def _floor(process: Process, costs: CostModel) -> dict[str, float]:
     return {} if seconds is None else {costs.subject.id: seconds}
 
 
-def _probe_one(process: Process, costs: CostModel, limits: Limits, earlier: Sequence[Probed], show: Show) -> Probed:
+def _probe_one(
+    process: Process, costs: CostModel, limits: Limits, earlier: Sequence[Probed], reporter: Reporter
+) -> Probed:
     """Probes of a layer as it is written, also where it is to be compiled: that would compile it for every probe."""
     plain = replace(costs.choices, compile=False)
     for one in earlier:
@@ -344,19 +326,19 @@ def _probe_one(process: Process, costs: CostModel, limits: Limits, earlier: Sequ
     probes = answer_probes(process, probe(costs, limits), Subject(costs.layer.name, plain))
     while True:
         try:
-            show.probing(next(probes))
+            reporter.probing(next(probes))
         except StopIteration as stop:
             probed: Probed = stop.value
             return probed
 
 
 def _counts(
-    asked: Order, laws: Mapping[Subject, Sequence[Law]], refused: Mapping[Subject, str], trials: Sequence[Trial]
+    request: RunRequest, laws: Mapping[Subject, Sequence[Law]], refused: Mapping[Subject, str], trials: Sequence[Trial]
 ) -> dict[str, Counted]:
-    layers = asked.layers
+    layers = request.layers
     possible = [
         trial
         for trial in trials
         if trial.subject.count_key not in refused and not layers[trial.layer].broken_constraint(trial.sizes)
     ]
-    return count_trials(asked.registry, possible, laws)
+    return count_trials(request.registry, possible, laws)

@@ -119,7 +119,7 @@ class OpenRun(StoredRun):
         return f"<{type(self).__name__} {self.info.name}: {'; '.join([*self._summary, str(self.path)])}>"
 
     def _repr_html_(self) -> str:
-        title = f"{self.info.suite.get('title') or self.info.suite_name} ({self.info.name})"
+        title = f"{self.info.plan.suite.title or self.info.plan.suite.name} ({self.info.name})"
         under = (self.info.host.cpu, words.moment(self.info.started), *self._summary)
         return str(laws_card((title, " · ".join(under)), self._shown_laws))
 
@@ -152,14 +152,14 @@ def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any],
     Raises:
         InputError: there is no such law, or more than one.
     """
-    if layer not in run.info.scopes:
-        raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
+    if layer not in run.info.plan.scopes:
+        raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.plan.scopes)}")
     if foreign := [name for name in choices if name not in CHOICES]:
         hint = near_miss(foreign[0], CHOICES)
         raise InputError(f"a law is chosen by {words.listing(CHOICES)}, and not by {foreign[0]!r}.{hint}")
     found = _chosen(run.found_laws, layer, metric, choices)
     if metric in COUNTED_METRICS:
-        found = list(told_once(_chosen(run.info.counted_laws, layer, metric, choices)))
+        found = list(told_once(_chosen(run.info.plan.counted_laws, layer, metric, choices)))
     flags = _flags(spelled)
     if len(found) > 1:
         ways = ", ".join(str(law.choices) for law in found)
@@ -244,9 +244,9 @@ def _one(layer: str | tuple[str, str] | None, run: StoredRun) -> str:
     """The one layer that is meant."""
     if isinstance(layer, str):
         return layer
-    if layer is None and len(run.info.scopes) == 1:
-        return next(iter(run.info.scopes))
-    raise InputError(f"name one layer, layer=…; the run has {words.listing(run.info.scopes)}")
+    if layer is None and len(run.info.plan.scopes) == 1:
+        return next(iter(run.info.plan.scopes))
+    raise InputError(f"name one layer, layer=…; the run has {words.listing(run.info.plan.scopes)}")
 
 
 def _two(layers: str | tuple[str, str] | None) -> tuple[str, str]:

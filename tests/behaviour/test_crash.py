@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from attnbench.cli import main
 from attnbench.session import run as session
-from attnbench.session.reporter import Silent
+from attnbench.session.reporter import Reporter
 from attnbench.session.run import load
 from attnbench.store import fingerprint
 from attnbench.store.journal import Journal
@@ -150,7 +150,7 @@ def only_run() -> Path:
 
 
 def resumes_to_the_end(folder: Path) -> bool:
-    run = session.resume(folder, Silent())
+    run = session.resume(folder, Reporter())
     return Counter((v.trial, v.round) for v in run.visits) == Counter(product(IDS, range(3)))
 
 
@@ -290,7 +290,7 @@ def test_a_run_is_not_continued_with_a_plugin_that_was_changed(machine: FakeMach
 
     assert said.startswith(f"{folder} cannot be continued, as what it was measured with has changed: {here}/mine.py (")
     (here / "mine.py").write_text(PLUGIN, encoding="utf-8")
-    assert len(session.resume(folder, Silent()).visits) == 24
+    assert len(session.resume(folder, Reporter()).visits) == 24
 
 
 def test_a_run_of_an_older_attnbench_is_read_and_not_continued(machine: FakeMachine, here: Path) -> None:
