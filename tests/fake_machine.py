@@ -56,9 +56,9 @@ class FakeMachine:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Take the place of real processes, and of the clock that times visits from outside."""
         clock = SimpleNamespace(monotonic=lambda: self.time)
-        for room in ("execute.here", "execute.weigh", "prepare"):
+        for room in ("execute.rounds", "execute.memory", "session.prepare"):
             monkeypatch.setattr(f"attnbench.{room}.Process", self)
-        for room in ("execute.here", "execute.weigh", "session"):
+        for room in ("execute.rounds", "execute.memory", "session.run"):
             monkeypatch.setattr(f"attnbench.{room}.time", clock)
         monkeypatch.setattr("attnbench.execute.counting._is_ours", lambda *_: True)  # no process to count in either
         return self
