@@ -17,7 +17,7 @@ from attnbench.record import Peaks, Status
 if TYPE_CHECKING:
     import pytest
 
-    from attnbench.execute.process import Setup
+    from attnbench.execute.setup import Setup
     from attnbench.trial import Trial
 
 #: A product of matrices runs at this rate here.

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from attnbench.check.contract import CLAIMS, checks_of, is_due
 from attnbench.check.outcome import Outcome
 from attnbench.execute.pool import enough, side_by_side
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.layers.registry import Registry
 
 #: A check calls a layer at tiny sizes a few dozen times; comparing claims with counts makes hundreds of traces.

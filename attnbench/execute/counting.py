@@ -14,7 +14,8 @@ from attnbench.counting.pictures.attention_weights import Weights, weights_of
 from attnbench.counting.pictures.position_probe import Fading, fading_of
 from attnbench.errors import LayerError
 from attnbench.execute.pool import enough, side_by_side
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.law import Law
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from attnbench.execute.process import Process, Setup
+from attnbench.child import GIVES_BACK
+from attnbench.execute.process import Process
 from attnbench.execute.rounds import Failure, Progress, not_tried, patience
-from attnbench.measure.apart import GIVES_BACK
+from attnbench.execute.setup import Setup
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
 

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")

@@ -18,7 +18,8 @@ from statistics import median
 from typing import Any
 
 from attnbench.errors import UnsupportedError
-from attnbench.execute.process import Process, Setup, compile_folder
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
 from attnbench.record import Conditions, Status, Visit

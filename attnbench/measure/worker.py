@@ -21,6 +21,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from attnbench.child import forked, obituary
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
 from attnbench.layers.backends import attention_backend
@@ -28,7 +29,6 @@ from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import compiling, guard
-from attnbench.measure.apart import apart
 from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.kernels import kernels_of, uses_fused_attention
@@ -96,8 +96,20 @@ def _weighed(
     if trial.choices.mode == "train":
         import torch.fx.experimental.symbolic_shapes  # noqa: F401  torch does so in the first backward pass of each child
     if device == "cpu" and sys.platform.startswith("linux"):
-        return _with_room(apart(work), device, room)
+        return _with_room(_in_fork(work), device, room)
     return _watched(belongings, room, device, work)
+
+
+def _in_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the work answers in a fork under the alarm of this process, or how that died."""
+    alarm = signal.getitimer(signal.ITIMER_REAL)[0]
+
+    def under_alarm() -> dict[str, Any]:
+        signal.setitimer(signal.ITIMER_REAL, alarm)  # a fork does not inherit it
+        return work()
+
+    answer, code = forked(under_alarm)
+    return obituary(code) if answer is None else answer
 
 
 def _with_room(answer: dict[str, Any], device: str, room: int | None) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Any
 from attnbench.counting.laws import Reach
 from attnbench.errors import LayerError, SuiteError, UnsupportedError
 from attnbench.execute.counting import Pictures, count_all, count_trials, paths_all, pictures_of, reach_all
-from attnbench.execute.process import Process, compile_folder
+from attnbench.execute.process import Process
 from attnbench.execute.rounds import answer_probes, floor_seconds
+from attnbench.execute.setup import compile_folder
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, told_once
 from attnbench.layers.base import DEFAULT_SIZES, Layer

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from attnbench.errors import InputError, LayerError, SuiteError, near_miss
-from attnbench.execute.process import Setup
+from attnbench.execute.setup import Setup
 from attnbench.formula import Formula
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry

@@ -23,8 +23,8 @@ from typing import IO, Any
 import pyarrow.parquet  # noqa: F401  so that no fork has to
 import pytest
 
+from attnbench import child
 from attnbench.errors import WorkerError
-from attnbench.execute import process as room
 from attnbench.measure import worker
 from attnbench.session import prepare
 from attnbench.session import run as session
@@ -187,7 +187,7 @@ def main(folder: Path) -> None:
     folder.mkdir()
     (folder / "line.toml").write_text(SUITE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room.subprocess, "Popen", Forked)
+        patch.setattr(child.subprocess, "Popen", Forked)
         patch.setattr("attnbench.execute.rounds.MOST_ROUNDS", ROUNDS)
         Forked.deaths, Forked.kills, Forked.lot = folder / "none", 0, random.Random(0)
         plan = prepare.make_plan(session.order(str(folder / "line.toml")), Silent())

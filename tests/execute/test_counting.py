@@ -174,7 +174,7 @@ def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None
 def test_few_layers_of_our_own_are_counted_without_any_process(monkeypatch: pytest.MonkeyPatch) -> None:
     cores(monkeypatch, 8)
     started: list[object] = []
-    monkeypatch.setattr("attnbench.execute.process.subprocess.Popen", started.append)
+    monkeypatch.setattr("attnbench.child.subprocess.Popen", started.append)
 
     count_all(Registry(), wanted("rnn", *CHEAP[2:]), ("parameters",), lambda name: None)
 

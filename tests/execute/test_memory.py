@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attnbench.child import GIVES_BACK
 from attnbench.counting.trace import Way, trace
 from attnbench.execute.memory import Weighing, tells
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.layers.registry import Registry
-from attnbench.measure.apart import GIVES_BACK
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
 from attnbench.trial import Choices, Trial

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attnbench.execute.process import Setup
 from attnbench.execute.rounds import (
     LEAST_ROUNDS,
     MOST_ROUNDS,
@@ -17,6 +16,7 @@ from attnbench.execute.rounds import (
     answer_probes,
     not_tried,
 )
+from attnbench.execute.setup import Setup
 from attnbench.plan.cost_model import Limits, Probe, Subject
 from attnbench.plan.decide import PlannedTrial, Probed
 from attnbench.record import Conditions, Status, Visit
