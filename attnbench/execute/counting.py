@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any
 
-from attnbench.counting.laws import Reach, count_at, count_laws, reach_of
-from attnbench.counting.paths.maps import path_map_of
-from attnbench.counting.pictures.attention_weights import Weights, weights_of
-from attnbench.counting.pictures.position_probe import Fading, fading_of
+from attnbench.counting.laws import count_at, count_laws
+from attnbench.counting.observations import OBSERVATIONS
 from attnbench.errors import LayerError
 from attnbench.execute.pool import enough, side_by_side
 from attnbench.execute.process import Process
 from attnbench.execute.setup import Setup
 from attnbench.law import Law
-from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
-from attnbench.record import Counted, PathMap
+from attnbench.record import Counted
 from attnbench.trial import Asked, Sizes, Trial, counted_as
-
-Found = TypeVar("Found")
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """What was looked at beside the metrics, by layer.
-
-    Attributes:
-        weights: head, query, key → attention weight.
-        fading: way of stacking → what is left of the position after each layer, in several draws.
-    """
-
-    weights: dict[str, Weights] = field(default_factory=dict)
-    fading: dict[str, Fading] = field(default_factory=dict)
 
 
 def count_all(
@@ -90,51 +70,28 @@ def count_trials(
     return found
 
 
-def reach_all(registry: Registry, names: Sequence[str]) -> dict[str, Reach]:
-    """Effective reach of each layer; one that has none to show is left out.
+def observe_all(registry: Registry, layers: Sequence[str], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What is seen of each layer: name of `attnbench.counting.observations.OBSERVATIONS` → layer → as JSON keeps it.
+
+    Our own layers are looked at in this process, others in one of their own. A layer of which nothing was seen is left
+    out, unless the observation says what stands for it.
 
     Raises:
         WorkerError: no process could be started.
     """
-    return _of_each(registry, names, reach_of, Process.reach)
+    with _process_for(registry, layers if names else ()) as process:
+        seen = {name: {layer: _observed(registry, process, name, layer) for layer in layers} for name in names}
+    return {name: {layer: one for layer, one in found.items() if one is not None} for name, found in seen.items()}
 
 
-def paths_all(registry: Registry, names: Sequence[str]) -> dict[str, PathMap]:
-    """Path lengths between all positions of each layer, or why one has none at the length of this look.
-
-    Raises:
-        WorkerError: no process could be started.
-    """
-    return _of_each(registry, names, path_map_of, Process.paths)
-
-
-def pictures_of(registry: Registry, names: Sequence[str], wanted: Collection[str]) -> Pictures:
-    """What the suite wants to look at, of `attnbench.spec.PICTURES`; a layer that has none to show is left out.
-
-    Raises:
-        WorkerError: no process could be started.
-    """
-    weights = _of_each(registry, names, weights_of, Process.weights) if "weights" in wanted else {}
-    fading = _of_each(registry, names, fading_of, Process.fading) if "position" in wanted else {}
-    return Pictures(weights, fading)
-
-
-def _of_each(
-    registry: Registry,
-    names: Sequence[str],
-    here: Callable[[Layer], Found],
-    there: Callable[[Process, str], Found | None],
-) -> dict[str, Found]:
-    """Our own layers are looked at in this process, others in one of their own."""
-    found = {}
-    with _process_for(registry, names) as process:
-        for name in names:
-            if process is None or _is_ours(registry, name):
-                with contextlib.suppress(LayerError):
-                    found[name] = here(registry.get(name))
-            elif seen := there(process, name):
-                found[name] = seen
-    return found
+def _observed(registry: Registry, process: Process | None, name: str, layer: str) -> Any:
+    observation = OBSERVATIONS[name]
+    try:
+        if process is None or _is_ours(registry, layer):
+            return observation.look(registry.get(layer))
+        return process.observe(name, layer)
+    except LayerError as error:
+        return observation.refused(str(error))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from attnbench.child import Program, died, obituary
 from attnbench.errors import LayerError, WorkerError
 from attnbench.execute.setup import Setup
 from attnbench.law import Law
-from attnbench.record import Counted, PathMap, Peaks, Status
+from attnbench.record import Counted, Peaks, Status
 from attnbench.trial import Asked, Sizes, Trial
 
 #: A process that cannot say hello in this time will not say anything.
@@ -113,15 +113,16 @@ class Process:
         answer = self._ask({"count_at": request}, _COUNTING_SECONDS)
         return [one and Counted.from_json(one) for one in answer.get("counts", [None] * len(points))]
 
-    def reach(self, layer: str) -> tuple[tuple[int, float], ...]:
-        """Effective reach of a layer; empty where there is none."""
-        answer = self._ask({"reach": {"layer": layer}}, _COUNTING_SECONDS)
-        return tuple((distance, norm) for distance, norm in answer.get("reach", ()))
+    def observe(self, name: str, layer: str) -> Any:
+        """What one of `attnbench.counting.observations.OBSERVATIONS` sees of a layer, as JSON keeps it.
 
-    def paths(self, layer: str) -> PathMap:
-        """Path lengths between all positions of a layer, or why there are none."""
-        answer = self._ask({"paths": {"layer": layer}}, _COUNTING_SECONDS)
-        return PathMap(**answer["paths"]) if "paths" in answer else PathMap(refused=_why(answer))
+        Raises:
+            LayerError: there is nothing to see, or the process ended.
+        """
+        answer = self._ask({"observe": {"name": name, "layer": layer}}, _COUNTING_SECONDS)
+        if "observed" not in answer:
+            raise LayerError(answer.get("error") or answer["reason"])
+        return answer["observed"]
 
     def check(self, layer: str, check: str, timeout: float) -> tuple[list[Outcome], bool]:
         """What one check of the contract finds of a layer, and whether the process is as it was after it."""
@@ -130,20 +131,6 @@ class Process:
             return [Outcome.from_json(row) for row in answer["outcomes"]], True
         fix = "mend what raises, hangs, ends the process or changes it in build() or forward()"
         return [Outcome(check, Mark.FAILED, answer["reason"], fix)], False
-
-    def weights(self, layer: str) -> list[list[list[float]]] | None:
-        """Attention weights of a layer; None where there are none to be seen."""
-        found: list[list[list[float]]] | None = self._ask({"weights": {"layer": layer}}, _COUNTING_SECONDS).get(
-            "weights"
-        )
-        return found
-
-    def fading(self, layer: str) -> dict[str, list[list[float]]] | None:
-        """What is left of a position after copies of a layer; None where they cannot be stacked."""
-        found: dict[str, list[list[float]]] | None = self._ask({"fading": {"layer": layer}}, _COUNTING_SECONDS).get(
-            "fading"
-        )
-        return found
 
     def stop(self) -> None:
         """End the process for good; whoever waits for its answer is told that there is none."""
@@ -222,11 +209,6 @@ class Process:
         """End the process and all that it started; its exit status."""
         child, self._child = self._child, None
         return child.end() if child else 0
-
-
-def _why(answer: dict[str, Any]) -> str:
-    """What a process says of a layer that it could not look at, or how the process ended."""
-    return str(answer.get("error") or answer["reason"])
 
 
 def _named(what: Asked) -> dict[str, str]:

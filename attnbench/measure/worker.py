@@ -203,22 +203,12 @@ def _counted_at(
     return {"counts": [at(sizes) for sizes in points]}
 
 
-def _reach(registry: Registry, layer: str) -> dict[str, Any]:
-    """Effective reach of one layer, or one line that says why it has none."""
-    from attnbench.counting.laws import reach_of
+def _observed(registry: Registry, name: str, layer: str) -> dict[str, Any]:
+    """What one observation sees of one layer, or one line that says why it sees nothing."""
+    from attnbench.counting.observations import OBSERVATIONS
 
     try:
-        return {"reach": reach_of(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
-
-
-def _paths(registry: Registry, layer: str) -> dict[str, Any]:
-    """Path lengths between all positions of one layer, or one line that says why there are none."""
-    from attnbench.counting.paths.maps import path_map_of
-
-    try:
-        return {"paths": asdict(path_map_of(registry.get(layer)))}
+        return {"observed": OBSERVATIONS[name].look(registry.get(layer))}
     except BaseException as error:
         return _refused(layer, error)
 
@@ -234,34 +224,11 @@ def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
-def _weights(registry: Registry, layer: str) -> dict[str, Any]:
-    """Attention weights of one layer, or one line that says why it has none."""
-    from attnbench.counting.pictures.attention_weights import weights_of
-
-    try:
-        return {"weights": weights_of(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
-
-
-def _fading(registry: Registry, layer: str) -> dict[str, Any]:
-    """What is left of a position after copies of one layer, or one line that says why it cannot be told."""
-    from attnbench.counting.pictures.position_probe import fading_of
-
-    try:
-        return {"fading": fading_of(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
-
-
 _COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
     "count": _counted,
     "count_at": _counted_at,
-    "reach": _reach,
-    "paths": _paths,
+    "observe": _observed,
     "check": _checked,
-    "weights": _weights,
-    "fading": _fading,
 }
 
 

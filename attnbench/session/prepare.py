@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from attnbench.counting.laws import Reach
+from attnbench.counting.observations import asked_by
 from attnbench.errors import LayerError, SuiteError, UnsupportedError
-from attnbench.execute.counting import Pictures, count_all, count_trials, paths_all, pictures_of, reach_all
+from attnbench.execute.counting import count_all, count_trials, observe_all
 from attnbench.execute.process import Process
 from attnbench.execute.rounds import answer_probes, floor_seconds
 from attnbench.execute.setup import compile_folder
@@ -26,7 +26,7 @@ from attnbench.plan.cost_model import Limits, Subject
 from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
 from attnbench.plan.memory import plan_memory
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
-from attnbench.record import MEASURED_METRICS, Counted, PathMap, Peaks
+from attnbench.record import MEASURED_METRICS, Counted, Peaks
 from attnbench.session.judge import claimed
 from attnbench.session.reporter import Show
 from attnbench.session.request import Order
@@ -56,10 +56,8 @@ class Plan:
     probing_seconds: float = 0.0
     floors: dict[str, float] = field(default_factory=dict)
     counted: dict[str, Counted] = field(default_factory=dict)
-    reach: dict[str, Reach] = field(default_factory=dict)
-    paths: dict[str, PathMap] = field(default_factory=dict)
+    observations: dict[str, dict[str, Any]] = field(default_factory=dict)
     unsupported: dict[Trial, str] = field(default_factory=dict)
-    pictures: Pictures = field(default_factory=Pictures)
     peaks: tuple[Peaks, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -114,9 +112,8 @@ def make_plan(asked: Order, show: Show) -> Plan:
     _something_left(asked, laws, unsupported)
     flat = tuple(law for found in laws.values() for law in found)
     names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
-    reach, paths = _far(asked, names)
-    pictures = pictures_of(asked.registry, names, suite.pictures)
-    plan = Plan(asked, flat, (), reach=reach, paths=paths, unsupported=unsupported, pictures=pictures)
+    observations = observe_all(asked.registry, names, asked_by({*suite.metrics, *suite.pictures}))
+    plan = Plan(asked, flat, (), observations=observations, unsupported=unsupported)
     if not set(suite.metrics) & set(MEASURED_METRICS):
         return plan
     if "time" not in suite.metrics:
@@ -139,13 +136,6 @@ def make_plan(asked: Order, show: Show) -> Plan:
         counted=counted,
         peaks=tuple(pilot.peaks),
     )
-
-
-def _far(asked: Order, names: Sequence[str]) -> tuple[dict[str, Reach], dict[str, PathMap]]:
-    """Effective reach and path lengths between all positions, where the suite counts hops."""
-    if "hops" not in asked.suite.metrics:
-        return {}, {}
-    return reach_all(asked.registry, names), paths_all(asked.registry, names)
 
 
 def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[Asked, str]]:

@@ -30,7 +30,7 @@ from attnbench.layers.registry import Registry
 from attnbench.measure.machine.host import read_host
 from attnbench.plan.cost_model import Subject
 from attnbench.plan.decide import PlannedTrial
-from attnbench.record import Status, Visit
+from attnbench.record import PathMap, Status, Visit
 from attnbench.session.judge import fit_laws, fit_times, questions_of
 from attnbench.session.prepare import Plan, make_plan
 from attnbench.session.queries import OpenRun
@@ -279,12 +279,15 @@ def _info(plan: Plan) -> RunInfo:
         visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
         code=_code(asked),
         journal_start=secrets.randbits(32),
-        reach={layer: [list(pair) for pair in pairs] for layer, pairs in plan.reach.items()},
-        paths=plan.paths,
-        weights=plan.pictures.weights,
-        fading=plan.pictures.fading,
+        **_observations(plan),
         peaks=plan.peaks,
     )
+
+
+def _observations(plan: Plan) -> dict[str, Any]:
+    """What was seen of each layer, as a run keeps it."""
+    paths = {layer: PathMap(**seen) for layer, seen in plan.observations.get("paths", {}).items()}
+    return {**plan.observations, "paths": paths}
 
 
 def _from_anywhere(plugin: str) -> str:
