@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from attnbench.execute.machine import Machine
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
 from attnbench.record import Peaks, Status
@@ -35,7 +36,7 @@ class FakeMachine:
         noise: by which part blocks are slower, at random but the same in each test.
         failures: of trials that cannot be run.
         memory: of trials, bytes allocated and resident.
-        weighed: (number of the process, trial, timeout) of each question about memory.
+        memory_asked: (number of the process, trial, timeout) of each question about memory.
         interrupt_at: number of the visit at which the user presses Ctrl-C, counted from 1 and without probes.
         asked: (number of the process, trial, pace, timeout) of each question.
         time: seconds that went by while it measured.
@@ -46,7 +47,7 @@ class FakeMachine:
     noise: float = 0.0
     failures: Callable[[Trial], Failure | None] = lambda _: None
     memory: Callable[[Trial], tuple[int, int | None]] = lambda trial: (8 * trial.sizes["n"] * trial.sizes["d"], None)
-    weighed: list[tuple[int, Trial, float]] = field(default_factory=list)
+    memory_asked: list[tuple[int, Trial, float]] = field(default_factory=list)
     interrupt_at: int | None = None
     asked: list[tuple[int, Trial, dict[str, Any], float]] = field(default_factory=list)
     started: int = 0
@@ -55,12 +56,11 @@ class FakeMachine:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Take the place of real processes, and of the clock that times visits from outside."""
-        clock = SimpleNamespace(monotonic=lambda: self.time)
-        for room in ("execute.rounds", "execute.memory", "session.prepare"):
-            monkeypatch.setattr(f"attnbench.{room}.Process", self)
-        for room in ("execute.rounds", "execute.memory", "session.run"):
-            monkeypatch.setattr(f"attnbench.{room}.time", clock)
-        monkeypatch.setattr("attnbench.execute.counting._is_ours", lambda *_: True)  # no process to count in either
+        monkeypatch.setattr(Machine, "process", lambda _, *setup: self(*setup))
+        monkeypatch.setattr(Machine, "now", lambda _: self.time)
+        monkeypatch.setattr(Machine, "calls_here", lambda *_: True)  # no process to count in either
+        monkeypatch.setattr("attnbench.session.prepare.Process", self)
+        monkeypatch.setattr("attnbench.session.run.time", SimpleNamespace(monotonic=lambda: self.time))
         return self
 
     def __call__(self, setup: Setup, environment: object = None) -> FakeProcess:
@@ -96,11 +96,11 @@ class FakeProcess:
         """The machine's one rate, found at once."""
         return Peaks(device, dtype, self.threads, RATE, 1024, RATE, 2**27), self.machine.peaks_seconds
 
-    def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
+    def measure_memory(self, trial: Trial, timeout: float) -> dict[str, Any]:
         machine = self.machine
         assert trial.choices.threads == self.threads
-        machine.weighed.append((self.number, trial, timeout))
-        if machine.interrupt_at is not None and len(machine.visits) + len(machine.weighed) == machine.interrupt_at:
+        machine.memory_asked.append((self.number, trial, timeout))
+        if machine.interrupt_at is not None and len(machine.visits) + len(machine.memory_asked) == machine.interrupt_at:
             raise KeyboardInterrupt
         if failure := machine.failures(trial):
             return {"status": str(failure[0]), "reason": failure[1]}
@@ -112,7 +112,7 @@ class FakeProcess:
         machine = self.machine
         assert trial.choices.threads == self.threads
         machine.asked.append((self.number, trial, pace, timeout))
-        if machine.interrupt_at is not None and len(machine.visits) + len(machine.weighed) == machine.interrupt_at:
+        if machine.interrupt_at is not None and len(machine.visits) + len(machine.memory_asked) == machine.interrupt_at:
             raise KeyboardInterrupt
         if failure := machine.failures(trial):
             return {"status": str(failure[0]), "reason": failure[1]}

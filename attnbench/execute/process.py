@@ -44,12 +44,12 @@ class Process:
 
     Args:
         setup: what it has in common with the others of a run.
-        environment: variables that it needs besides.
+        variables: of its environment, besides those of the setup.
     """
 
-    def __init__(self, setup: Setup, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, setup: Setup, variables: Mapping[str, str] | None = None) -> None:
         self._setup = setup
-        self._variables = environment or {}
+        self._variables = variables or {}
         self._child: Program | None = None
         self._heard = 0
         self._stopped = False
@@ -71,7 +71,7 @@ class Process:
         patience = timeout + (_COMPILING_SECONDS if trial.choices.compile else 0.0)
         return self._ask({**request, "first": first}, patience)
 
-    def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
+    def measure_memory(self, trial: Trial, timeout: float) -> dict[str, Any]:
         """Call one trial for its memory and return the answer: a status, and bytes where there are any."""
         request = {"layer": trial.layer, "sizes": trial.sizes, "choices": asdict(trial.choices)}
         return self._ask({"memory": request}, timeout)

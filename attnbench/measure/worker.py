@@ -68,7 +68,7 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
         elif "peaks" in request:
             answer = measure_peaks(**request["peaks"], clock=clock_for(request["peaks"]["device"]))
         elif "memory" in request:
-            answer = _weighed(belongings, room, registry, _trial(request["memory"]), setup["seed"])
+            answer = _memory_measured(belongings, room, registry, _trial(request["memory"]), setup["seed"])
         else:
             answer = _watched(belongings, room, *_asked(registry, request, setup["seed"]))
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -88,7 +88,7 @@ def _trial(request: dict[str, Any]) -> Trial:
     return Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
 
 
-def _weighed(
+def _memory_measured(
     belongings: guard.Belongings, room: int | None, registry: Registry, trial: Trial, seed: int
 ) -> dict[str, Any]:
     """Peaks of one call; where the system keeps the process's own, in a child, so that it is that trial's alone."""
@@ -152,14 +152,14 @@ def memory_of(registry: Registry, trial: Trial, seed: int) -> dict[str, Any]:
     """Build and call one trial, and say what memory the call took; a failure is an answer like any other."""
     guard.seed_everything(seed_for(trial.id, seed))
     try:
-        found = peaks(registry.get(trial.layer), trial)
+        measured = peaks(registry.get(trial.layer), trial)
     except BaseException as error:
         return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
     return {
         "status": Status.OK,
         "reason": "",
-        "allocated_bytes": found.allocated,
-        "resident_bytes": found.resident,
+        "allocated_bytes": measured.allocated,
+        "resident_bytes": measured.resident,
     }
 
 
@@ -241,7 +241,7 @@ def _refused(layer: str, error: BaseException) -> dict[str, Any]:
 
 
 def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) -> dict[str, Any]:
-    choices, found = trial.choices, dict[str, Any]()
+    choices, seen = trial.choices, dict[str, Any]()
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
     with contextlib.ExitStack() as around:
@@ -252,7 +252,7 @@ def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) ->
         form = {"form": compiling.one_graph} if choices.compile else {}
         call, examine = around.enter_context(ready(layer, module, inputs, choices.mode, **form))
         if choices.compile:
-            found["compile_seconds"] = compiling.compile_seconds(call, layer.name, clock)
+            seen["compile_seconds"] = compiling.compile_seconds(call, layer.name, clock)
 
         def look(output: Any) -> None:
             check_shape(layer, trial.sizes, choices.mode, output)
@@ -262,8 +262,8 @@ def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) ->
 
         timing = time_call(call, clock, pace, look)
         if first:
-            found["kernels"] = kernels_of(call, choices.device)
-    return {"status": Status.OK, "reason": "", **asdict(timing), **found}
+            seen["kernels"] = kernels_of(call, choices.device)
+    return {"status": Status.OK, "reason": "", **asdict(timing), **seen}
 
 
 def _is_special(choices: Choices) -> bool:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from attnbench.errors import RunError, WorkerError, stopped_by
-from attnbench.execute.memory import Weighing, tells
-from attnbench.execute.rounds import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
+from attnbench.execute.memory import MemoryPass, tells
+from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
 from attnbench.fitting.compare.runs import LEAST, Comparison
 from attnbench.fitting.compare.runs import compare as compare_runs
 from attnbench.fitting.next_visits import Means, worth_visiting
@@ -158,7 +158,7 @@ def _visits(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
     info, seen, began = stored.info, list(stored.visits), time.monotonic()
     if info.measures("memory"):
         show.stage("measuring memory, each call in a process of its own")
-        for visit in _weighing(info, seen, asked).visits(show.visiting, began):
+        for visit in _memory_pass(info, seen, asked).visits(show.visiting, began):
             seen.append(visit)
             yield visit
     if info.measures("time"):
@@ -166,11 +166,11 @@ def _visits(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
         yield from _rounds(stored, seen, asked, show, began)
 
 
-def _weighing(info: RunInfo, seen: Sequence[Visit], asked: Order) -> Weighing:
-    weighed = {visit.trial for visit in seen if visit.metric == "memory"}
-    return Weighing(
+def _memory_pass(info: RunInfo, seen: Sequence[Visit], asked: Order) -> MemoryPass:
+    visited = {visit.trial for visit in seen if visit.metric == "memory"}
+    return MemoryPass(
         setup=asked.setup,
-        trials=[p for p in _left(info, seen) if p.trial.id not in weighed and tells(p.trial.choices.device)],
+        trials=[p for p in _left(info, seen) if p.trial.id not in visited and tells(p.trial.choices.device)],
         counted_bytes={trial: counted.peak_bytes for trial, counted in info.counted.items()},
         failures=_failures(info, seen),
         first_process=_first_process(seen),
@@ -217,10 +217,10 @@ def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, bega
     def wanted(round_: int) -> set[str]:
         then, laws = look(round_)
         show.laws(laws)
-        if round_ < LEAST_ROUNDS:
+        if round_ < MIN_ROUNDS:
             return set()  # these visit everything
         _, before = look(round_ - 1)
-        means = Means(info.visit_seconds, MOST_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _LEAST_SECONDS)
+        means = Means(info.visit_seconds, MAX_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _LEAST_SECONDS)
         return worth_visiting(then.records, then.samples, questions_of(info), laws, before, means)
 
     for visit in rounds.visits(wanted, show.visiting, began):

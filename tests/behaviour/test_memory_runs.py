@@ -61,7 +61,7 @@ def test_a_suite_of_memory_alone_spends_no_clock(machine: FakeMachine, tmp_path:
     run = attnbench.run(suite(tmp_path, ONLY), results=tmp_path / "results")
 
     assert laws(run) == {"peak_bytes": "INFERRED", "memory": "CONFIRMED"}
-    assert (len(machine.weighed), machine.asked) == (9, [])
+    assert (len(machine.memory_asked), machine.asked) == (9, [])
     assert sum(visit.clock_seconds for visit in run.visits) == 0
     records = run.records
     assert set(records["status"]) == {"ok"}
@@ -153,7 +153,7 @@ def test_what_is_too_large_is_skipped_before_anything_is_allocated(machine: Fake
 
     assert list(run.records["status"]) == ["ok", "skipped"]
     assert "exceeds" in run.records["reason"].iloc[1]
-    assert [trial.sizes["n"] for _, trial, _ in machine.weighed] == [1024]
+    assert [trial.sizes["n"] for _, trial, _ in machine.memory_asked] == [1024]
 
 
 def test_a_count_that_was_proven_for_one_head_does_not_speak_of_several(machine: FakeMachine, tmp_path: Path) -> None:
@@ -210,14 +210,14 @@ def test_what_no_visit_for_memory_can_say_is_a_flaw(said: dict[str, Any]) -> Non
     [{"allocated_bytes": 0}, {"allocated_bytes": 7, "resident_bytes": 0}, {"status": Status.OOM, "reason": "why"}],
 )
 def test_what_a_visit_for_memory_says_survives_the_journal(said: dict[str, Any], tmp_path: Path) -> None:
-    weighed = Visit("any", 0, 0, **{"metric": "memory", **said})
+    measured = Visit("any", 0, 0, **{"metric": "memory", **said})
     timed = Visit("any", 0, 0, iterations=1, block_seconds=(1.0,))  # of the same round
 
     with Journal(tmp_path) as journal:
-        journal.append(weighed)
+        journal.append(measured)
         journal.append(timed)
 
-    assert attnbench.store.journal.read_journal(tmp_path) == (weighed, timed)
+    assert attnbench.store.journal.read_journal(tmp_path) == (measured, timed)
 
 
 # ------------------------------------------------------------------------------------------------------ what is shown

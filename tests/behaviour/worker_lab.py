@@ -188,7 +188,7 @@ def main(folder: Path) -> None:
     (folder / "line.toml").write_text(SUITE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(child.subprocess, "Popen", Forked)
-        patch.setattr("attnbench.execute.rounds.MOST_ROUNDS", ROUNDS)
+        patch.setattr("attnbench.execute.rounds.MAX_ROUNDS", ROUNDS)
         Forked.deaths, Forked.kills, Forked.lot = folder / "none", 0, random.Random(0)
         plan = prepare.make_plan(session.order(str(folder / "line.toml")), Silent())
         for number in range(1 + RUNS):

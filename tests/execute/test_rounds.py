@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attnbench.execute.rounds import (
-    LEAST_ROUNDS,
-    MOST_ROUNDS,
+    MAX_ROUNDS,
+    MIN_ROUNDS,
     ROUNDS_PER_PROCESS,
     Progress,
     Rounds,
@@ -77,16 +77,16 @@ def test_the_order_differs_between_rounds_and_seeds_and_is_the_same_for_the_same
     first, again, other = (by_round(visits(seed=seed)) for seed in (3, 3, 4))
 
     assert first == again
-    assert len({tuple(order) for order in [*first.values(), *other.values()]}) == 2 * LEAST_ROUNDS
+    assert len({tuple(order) for order in [*first.values(), *other.values()]}) == 2 * MIN_ROUNDS
 
 
 def test_a_new_process_starts_every_other_round(machine: FakeMachine) -> None:
     found = visits(wanted={BROKEN.id})
 
     assert {(visit.round, visit.process) for visit in found} == {
-        (number, number // ROUNDS_PER_PROCESS) for number in range(MOST_ROUNDS)
+        (number, number // ROUNDS_PER_PROCESS) for number in range(MAX_ROUNDS)
     }
-    assert machine.started == MOST_ROUNDS // ROUNDS_PER_PROCESS
+    assert machine.started == MAX_ROUNDS // ROUNDS_PER_PROCESS
     assert [number for number, _ in machine.visits] == [visit.process for visit in found]
 
 
@@ -97,7 +97,7 @@ def test_a_new_process_starts_every_other_round(machine: FakeMachine) -> None:
 def test_a_run_that_asks_for_nothing_more_ends_after_three_rounds_in_two_processes() -> None:
     found = visits()
 
-    assert {visit.round for visit in found} == set(range(LEAST_ROUNDS)) == {0, 1, 2}
+    assert {visit.round for visit in found} == set(range(MIN_ROUNDS)) == {0, 1, 2}
     assert {visit.process for visit in found} == {0, 1}
 
 
@@ -105,9 +105,9 @@ def test_a_run_that_asks_for_nothing_more_ends_after_three_rounds_in_two_process
 def test_after_the_first_rounds_only_the_trials_that_are_asked_for_are_visited() -> None:
     asked = {trial.id for trial in TRIALS[1:4]}
 
-    later = Counter(visit.trial for visit in visits(wanted=asked) if visit.round >= LEAST_ROUNDS)
+    later = Counter(visit.trial for visit in visits(wanted=asked) if visit.round >= MIN_ROUNDS)
 
-    assert later == dict.fromkeys(asked, MOST_ROUNDS - LEAST_ROUNDS)
+    assert later == dict.fromkeys(asked, MAX_ROUNDS - MIN_ROUNDS)
 
 
 def test_each_round_is_asked_for_once_and_before_any_of_its_visits(machine: FakeMachine) -> None:
@@ -177,7 +177,7 @@ def test_a_trial_that_failed_is_not_visited_again(status: Status, machine: FakeM
         (0, status, "why", ())
     ]
     assert all(visit.status is Status.OK for visit in found if visit.trial != largest.id)
-    assert len(found) == 1 + MOST_ROUNDS * (len(TRIALS) - 1)
+    assert len(found) == 1 + MAX_ROUNDS * (len(TRIALS) - 1)
 
 
 @pytest.mark.parametrize(("status", "words"), [(Status.OOM, "ran out of memory"), (Status.TIMEOUT, "took too long")])
@@ -197,7 +197,7 @@ def test_what_a_smaller_trial_could_not_have_is_not_tried(
     assert len(order) == len(failed) == 3 - len(skipped)
     assert all(reason.startswith("not tried: the smaller b=1, n=") for reason in skipped.values())
     assert all(reason.endswith(f", d=8 {words}") for reason in skipped.values())
-    assert sum(visit.status is Status.OK for visit in found) == MOST_ROUNDS * (len(TRIALS) - 3)
+    assert sum(visit.status is Status.OK for visit in found) == MAX_ROUNDS * (len(TRIALS) - 3)
 
 
 def test_what_differs_in_more_than_its_size_or_has_run_before_is_tried_all_the_same(machine: FakeMachine) -> None:
@@ -273,7 +273,7 @@ def test_a_resumed_run_goes_on_within_a_round_of_few_visits(kept: int) -> None:
 
 
 def test_a_resumed_run_asks_for_no_round_before_the_one_it_stopped_in(machine: FakeMachine) -> None:
-    done = {(trial.id, number) for trial in TRIALS for number in range(LEAST_ROUNDS)} | {(BROKEN.id, 5)}
+    done = {(trial.id, number) for trial in TRIALS for number in range(MIN_ROUNDS)} | {(BROKEN.id, 5)}
     asked: list[int] = []
 
     def wanted(round_: int) -> Collection[str]:
