@@ -38,7 +38,7 @@ n = [64, 128]
 d = [64, 128]
 """
 #: Files whose lines are moments to die at, and functions of them that are rare and matter most.
-WRITERS = ("journal.py", "store.py", "session.py", "here.py")
+WRITERS = ("store/journal.py", "store/run_folder.py", "session/run.py", "execute/rounds.py")
 FOLDERS_AND_TABLES = ("create", "_put", "_sync", "_put_text", "sync_folder", "write_derived", "__init__")
 #: How many moments are drawn of each kind: any line, any between the first visit and the last, and delicate ones.
 ANYWHERE, AMONG_VISITS, IN_APPEND, BEFORE_VISITS, AFTER_VISITS, FROM_OUTSIDE = 4, 7, 7, 4, 4, 4

@@ -53,7 +53,7 @@ LAYER = Layer("my-layer", lambda d: torch.nn.Linear(d, d), claims=Claims(flops="
 LABS = """
 import sys
 from pathlib import Path
-from tests import crash_lab, worker_lab
+from tests.behaviour import crash_lab, worker_lab
 folder = Path(sys.argv[1])
 crash_lab.main(folder / "runs")
 worker_lab.main(folder / "workers")
