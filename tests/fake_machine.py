@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from click.testing import CliRunner
 
+from attnbench.cli import main
 from attnbench.execute.machine import Machine
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
 from attnbench.record import Peaks, Status
+from attnbench.session import run as session
+from attnbench.session.reporter import Silent
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from click.testing import Result
 
     from attnbench.execute.setup import Setup
+    from attnbench.session.run import Run
+    from attnbench.spec import Suite
     from attnbench.trial import Trial
 
 #: A product of matrices runs at this rate here.
@@ -27,9 +36,9 @@ RATE = 1e10
 Failure = tuple[Status, str]
 
 
-@dataclass
-class FakeMachine:
-    """What `Process` is for the rooms that ask it: call it with a setup, and it is a process.
+@dataclass(eq=False)
+class FakeMachine(Machine):
+    """Takes the place of real processes, and of the clock that times visits from outside.
 
     Attributes:
         seconds: of one call of a trial.
@@ -54,18 +63,28 @@ class FakeMachine:
     time: float = 0.0
     peaks_seconds: float = 0.0
 
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Take the place of real processes, and of the clock that times visits from outside."""
-        monkeypatch.setattr(Machine, "process", lambda _, *setup: self(*setup))
-        monkeypatch.setattr(Machine, "now", lambda _: self.time)
-        monkeypatch.setattr(Machine, "calls_here", lambda *_: True)  # no process to count in either
-        monkeypatch.setattr("attnbench.session.prepare.Process", self)
-        monkeypatch.setattr("attnbench.session.run.time", SimpleNamespace(monotonic=lambda: self.time))
-        return self
-
-    def __call__(self, setup: Setup, environment: object = None) -> FakeProcess:
+    def process(self, setup: Setup, variables: object = None) -> FakeProcess:  # type: ignore[override]
         self.started += 1
         return FakeProcess(self, self.started - 1, setup.threads)
+
+    def now(self) -> float:
+        return self.time
+
+    def calls_here(self, registry: object, layer: object) -> bool:
+        """No process to count in either."""
+        return True
+
+    def run(self, suite: str | Path | Suite, **options: Any) -> Run:
+        """A run on this machine."""
+        return session.run(suite, machine=self, **options)
+
+    def resume(self, folder: Path) -> Run:
+        """The rest of an interrupted run, on this machine."""
+        return session.resume(folder, Silent(), self)
+
+    def invoke(self, words: str | Sequence[str]) -> Result:
+        """Run attnbench on this machine, as if it had been called with these words."""
+        return CliRunner().invoke(main, shlex.split(words) if isinstance(words, str) else words, obj=self)
 
     @property
     def visits(self) -> list[tuple[int, Trial]]:

@@ -29,6 +29,7 @@ from attnbench.record import MEASURED_METRICS
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from attnbench.execute.machine import Machine
     from attnbench.session.prepare import Plan
     from attnbench.session.reporter import Show
     from attnbench.session.run import Run
@@ -113,7 +114,7 @@ def _plan(suite: str, options: dict[str, Any], quiet: bool) -> tuple[Plan, Abstr
     from attnbench.session.request import order
 
     try:
-        asked = order(suite, **options, command=_command_line())
+        asked = order(suite, **options, command=_command_line(), machine=_machine())
         view = _view(asked.suite.budget, quiet)
         with view as shown:
             return prepare.make_plan(asked, shown), view
@@ -154,7 +155,14 @@ def _resume(run: str, results: Path, quiet: bool) -> Run:
     folder = run_folder(run, results)
     info = read_info(folder)
     with _view(from_mapping(info.suite, info.suite_name, str(folder / "run.json")).budget, quiet) as view:
-        return session.resume(folder, view)
+        return session.resume(folder, view, _machine())
+
+
+def _machine() -> Machine:
+    """Where a run is made: this machine, but for who calls a command with another as click's object."""
+    from attnbench.execute.machine import THIS_MACHINE
+
+    return click.get_current_context().obj or THIS_MACHINE
 
 
 def _command_line() -> str:

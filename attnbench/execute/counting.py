@@ -10,7 +10,7 @@ from typing import Any
 from attnbench.counting.laws import count_at, count_laws
 from attnbench.counting.observations import OBSERVATIONS
 from attnbench.errors import LayerError
-from attnbench.execute.machine import Machine
+from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.pool import map_in_pool, pool_size
 from attnbench.execute.process import Process
 from attnbench.execute.setup import Setup
@@ -21,7 +21,6 @@ from attnbench.trial import Asked, Sizes, Trial, counted_as
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
-_HERE = Machine()
 
 
 def count_all(
@@ -29,7 +28,7 @@ def count_all(
     wanted: Sequence[Asked],
     metrics: Sequence[str],
     show: Callable[[str], None],
-    machine: Machine = _HERE,
+    machine: Machine = THIS_MACHINE,
 ) -> dict[Asked, list[Law] | LayerError]:
     """Counted laws of each layer in each dtype, mode and form of attention, or why it cannot be counted.
 
@@ -63,7 +62,7 @@ def count_all(
 
 
 def count_trials(
-    registry: Registry, trials: Sequence[Trial], laws: Mapping[Asked, Sequence[Law]], machine: Machine = _HERE
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Asked, Sequence[Law]], machine: Machine = THIS_MACHINE
 ) -> dict[str, Counted]:
     """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
 
@@ -86,7 +85,7 @@ def count_trials(
 
 
 def observe_all(
-    registry: Registry, layers: Sequence[str], names: Collection[str], machine: Machine = _HERE
+    registry: Registry, layers: Sequence[str], names: Collection[str], machine: Machine = THIS_MACHINE
 ) -> dict[str, dict[str, Any]]:
     """What is seen of each layer: name of `attnbench.counting.observations.OBSERVATIONS` → layer → as JSON keeps it.
 

@@ -24,3 +24,6 @@ class Machine:
     def calls_here(self, registry: Registry, layer: str) -> bool:
         """Whether this process itself may call a layer; one from elsewhere may hang or end whoever calls it."""
         return registry.origin(layer) == "built in"
+
+
+THIS_MACHINE = Machine()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attnbench.child import GIVES_BACK
-from attnbench.execute.machine import Machine
+from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.process import Process
 from attnbench.execute.rounds import Failure, Progress, not_tried, patience
 from attnbench.execute.setup import Setup
@@ -46,7 +46,7 @@ class MemoryPass:
     counted_bytes: Mapping[str, int]
     failures: Sequence[Failure] = ()
     first_process: int = 0
-    machine: Machine = field(default_factory=Machine)
+    machine: Machine = THIS_MACHINE
 
     def visits(self, show: Callable[[Progress], None], began: float) -> Iterator[Visit]:
         """One visit of each trial; `began` is the reading of the clock that their times are counted from."""

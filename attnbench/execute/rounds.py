@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from attnbench.errors import UnsupportedError
-from attnbench.execute.machine import Machine
+from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.process import Process
 from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure.loop import Pace
@@ -145,7 +145,7 @@ class Rounds:
     failures: Collection[Failure] = ()
     spent_seconds: float = 0.0
     first_process: int = 0
-    machine: Machine = field(default_factory=Machine)
+    machine: Machine = THIS_MACHINE
 
     def visits(
         self, wanted: Callable[[int], Collection[str]], show: Callable[[Progress], None], began: float

@@ -112,7 +112,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
     _something_left(asked, laws, unsupported)
     flat = tuple(law for found in laws.values() for law in found)
     names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
-    observations = observe_all(asked.registry, names, asked_by({*suite.metrics, *suite.pictures}))
+    observations = observe_all(asked.registry, names, asked_by({*suite.metrics, *suite.pictures}), asked.machine)
     plan = Plan(asked, flat, (), observations=observations, unsupported=unsupported)
     if not set(suite.metrics) & set(MEASURED_METRICS):
         return plan
@@ -157,7 +157,7 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
     def told(layer: str) -> None:
         show.counting(layer, next(begun), len(wanted))
 
-    for one, found in count_all(asked.registry, wanted, metrics, told).items():
+    for one, found in count_all(asked.registry, wanted, metrics, told, asked.machine).items():
         if not isinstance(found, LayerError):
             laws[one] = found
             continue
@@ -261,7 +261,9 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
     every = dict.fromkeys(choices for s in subjects for choices in (s.choices, replace(s.choices, compile=False)))
     with compile_folder(every) as folder, contextlib.ExitStack() as stack:
         setups = {choices: asked.setup.under(choices, folder) for choices in every}
-        processes = {setup: stack.enter_context(Process(setup)) for setup in dict.fromkeys(setups.values())}
+        processes = {
+            setup: stack.enter_context(asked.machine.process(setup)) for setup in dict.fromkeys(setups.values())
+        }
         for number, subject in enumerate(subjects):
             share, device = left / (len(subjects) - number), subject.choices.device
             process = processes[setups[replace(subject.choices, compile=False)]]
@@ -295,7 +297,7 @@ def _measure_peaks(pilot: _Pilot, processes: Mapping[Choices, Process], budget: 
 
 def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:
     """Windows for memory; the budget bounds what calls may cost by estimate, and no clock runs."""
-    with Process(asked.setup) as process:
+    with asked.machine.process(asked.setup) as process:
         rates = {device: process.rate(device) for device in asked.suite.devices}
     return [
         plan_memory(
@@ -348,4 +350,4 @@ def _counts(
         if counted_as(trial.layer, trial.choices) not in refused
         and not layers[trial.layer].broken_constraint(trial.sizes)
     ]
-    return count_trials(asked.registry, possible, laws)
+    return count_trials(asked.registry, possible, laws, asked.machine)

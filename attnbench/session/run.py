@@ -13,13 +13,13 @@ import itertools
 import os
 import secrets
 import shlex
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from attnbench.errors import RunError, WorkerError, stopped_by
+from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.memory import MemoryPass, tells
 from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
 from attnbench.fitting.compare.runs import LEAST, Comparison
@@ -85,7 +85,7 @@ def start(plan: Plan, results: Path, show: Show) -> Run:
     return _measure(results / name, info, plan.order, show)
 
 
-def resume(folder: Path, show: Show) -> Run:
+def resume(folder: Path, show: Show, machine: Machine = THIS_MACHINE) -> Run:
     """Continue an interrupted run with the visits it still lacks.
 
     Raises:
@@ -96,7 +96,7 @@ def resume(folder: Path, show: Show) -> Run:
     if differences := info.host.differences(read_host()):
         raise RunError(f"{folder} was measured {differences}: start a new run here")
     suite = from_mapping(info.suite, info.suite_name, str(folder / "run.json"))
-    asked = Order(suite, Registry(info.plugins), info.seed, info.command)
+    asked = Order(suite, Registry(info.plugins), info.seed, info.command, machine)
     if changed := _changed(info.code, _code(asked)):
         again = f": {info.command}" if info.command else ""
         raise RunError(f"{folder} cannot be continued, as {changed}; start a new run{again}")
@@ -155,7 +155,7 @@ def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) ->
 
 def _visits(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
     """Every visit that is missing: those for memory, and then, trial by trial that can be run, those for time."""
-    info, seen, began = stored.info, list(stored.visits), time.monotonic()
+    info, seen, began = stored.info, list(stored.visits), asked.machine.now()
     if info.measures("memory"):
         show.stage("measuring memory, each call in a process of its own")
         for visit in _memory_pass(info, seen, asked).visits(show.visiting, began):
@@ -174,6 +174,7 @@ def _memory_pass(info: RunInfo, seen: Sequence[Visit], asked: Order) -> MemoryPa
         counted_bytes={trial: counted.peak_bytes for trial, counted in info.counted.items()},
         failures=_failures(info, seen),
         first_process=_first_process(seen),
+        machine=asked.machine,
     )
 
 
@@ -203,6 +204,7 @@ def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, bega
         failures=_failures(info, seen),
         spent_seconds=sum(visit.clock_seconds for visit in seen),
         first_process=_first_process(seen),
+        machine=asked.machine,
     )
 
     looks: dict[int, tuple[StoredRun, list[Law]]] = {}

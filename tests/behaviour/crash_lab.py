@@ -21,7 +21,6 @@ from types import FrameType
 from typing import Any
 
 import pyarrow.parquet  # noqa: F401  so that no fork has to
-import pytest
 
 from attnbench.session import prepare
 from attnbench.session import run as session
@@ -121,7 +120,7 @@ def picked_up(plan: prepare.Plan, results: Path) -> dict[str, Any]:
     folders = runs_in(results)
     before = load_stored(folders[0]).visits if folders else ()
     show = Silent()
-    run = session.resume(folders[0], show) if folders else session.start(plan, results, show)
+    run = session.resume(folders[0], show, plan.order.machine) if folders else session.start(plan, results, show)
     again = load_stored(run.path)
     return {
         "listed": [row.get("damaged", "whole") for row in rows],
@@ -168,10 +167,9 @@ def killed_from_outside(plan: prepare.Plan, results: Path, visits: int) -> int:
 def main(folder: Path) -> None:
     """Kill, pick up, and print."""
     folder.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        FakeMachine(as_counted(), noise=0.02).install(patch)
-        (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
-        _kill_all(prepare.make_plan(session.order(str(folder / "grid.toml")), Silent()), folder)
+    (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
+    asked = session.order(str(folder / "grid.toml"), machine=FakeMachine(as_counted(), noise=0.02))
+    _kill_all(prepare.make_plan(asked, Silent()), folder)
 
 
 def _kill_all(plan: prepare.Plan, folder: Path) -> None:

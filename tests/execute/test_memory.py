@@ -19,7 +19,7 @@ from attnbench.trial import Choices, Trial
 from tests.fake_machine import FakeMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 SETUP = Setup(threads=1, plugins=(), seed=0)
 MIB = 2**20
@@ -142,17 +142,17 @@ COUNTED = {trial.id: 8 * trial.sizes["n"] for trial in TRIALS}
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
-    return FakeMachine().install(monkeypatch)
+def machine() -> FakeMachine:
+    return FakeMachine()
 
 
-def visits(trials: Sequence[Trial] = TRIALS, **more: object) -> list[Visit]:
-    planned = [PlannedTrial(trial, visit_seconds=1.0) for trial in trials]
-    return list(MemoryPass(SETUP, planned, COUNTED, **more).visits(lambda _: None, 0.0))  # type: ignore[arg-type]
+def visits(machine: FakeMachine, **more: object) -> list[Visit]:
+    planned = [PlannedTrial(trial, visit_seconds=1.0) for trial in TRIALS]
+    return list(MemoryPass(SETUP, planned, COUNTED, machine=machine, **more).visits(lambda _: None, 0.0))  # type: ignore[arg-type]
 
 
 def test_each_trial_is_visited_once_from_small_to_large_and_no_clock_is_asked(machine: FakeMachine) -> None:
-    found = visits(first_process=3)
+    found = visits(machine, first_process=3)
 
     assert [trial.sizes["n"] for _, trial, _ in machine.memory_asked] == [2, 4, 8, 16]
     assert found[0] == Visit(TRIALS[1].id, 3, 0, metric="memory", allocated_bytes=8 * 2 * 8)
@@ -164,7 +164,7 @@ def test_each_trial_is_visited_once_from_small_to_large_and_no_clock_is_asked(ma
 def test_after_one_that_runs_out_of_memory_larger_ones_are_not_tried(machine: FakeMachine) -> None:
     machine.failures = lambda trial: (Status.OOM, "why") if trial.sizes["n"] >= 4 else None
 
-    assert [(visit.status, visit.reason) for visit in visits()] == [
+    assert [(visit.status, visit.reason) for visit in visits(machine)] == [
         (Status.OK, ""),
         (Status.OOM, "why"),
         (Status.SKIPPED, "not tried: the smaller b=1, n=4, d=8 ran out of memory"),
@@ -177,7 +177,7 @@ def test_after_one_that_runs_out_of_memory_larger_ones_are_not_tried(machine: Fa
 def test_bytes_that_cannot_be_are_an_error_of_that_trial(machine: FakeMachine, said: int) -> None:
     machine.memory = lambda trial: (said, None) if trial.sizes["n"] == 4 else (1, None)
 
-    found = visits()
+    found = visits(machine)
 
     assert [visit.status for visit in found] == [Status.OK, Status.ERROR, Status.OK, Status.OK]
     assert "the measuring process said what cannot be" in found[1].reason
