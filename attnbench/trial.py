@@ -75,39 +75,63 @@ class Choices:
         usual = f"{self.device.replace(':', '')}-{self.dtype}-{self.mode}-t{self.threads}"
         return usual + "-compiled" * self.compile + (f"-sdpa-{self.sdpa}" if self.sdpa != "default" else "")
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Every choice in words: ``cpu``, ``float32``, ``forward``, ``1 thread``, ``not compiled`` …."""
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        compiled = "compiled" if self.compile else "not compiled"
+        return self.device, self.dtype, self.mode, threads, compiled, f"sdpa: {self.sdpa}"
+
+    def __str__(self) -> str:
+        """``cpu · float32 · forward · 1 thread``, and what is not usual; without a device, what a count is about."""
+        told = (bool(self.device), True, True, bool(self.device), self.compile, self.sdpa != "default")
+        return " · ".join(compress(self.words, told))
+
+
+#: What is chosen where nothing is said.
+USUAL = Choices()
 
 #: Names of the choices, in the order of columns and of keys.
 CHOICES = tuple(field.name for field in fields(Choices))
 
-#: What a count is about, and with it a question about times: a layer, a dtype, a mode, the form of fused attention.
-Asked = tuple[str, str, str, str]
 
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """A layer under one choice: what a count, a law and a section of a report are about.
 
-def counted_as(layer: str, choices: Choices) -> Asked:
-    """What is counted for a layer under one choice.
-
-    Compiling changes nothing that is counted: the counts are those of the layer as it is written. Of the backends of
-    attention, ``math`` makes the n×n matrix and is counted by itself; the others are fused alike.
+    Attributes:
+        layer: the registered name; empty for anyone's measurements.
+        choices: device, dtype, mode, threads and the like.
     """
-    return layer, choices.dtype, choices.mode, "math" if choices.sdpa == "math" else "default"
+
+    layer: str
+    choices: Choices = USUAL
+
+    @property
+    def id(self) -> str:
+        """What the ids of all its trials begin with: ``rnn-cpu-float32-forward-t1``."""
+        return f"{self.layer}-{self.choices.slug}"
+
+    @property
+    def count_key(self) -> Subject:
+        """The subject with every choice at its default that changes nothing that is counted.
+
+        Counts are those of the layer as it is written, so that compiling changes none. Of the backends of attention,
+        ``math`` makes the n×n matrix and is counted by itself; the others are fused alike.
+        """
+        sdpa = "math" if self.choices.sdpa == "math" else "default"
+        return Subject(self.layer, Choices(dtype=self.choices.dtype, mode=self.choices.mode, sdpa=sdpa))
 
 
-def subject_id(layer: str, choices: Choices) -> str:
-    """What the ids of all trials of a layer under one choice begin with: ``rnn-cpu-float32-forward-t1``."""
-    return f"{layer}-{choices.slug}"
+#: What the laws of anyone's measurements are about.
+ANYTHING = Subject("", Choices(device="", dtype=""))
 
 
-def telling_apart(several: Iterable[Choices]) -> dict[Choices, str]:
-    """For each of several choices, what tells it from the others: ``decode · threads: 2``; empty for a single one."""
+def differences(several: Iterable[Choices]) -> dict[Choices, str]:
+    """For each of several choices, what tells it from the others: ``decode · 2 threads``; empty for a single one."""
     choices = tuple(dict.fromkeys(several))
-    named = {each: _names(each) for each in choices}
-    varying = [len(set(column)) > 1 for column in zip(*named.values(), strict=True)]
-    return {each: " · ".join(compress(names, varying)) for each, names in named.items()}
-
-
-def _names(one: Choices) -> tuple[str, ...]:
-    compiled = "compiled" if one.compile else "not compiled"
-    return one.device, one.dtype, one.mode, f"threads: {one.threads}", compiled, f"sdpa: {one.sdpa}"
+    varying = [len(set(column)) > 1 for column in zip(*(each.words for each in choices), strict=True)]
+    return {each: " · ".join(compress(each.words, varying)) for each in choices}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,22 +139,30 @@ class Trial:
     """One layer at one point of the axes.
 
     Attributes:
-        layer: the registered name.
+        subject: the layer, with device, dtype, mode, threads, and the like.
         sizes: axis → size, for every axis the layer has.
-        choices: device, dtype, mode, threads, and the like.
     """
 
-    layer: str
+    subject: Subject
     sizes: Sizes = field(hash=False)
-    choices: Choices = Choices()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", ordered(self.sizes))
 
     @property
+    def layer(self) -> str:
+        """The registered name."""
+        return self.subject.layer
+
+    @property
+    def choices(self) -> Choices:
+        """Device, dtype, mode, threads, and the like."""
+        return self.subject.choices
+
+    @property
     def id(self) -> str:
         """Stable and readable, for example ``rnn-cpu-float32-forward-t1-b32-n64-d512``."""
-        return f"{subject_id(self.layer, self.choices)}-{slug(self.sizes)}"
+        return f"{self.subject.id}-{slug(self.sizes)}"
 
 
 def ordered(sizes: Sizes) -> Sizes:

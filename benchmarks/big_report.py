@@ -25,7 +25,7 @@ from attnbench.record import Counted, Host, Visit
 from attnbench.report.page import write_report
 from attnbench.store.journal import Journal
 from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored
-from attnbench.trial import Trial
+from attnbench.trial import Choices, Subject, Trial
 
 EXAMPLE = Path(__file__).parents[1] / "results" / "example"
 LAYERS = 20
@@ -40,13 +40,11 @@ def law(layer: str, terms: int, trials: int) -> Law:
     draws = tuple((2e-5, *(2e-11 * (1 + k / 500),) * terms, 0.0) for k in range(40))
     ways = (Specification(f"way {k}", dict.fromkeys(axes, 1.0 + k / 500)) for k in range(8))
     return Law(
-        layer,
+        Subject(layer, Choices("cpu", "float32")),
         "time",
         Verdict.CONFIRMED,
         "every interval lies within 0.1 of the claim",
         claim=" + ".join(texts),
-        device="cpu",
-        dtype="float32",
         exponents=exponents if terms == 1 else {},
         terms=tuple(FittedTerm(text, Estimate(2e-11, 1.9e-11, 2.1e-11), 0.9) for text in texts),
         window={"n": (64, 32768), "d": (64, 32768), "b": (1, 64)},
@@ -65,7 +63,7 @@ def grid(trials: int) -> Iterator[tuple[Trial, int, float]]:
     for layer in range(LAYERS):
         for n, d, b in sizes[:: len(sizes) // each][:each]:
             work = int(4 * b * n * d * (n + layer % 2 * d))
-            yield Trial(f"layer-{layer:02}", {"b": int(b), "n": int(n), "d": int(d)}), work, 2e-5 + work / 9e10
+            yield Trial(Subject(f"layer-{layer:02}"), {"b": int(b), "n": int(n), "d": int(d)}), work, 2e-5 + work / 9e10
 
 
 _ENDS = ((64, 32768, 10), (64, 32768, 10), (1, 64, 7))
@@ -89,7 +87,14 @@ def write(folder: Path, trials: int) -> StoredRun:
         trials=tuple(trial for trial, _, _ in planned),
         counted={trial.id: Counted(work, 4, 4, ()) for trial, work, _ in planned},
         counted_laws=tuple(
-            Law(name, "flops", Verdict.CONFIRMED, "exact", claim=texts[k % 2], formula=texts[k % 2], dtype="float32")
+            Law(
+                Subject(name, Choices("", "float32")),
+                "flops",
+                Verdict.CONFIRMED,
+                "exact",
+                claim=texts[k % 2],
+                formula=texts[k % 2],
+            )
             for k, name in enumerate(names)
         ),
     )

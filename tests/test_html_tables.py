@@ -17,6 +17,7 @@ from attnbench.fitting.predict.forecast import Forecast
 from attnbench.law import Estimate, Exponent, Law, Verdict
 from attnbench.law.show import COLOURS
 from attnbench.record import Counted
+from attnbench.trial import Subject
 from tests.report.fake_run import HOST, HOSTILE, hostile, write_fake_run
 from tests.two_runs import layer
 
@@ -81,7 +82,7 @@ def test_a_law_shows_everything_that_is_known_of_it(run: attnbench.session.Run) 
 
 
 def test_a_formula_is_mathml_and_what_is_none_is_text() -> None:
-    claimed = Law("rnn", "flops", Verdict.CONFIRMED, "exact", claim="4*n*d**2", formula="4*n*d**2")
+    claimed = Law(Subject("rnn"), "flops", Verdict.CONFIRMED, "exact", claim="4*n*d**2", formula="4*n*d**2")
     foreign = replace(claimed, formula=HOSTILE)
 
     maths = [element for element in tree(claimed._repr_html_()).iter() if element.tag == f"{MATHS}math"]
@@ -91,14 +92,14 @@ def test_a_formula_is_mathml_and_what_is_none_is_text() -> None:
 
 
 def test_fitted_numbers_are_written_as_people_write_them() -> None:
-    law = Law("rnn", "time", Verdict.INFERRED, "found", formula="2.46e-05 + 1.5e-09*n**0.987")
+    law = Law(Subject("rnn"), "time", Verdict.INFERRED, "found", formula="2.46e-05 + 1.5e-09*n**0.987")
 
     assert dict(rows(law._repr_html_()))["found"].replace("\u2062", "") == "2.46·10−5+1.5·10−9n0.987"
 
 
 def test_zero_has_no_sign() -> None:
     exponents = {"n": Exponent(Estimate(-0.001, -0.02, 0.001), -0.0)}
-    law = Law("rnn", "time", Verdict.INFERRED, "found", exponents=exponents)
+    law = Law(Subject("rnn"), "time", Verdict.INFERRED, "found", exponents=exponents)
 
     assert dict(rows(law._repr_html_()))["exponent of n"] == "0.00 [−0.02, 0.00] at 90.0 %; claimed 0"
 
@@ -164,7 +165,7 @@ def test_signs_that_no_page_can_show_are_dots() -> None:
 
 
 def test_a_badge_can_be_read_on_any_page_and_nothing_else_chooses_a_colour_for_letters() -> None:
-    law = Law("rnn", "time", Verdict.REFUTED, "no", claim="n")
+    law = Law(Subject("rnn"), "time", Verdict.REFUTED, "no", claim="n")
     styles = [element.get("style", "") for element in tree(law._repr_html_()).iter()]
     colours = [found for style in styles for found in re.findall(r"(?<![-\w])color:([^;]+)", style)]
 

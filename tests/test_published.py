@@ -9,7 +9,7 @@ from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.layers.registry import BUILT_IN
 from attnbench.published import PUBLISHED, SOURCES, Column, PublishedRow, Standing, compare, per_sequence
-from attnbench.trial import AXES
+from attnbench.trial import AXES, Subject
 
 CELLS = [(row, column) for row in PUBLISHED for column in Column]
 
@@ -24,7 +24,7 @@ def row(source: str, kind: str) -> PublishedRow:
 
 
 def law(metric: str, formula: str, **fields: object) -> Law:
-    return Law("layer", metric, Verdict.INFERRED, "exact", formula=formula, **fields)
+    return Law(Subject("layer"), metric, Verdict.INFERRED, "exact", formula=formula, **fields)
 
 
 @pytest.mark.parametrize(("row", "column"), CELLS, ids=name)

@@ -9,24 +9,24 @@ from attnbench.trial import (
     AXES,
     SDPA_BACKENDS,
     Choices,
+    Subject,
     Trial,
-    counted_as,
     describe,
+    differences,
     parse_size,
     parse_sizes,
     slug,
-    telling_apart,
 )
 
 
 def test_a_trials_id_can_be_read() -> None:
-    trial = Trial("rnn", {"d": 512, "n": 64, "b": 32})
+    trial = Trial(Subject("rnn"), {"d": 512, "n": 64, "b": 32})
 
     assert trial.id == "rnn-cpu-float32-forward-t1-b32-n64-d512"
 
 
 def test_a_trials_id_holds_its_choices() -> None:
-    trial = Trial("conv1d", {"k": 3, "n": 64}, Choices("cuda:1", "bfloat16", "train", 4))
+    trial = Trial(Subject("conv1d", Choices("cuda:1", "bfloat16", "train", 4)), {"k": 3, "n": 64})
 
     assert trial.id == "conv1d-cuda1-bfloat16-train-t4-n64-k3"
 
@@ -42,13 +42,13 @@ def test_a_trials_id_holds_its_choices() -> None:
 def test_an_id_names_compiling_and_a_backend_of_attention_only_where_they_were_asked_for(
     choices: Choices, end: str
 ) -> None:
-    assert Trial("rnn", {"n": 64}, choices).id == f"rnn-cpu-float32-forward-{end}-n64"
+    assert Trial(Subject("rnn", choices), {"n": 64}).id == f"rnn-cpu-float32-forward-{end}-n64"
 
 
 def test_what_is_counted_knows_no_compiler_and_of_backends_only_the_one_that_is_not_fused() -> None:
-    counted = {counted_as("x", Choices(compile=c, sdpa=s)) for c in (False, True) for s in SDPA_BACKENDS}
+    counted = {Subject("x", Choices(compile=c, sdpa=s)).count_key for c in (False, True) for s in SDPA_BACKENDS}
 
-    assert counted == {("x", "float32", "forward", "default"), ("x", "float32", "forward", "math")}
+    assert counted == {Subject("x"), Subject("x", Choices(sdpa="math"))}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_is_counted_knows_no_compiler_and_of_backends_only_the_one_that_is_
         ([Choices(), Choices(), Choices(mode="train")], ["forward", "train"]),
         (
             [Choices(threads=2, dtype="float16"), Choices(threads=1), Choices(threads=2)],
-            ["float16 · threads: 2", "float32 · threads: 1", "float32 · threads: 2"],
+            ["float16 · 2 threads", "float32 · 1 thread", "float32 · 2 threads"],
         ),
         (
             [Choices(), Choices(compile=True), Choices(sdpa="math")],
@@ -67,11 +67,11 @@ def test_what_is_counted_knows_no_compiler_and_of_backends_only_the_one_that_is_
     ],
 )
 def test_choices_are_told_apart_by_what_differs(choices: list[Choices], texts: list[str]) -> None:
-    assert list(telling_apart(choices).values()) == texts
+    assert list(differences(choices).values()) == texts
 
 
 def test_the_order_in_which_sizes_were_given_does_not_matter() -> None:
-    one, other = Trial("rnn", {"d": 2, "n": 3}), Trial("rnn", {"n": 3, "d": 2})
+    one, other = Trial(Subject("rnn"), {"d": 2, "n": 3}), Trial(Subject("rnn"), {"n": 3, "d": 2})
 
     assert one == other
     assert hash(one) == hash(other)

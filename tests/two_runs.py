@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attnbench.law import Estimate, Exponent, Law, Verdict
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import FakeLayer, write_fake_run
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ GRID = {"b": (1,), "n": (256, 512, 1024), "d": (64, 128, 256)}
 
 def layer(name: str, seconds: Callable[..., float], flops: str = "4*b*n*d**2", **changes: Any) -> FakeLayer:
     """A layer with a counted law, and a fitted one that says nothing: trials must say what changed."""
-    time = Law(name, "time", Verdict.INFERRED, "as it is", formula="n", device="cpu", dtype="float32")
-    counted = Law(name, "flops", Verdict.INFERRED, "exact", formula=flops)
+    time = Law(Subject(name, Choices("cpu", "float32")), "time", Verdict.INFERRED, "as it is", formula="n")
+    counted = Law(Subject(name), "flops", Verdict.INFERRED, "exact", formula=flops)
     made = FakeLayer(name, GRID, seconds, lambda b, n, d: 4 * b * n * d**2, time, 0.005, counted_laws=(counted,))
     return replace(made, **changes)
 
@@ -40,13 +41,13 @@ def changed_law() -> FakeLayer:
 
 
 def _renamed(made: FakeLayer) -> tuple[Law, ...]:
-    return tuple(replace(law, layer="recurrent") for law in made.counted_laws)
+    return tuple(replace(law, subject=Subject("recurrent")) for law in made.counted_laws)
 
 
 def fitted(name: str, n: float, half: float) -> Law:
     """A law of time with one exponent."""
     exponent = Exponent(Estimate(n, n - half, n + half))
-    return Law(name, "time", Verdict.INFERRED, "", device="cpu", dtype="float32", exponents={"n": exponent})
+    return Law(Subject(name, Choices("cpu", "float32")), "time", Verdict.INFERRED, "", exponents={"n": exponent})
 
 
 def write(folder: Path, *layers: FakeLayer, seed: int = 1, **changes: Any) -> StoredRun:

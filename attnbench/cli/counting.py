@@ -93,14 +93,14 @@ def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str
     """Count work, bytes, depth and path length exactly, as formulas, without running the layer at size."""
     from attnbench.counting.laws import count_at, count_laws
     from attnbench.layers.registry import Registry
-    from attnbench.trial import describe, parse_sizes
+    from attnbench.trial import Choices, describe, parse_sizes
 
     if probe and at is None:
         raise InputError("--probe runs the layer at a size; add --at, such as --at n=1024,d=64")
     found = Registry(plugins).get(layer)
     sizes = None if at is None else found.sizes(parse_sizes(at))
-    laws = count_laws(found, mode=mode)
-    values = count_at(found, sizes, laws=laws, mode=mode) if sizes else None
+    laws = count_laws(found, choices=Choices(mode=mode))
+    values = count_at(found, sizes, Choices(mode=mode), laws) if sizes else None
     probes = _probes(found, sizes, plugins) if sizes and probe else {}
     uncounted = list(dict.fromkeys(name for law in laws for name in law.uncounted))
     if as_json:

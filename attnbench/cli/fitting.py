@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from attnbench.cli.options import FAILING, fail_on_option, json_option, print_json, say
+from attnbench.trial import ANYTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,8 @@ def fit(file: str, y: str, over: str, claim: str | None, fail_on: str | None, as
     reading = read_frame(_table(file), y, over)
     for remark in reading.remarks:
         say(f"Note: {remark}", err=True)
-    law = replace(reading.law(claim, metric=y), layer="" if file == "-" else PurePath(file).stem)
+    subject = replace(ANYTHING, layer="" if file == "-" else PurePath(file).stem)
+    law = replace(reading.law(claim, metric=y), subject=subject)
     if as_json:
         print_json(law.as_json(curves=False))
     else:

@@ -173,17 +173,17 @@ def _command_line() -> str:
 
 def _print_plan(planned: Plan, as_json: bool) -> None:
     from attnbench.terminal import console, laws_table, plan_table
-    from attnbench.trial import telling_apart
+    from attnbench.trial import differences
 
     if as_json:
         print_json(planned.as_json())
         return
     console().print(laws_table(planned.shown_laws))
-    apart = telling_apart(subject.subject.choices for subject in planned.subjects)
+    apart = differences(subject.costs.choices for subject in planned.subjects)
     for subject in planned.subjects:
-        told = apart[subject.subject.choices]
+        told = apart[subject.costs.choices]
         say()
-        say(f"{subject.subject.layer.name}{f' ({told})' if told else ''}: {subject.why}")
+        say(f"{subject.costs.layer.name}{f' ({told})' if told else ''}: {subject.why}")
     say()
     console().print(plan_table(planned.subjects, planned.unsupported))
 

@@ -15,7 +15,7 @@ from attnbench.counting.recover import Domain, Recovered, Values, recover, recov
 from attnbench.counting.trace import Trace, Way, trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.trial import INPUT_AXES, Sizes, describe
+from attnbench.trial import INPUT_AXES, USUAL, Choices, Sizes, Subject, describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,14 @@ _LONGEST_FOR_SWITCHES = 2**20
 class Counter:
     """Everything that is counted of one layer in one mode."""
 
-    def __init__(self, layer: Layer, dtype: str = "float32", mode: str = "forward", sdpa: str = "default") -> None:
-        self.layer, self._dtype, self._mode, self._sdpa = layer, dtype, mode, sdpa
+    def __init__(self, layer: Layer, choices: Choices = USUAL) -> None:
+        self.layer, self._dtype, self._mode, self._sdpa = layer, choices.dtype, choices.mode, choices.sdpa
         self._traces: dict[tuple[Way, tuple[int, ...]], Trace | LayerError] = {}
+
+    @property
+    def subject(self) -> Subject:
+        """What its laws are about: of no device, and of no number of threads in particular."""
+        return Subject(self.layer.name, Choices("", self._dtype, self._mode, sdpa=self._sdpa))
 
     @property
     def is_plain(self) -> bool:

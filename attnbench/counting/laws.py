@@ -19,6 +19,7 @@ from attnbench.formula.growth import same_growth
 from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Estimate, FittedTerm, Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
+from attnbench.trial import USUAL, Choices
 
 if TYPE_CHECKING:
     from attnbench.formula.monomial import Number
@@ -38,10 +39,8 @@ Reach = tuple[tuple[int, float], ...]
 def count_at(
     layer: Layer,
     sizes: Sizes,
-    dtype: str = "float32",
+    choices: Choices = USUAL,
     laws: Sequence[Law] = (),
-    mode: str = "forward",
-    sdpa: str = "default",
 ) -> Counted:
     """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
 
@@ -50,8 +49,8 @@ def count_at(
     Raises:
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
-    worked, run = (READINGS[metric].ways[mode] for metric in ("flops", "peak_bytes"))
-    whole = trace(layer, sizes, dtype=dtype, way=worked, sdpa=sdpa)
+    worked, run = (READINGS[metric].ways[choices.mode] for metric in ("flops", "peak_bytes"))
+    whole = trace(layer, sizes, dtype=choices.dtype, way=worked, sdpa=choices.sdpa)
     known = [law for law in laws if law.formula and (law.metric != "peak_bytes" or law.speaks_of(sizes))]
     formulas = {law.metric: Formula(law.formula) for law in known}
     saved, depth, hops, peak = (
@@ -60,7 +59,9 @@ def count_at(
     return Counted(
         flops=round(whole.flops),
         parameters=whole.parameters,
-        peak_bytes=(whole if run is worked else trace(layer, sizes, dtype=dtype, way=run, sdpa=sdpa)).peak_bytes
+        peak_bytes=(
+            whole if run is worked else trace(layer, sizes, dtype=choices.dtype, way=run, sdpa=choices.sdpa)
+        ).peak_bytes
         if peak is None
         else round(peak),
         uncounted=whole.uncounted,
@@ -88,27 +89,24 @@ def count(layer: str | Layer, **sizes: int) -> Counted:
 def count_laws(
     layer: Layer,
     metrics: Collection[str] = COUNTED_METRICS,
-    dtype: str = "float32",
-    mode: str = "forward",
-    sdpa: str = "default",
+    choices: Choices = USUAL,
 ) -> list[Law]:
     """One law for each counted metric, recovered without using the claim and then compared with it.
 
     Args:
         layer: what is counted.
-        metrics: those wanted, of `COUNTED_METRICS` and `PREFILL_METRICS`; others, and those that `mode` does not have,
-            are passed over.
-        dtype: of weights and inputs.
-        mode: ``forward``, ``train`` (forward and backward) or ``decode`` (one token against a context of n).
-        sdpa: the form of fused attention: ``math`` writes out the n×n matrix.
+        metrics: those wanted, of `COUNTED_METRICS` and `PREFILL_METRICS`; others, and those that the mode does not
+            have, are passed over.
+        choices: dtype, mode and backend of attention, of which ``math`` writes out the n×n matrix; the others change
+            no count.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at the sizes tried.
     """
-    counter = Counter(layer, dtype, mode, sdpa)
+    counter = Counter(layer, choices)
     possible = counter.metrics()
     wanted = [metric for metric in (*COUNTED_METRICS, *PREFILL_METRICS) if metric in metrics and metric in possible]
-    return [replace(_law(counter, metric), dtype=dtype, mode=mode, sdpa=sdpa) for metric in wanted]
+    return [_law(counter, metric) for metric in wanted]
 
 
 def claimed_laws(layer: Layer) -> list[Law]:
@@ -195,7 +193,6 @@ def _first_miss(claim: Formula, counts: Sequence[tuple[Sizes, float]]) -> str:
 
 
 def _law(counter: Counter, metric: str) -> Law:
-    """A law that does not say yet what choices it is about."""
     found = counter.recover(metric)
     claim = counter.layer.claims.given.get(metric) if counter.is_plain else None
     if claim is None or found.formula or metric in CLASSES or counter.missing(metric):
@@ -216,7 +213,7 @@ def _written(counter: Counter, metric: str, found: Recovered) -> Law:
     verdict, reason = _judge(metric, claim, found, missing, layer)
     formula = found.formula
     return Law(
-        layer=layer.name,
+        subject=counter.subject,
         metric=metric,
         verdict=verdict,
         reason=reason,

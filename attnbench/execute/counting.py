@@ -17,7 +17,7 @@ from attnbench.execute.setup import Setup
 from attnbench.law import Law
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
-from attnbench.trial import Asked, Sizes, Trial, counted_as
+from attnbench.trial import Sizes, Subject, Trial
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
@@ -25,11 +25,11 @@ _WORTH_A_PROCESS = 6
 
 def count_all(
     registry: Registry,
-    wanted: Sequence[Asked],
+    wanted: Sequence[Subject],
     metrics: Sequence[str],
     show: Callable[[str], None],
     machine: Machine = THIS_MACHINE,
-) -> dict[Asked, list[Law] | LayerError]:
+) -> dict[Subject, list[Law] | LayerError]:
     """Counted laws of each layer in each dtype, mode and form of attention, or why it cannot be counted.
 
     `show` is told of every layer that is about to be counted. A layer from elsewhere may hang or end the process that
@@ -39,43 +39,42 @@ def count_all(
         WorkerError: no process could be started.
     """
     processes = pool_size(len(wanted) // 2)
-    ours = all(machine.calls_here(registry, one[0]) for one in wanted)
+    ours = all(machine.calls_here(registry, one.layer) for one in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
-        laws: dict[Asked, list[Law] | LayerError] = {}
+        laws: dict[Subject, list[Law] | LayerError] = {}
         for one in wanted:
-            name, *choices = one
-            show(name)
+            show(one.layer)
             try:
-                laws[one] = count_laws(registry.get(name), metrics, *choices)
+                laws[one] = count_laws(registry.get(one.layer), metrics, one.choices)
             except LayerError as error:
                 laws[one] = error
         return laws
 
-    def count(process: Process, one: Asked) -> list[Law] | LayerError:
+    def count(process: Process, one: Subject) -> list[Law] | LayerError:
         try:
             return process.count(one, metrics)
         except LayerError as error:
             return error
 
     start = partial(machine.process, _setup(registry))
-    return dict(map_in_pool(max(processes, 1), start, wanted, count, lambda one: show(one[0])))
+    return dict(map_in_pool(max(processes, 1), start, wanted, count, lambda one: show(one.layer)))
 
 
 def count_trials(
-    registry: Registry, trials: Sequence[Trial], laws: Mapping[Asked, Sequence[Law]], machine: Machine = THIS_MACHINE
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Subject, Sequence[Law]], machine: Machine = THIS_MACHINE
 ) -> dict[str, Counted]:
     """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
 
     Raises:
         WorkerError: no process could be started.
     """
-    groups: dict[Asked, list[Trial]] = {}
+    groups: dict[Subject, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(counted_as(trial.layer, trial.choices), []).append(trial)
+        groups.setdefault(trial.subject.count_key, []).append(trial)
     counted: dict[str, Counted | None] = {}
     with _processes(registry, {trial.layer for trial in trials}, machine) as processes:
         for one, group in groups.items():
-            process, known, points = processes[one[0]], laws[one], [trial.sizes for trial in group]
+            process, known, points = processes[one.layer], laws[one], [trial.sizes for trial in group]
             if process is None:
                 counts = [_count_here(registry, one, known, sizes) for sizes in points]
             else:
@@ -125,9 +124,8 @@ def _setup(registry: Registry) -> Setup:
     return Setup(threads=1, plugins=registry.plugins, seed=0, installed=registry.installed)
 
 
-def _count_here(registry: Registry, wanted: Asked, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
-    name, dtype, mode, sdpa = wanted
+def _count_here(registry: Registry, wanted: Subject, laws: Sequence[Law], sizes: Sizes) -> Counted | None:
     try:
-        return count_at(registry.get(name), sizes, dtype, laws, mode, sdpa)
+        return count_at(registry.get(wanted.layer), sizes, wanted.choices, laws)
     except LayerError:
         return None

@@ -18,7 +18,7 @@ from attnbench.errors import LayerError, WorkerError
 from attnbench.execute.setup import Setup
 from attnbench.law import Law
 from attnbench.record import Counted, Peaks, Status
-from attnbench.trial import Asked, Sizes, Trial
+from attnbench.trial import Sizes, Subject, Trial
 
 #: A process that cannot say hello in this time will not say anything.
 _HELLO_SECONDS = 120.0
@@ -95,7 +95,7 @@ class Process:
         known = {name: answer[name] for name in _PEAKS if name in answer}
         return Peaks(device, dtype, self._setup.threads, **known), took
 
-    def count(self, what: Asked, metrics: Sequence[str]) -> list[Law]:
+    def count(self, what: Subject, metrics: Sequence[str]) -> list[Law]:
         """Counted laws of a layer.
 
         Raises:
@@ -103,10 +103,10 @@ class Process:
         """
         answer = self._ask({"count": {**_named(what), "metrics": list(metrics)}}, _COUNTING_SECONDS)
         if "laws" not in answer:
-            raise LayerError(answer.get("error") or f"layer {what[0]!r} cannot be counted: {answer['reason']}")
+            raise LayerError(answer.get("error") or f"layer {what.layer!r} cannot be counted: {answer['reason']}")
         return [Law.from_json(row) for row in answer["laws"]]
 
-    def count_at(self, what: Asked, laws: Sequence[Law], points: Sequence[Sizes]) -> list[Counted | None]:
+    def count_at(self, what: Subject, laws: Sequence[Law], points: Sequence[Sizes]) -> list[Counted | None]:
         """Counts of a layer at some sizes; None where it cannot be counted."""
         known = [law.as_json() for law in laws]
         request = {**_named(what), "laws": known, "points": list(points)}
@@ -211,5 +211,5 @@ class Process:
         return child.end() if child else 0
 
 
-def _named(what: Asked) -> dict[str, str]:
-    return dict(zip(("layer", "dtype", "mode", "sdpa"), what, strict=True))
+def _named(what: Subject) -> dict[str, Any]:
+    return {"layer": what.layer, "choices": asdict(what.choices)}

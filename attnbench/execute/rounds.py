@@ -23,7 +23,7 @@ from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
 from attnbench.record import Conditions, Status, Visit
-from attnbench.trial import Choices, Sizes, Trial, describe
+from attnbench.trial import Choices, Sizes, Subject, Trial, describe
 
 #: Every trial is visited in at least this many rounds, spread over at least two processes.
 MIN_ROUNDS = 3
@@ -45,7 +45,7 @@ Failure = tuple[Trial, Status]
 def not_tried(trial: Trial, failures: Collection[Failure]) -> str:
     """Why a trial is not worth trying: a smaller one ran out of memory or time; empty where none did."""
     for smaller, status in failures:
-        same = (smaller.layer, smaller.choices) == (trial.layer, trial.choices)
+        same = smaller.subject == trial.subject
         if status in _WORSE_WHEN_LARGER and same and _no_smaller(trial.sizes, smaller.sizes):
             return f"not tried: the smaller {describe(smaller.sizes)} {_WORSE_WHEN_LARGER[status]}"
     return ""
@@ -78,7 +78,7 @@ class Progress:
     spent_seconds: float
 
 
-def answer_probes(process: Process, probing: Probing, layer: str, choices: Choices) -> Generator[Trial, None, Probed]:
+def answer_probes(process: Process, probing: Probing, subject: Subject) -> Generator[Trial, None, Probed]:
     """Answer a planner's questions with short visits until it has seen enough; yields each trial before its probe.
 
     Raises:
@@ -89,7 +89,7 @@ def answer_probes(process: Process, probing: Probing, layer: str, choices: Choic
     try:
         sizes = next(probing)
         while True:
-            trial = Trial(layer, sizes, choices)
+            trial = Trial(subject, sizes)
             if not_tried(trial, failures):
                 sizes = probing.send(None)
                 continue
@@ -273,13 +273,13 @@ class _Processes:
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:
     """The trials of the cheapest subjects that fit into `seconds`. A subject has all of them or none, as one law."""
-    costs: dict[tuple[str, Choices], float] = {}
+    costs: dict[Subject, float] = {}
     for planned in order:
-        costs[planned.subject] = costs.get(planned.subject, 0.0) + planned.visit_seconds
-    kept: set[tuple[str, Choices]] = set()
+        costs[planned.trial.subject] = costs.get(planned.trial.subject, 0.0) + planned.visit_seconds
+    kept: set[Subject] = set()
     for subject in sorted(costs, key=lambda subject: costs[subject]):
         seconds -= costs[subject]
         if seconds < 0:
             break
         kept.add(subject)
-    return [planned for planned in order if planned.subject in kept]
+    return [planned for planned in order if planned.trial.subject in kept]

@@ -17,7 +17,7 @@ from attnbench.export.latex_text import escaped, listed
 from attnbench.export.uncertain import Uncertain, decimals_of
 from attnbench.formula import Formula
 from attnbench.record import MEASURED_METRICS
-from attnbench.trial import CHOICES, telling_apart
+from attnbench.trial import CHOICES, differences
 
 if TYPE_CHECKING:
     from attnbench.law import Law
@@ -85,7 +85,7 @@ def _laws(run: StoredRun) -> str:
 
 def _choices_of_laws(laws: Sequence[Law]) -> list[_Column]:
     """What tells laws of one layer apart, where anything does."""
-    told = telling_apart(law.choices for law in laws if law.metric in MEASURED_METRICS)
+    told = differences(law.choices for law in laws if law.metric in MEASURED_METRICS)
     cells = [escaped(told.get(law.choices, "")) for law in laws]
     return [_Column("l", "Choices", cells)] if any(cells) else []
 

@@ -18,7 +18,7 @@ from attnbench.fitting.time_law import by_subject, laws_of_groups, swept_axes, w
 from attnbench.fitting.verdict.evidence import Draft, draft_law
 from attnbench.fitting.verdict.question import Question
 from attnbench.law import Law, Verdict
-from attnbench.trial import Asked, describe
+from attnbench.trial import ANYTHING, Subject, describe
 from attnbench.units import nbytes, percent, significant
 
 Row = dict[str, Any]
@@ -31,10 +31,10 @@ _AS_COUNTED = 0.1
 _OF_A_PROCESS, _PART_OF_A_PROCESS = 16 * 2**20, 0.25
 
 
-def memory_laws(records: pd.DataFrame, questions: Mapping[Asked, Question]) -> list[Law]:
+def memory_laws(records: pd.DataFrame, questions: Mapping[Subject, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
     laws = laws_of_groups(records, questions, _draft)
-    groups = (group for _, _, group in by_subject(records))
+    groups = (group for _, group in by_subject(records))
     return [
         replace(law, reason="; ".join([law.reason, *_findings(_measured(group))]))
         for law, group in zip(laws, groups, strict=True)
@@ -60,7 +60,7 @@ def _without_growth(measured: pd.DataFrame, question: Question) -> Law:
     """A call may take nothing at all: then there are no powers to read."""
     empty = [row for row in _rows(measured) if not row["allocated_bytes"]]
     claim = question.claim.text if question.claim else None
-    law = Law("", "memory", Verdict.OUT_OF_REGIME, "", claim=claim, scope=question.scope, trials=len(measured))
+    law = Law(ANYTHING, "memory", Verdict.OUT_OF_REGIME, "", claim=claim, scope=question.scope, trials=len(measured))
     if len(empty) < len(measured):
         at = _at(empty[0], swept_axes(measured))
         return replace(law, reason=f"the call takes no memory beyond its input at {at}")

@@ -30,7 +30,7 @@ from attnbench.fitting.verdict.window import to_judge
 from attnbench.formula import Formula
 from attnbench.law import MARGIN, Law, Verdict
 from attnbench.record import Status
-from attnbench.trial import Asked, Choices, counted_as
+from attnbench.trial import Subject
 
 #: A batch takes about this share of the seconds of a whole round.
 _BATCH = 1 / 3
@@ -278,7 +278,7 @@ class Contest:
 def worth_visiting(
     records: pd.DataFrame,
     samples: pd.DataFrame,
-    questions: Mapping[Asked, Question],
+    questions: Mapping[Subject, Question],
     laws: Sequence[Law],
     before: Sequence[Law],
     means: Means,
@@ -294,16 +294,15 @@ def worth_visiting(
         means: what there is to spend.
     """
     open_: list[tuple[pd.DataFrame, Contest]] = []
-    now, then = _by_group(laws), _by_group(before)
-    for layer, choices, group in by_subject(records[records["status"] == Status.OK]):
-        name = layer, choices
-        last = then[name].verdict if name in then else None
-        if now[name].curves is None or now[name].verdict is last is not Verdict.INCONCLUSIVE:
+    now, then = ({law.subject: law for law in found} for found in (laws, before))
+    for subject, group in by_subject(records[records["status"] == Status.OK]):
+        last = then[subject].verdict if subject in then else None
+        if now[subject].curves is None or now[subject].verdict is last is not Verdict.INCONCLUSIVE:
             continue
-        question = questions[counted_as(layer, choices)]
+        question = questions[subject.count_key]
         group, _ = to_judge(group, swept_axes(group), question)
         observed = observe(group, samples, swept_axes(group))
-        contest = Contest(observed, now[name], draft_law(observed, question, "time", group).case)
+        contest = Contest(observed, now[subject], draft_law(observed, question, "time", group).case)
         if contest.is_open(last, means.rounds):
             open_.append((group, contest))
     chosen: set[str] = set()
@@ -312,7 +311,3 @@ def worth_visiting(
         batch = contest.deciding.batch(seconds, fresh=means.fresh, least_seconds=means.least_seconds / len(open_))
         chosen.update(group["trial"][batch])
     return chosen
-
-
-def _by_group(laws: Sequence[Law]) -> dict[tuple[str, Choices], Law]:
-    return {(law.layer, law.choices): law for law in laws}

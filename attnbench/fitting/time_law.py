@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from attnbench.fitting.verdict.window import to_judge
 from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
-from attnbench.trial import CHOICES, Asked, Choices, counted_as
+from attnbench.trial import CHOICES, Choices, Subject
 
 __all__ = [
     "Question",
@@ -31,32 +31,29 @@ __all__ = [
 ]
 
 
-def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Asked, Question]) -> list[Law]:
+def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Subject, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
     return laws_of_groups(records, questions, lambda group, question: _draft_of_trials(group, samples, question))
 
 
 def laws_of_groups(
-    records: pd.DataFrame, questions: Mapping[Asked, Question], draft_of: Callable[[pd.DataFrame, Question], Draft]
+    records: pd.DataFrame, questions: Mapping[Subject, Question], draft_of: Callable[[pd.DataFrame, Question], Draft]
 ) -> list[Law]:
     """Laws of one metric: a draft for each group of trials, and their claims judged together."""
     drafts = []
-    for layer, choices, group in by_subject(records):
-        draft = draft_of(group, questions[counted_as(layer, choices)])
-        drafts.append(replace(draft, law=replace(draft.law, layer=layer, **asdict(choices))))
+    for subject, group in by_subject(records):
+        draft = draft_of(group, questions[subject.count_key])
+        drafts.append(replace(draft, law=replace(draft.law, subject=subject)))
     cases = dict(zip(*_corrected(drafts), strict=True))
     return [draft.judged(cases.get(number)) for number, draft in enumerate(drafts)]
 
 
-def by_subject(records: pd.DataFrame) -> Iterator[tuple[str, Choices, pd.DataFrame]]:
+def by_subject(records: pd.DataFrame) -> Iterator[tuple[Subject, pd.DataFrame]]:
     """The trials of each layer under each choice, in the order of the records."""
     for (layer, *values), group in records.groupby(["layer", *CHOICES], sort=False):
         device, dtype, mode, threads, compiled, sdpa = values
-        yield (
-            str(layer),
-            Choices(str(device), str(dtype), str(mode), int(str(threads)), bool(compiled), str(sdpa)),
-            group,
-        )
+        choices = Choices(str(device), str(dtype), str(mode), int(str(threads)), bool(compiled), str(sdpa))
+        yield Subject(str(layer), choices), group
 
 
 def _corrected(drafts: list[Draft]) -> tuple[list[int], list[Case]]:

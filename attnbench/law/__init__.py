@@ -17,7 +17,7 @@ from attnbench.formula import Formula
 from attnbench.law.estimate import Curves as Curves
 from attnbench.law.estimate import Estimate as Estimate
 from attnbench.law.estimate import told_interval
-from attnbench.trial import CHOICES, Choices, ordered
+from attnbench.trial import CHOICES, Choices, Subject, ordered
 
 #: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
 FARTHEST = 16.0
@@ -115,7 +115,8 @@ class Law:
     """One row of the table of laws.
 
     Attributes:
-        layer, device, dtype, mode, threads, compile, sdpa, scope: what it is about.
+        subject: the layer and the choices that it is about.
+        scope: whether it is about a core, a layer or a block.
         metric: one of `COUNTED_METRICS` (exact), or ``time`` or ``memory`` (measured).
         claim: the author's formula, or None.
         formula: the law found, as formula text; empty when none was found.
@@ -132,18 +133,12 @@ class Law:
         curves: the fitted curve with its uncertainty, for forecasts; None where nothing was fitted.
     """
 
-    layer: str
+    subject: Subject
     metric: str
     verdict: Verdict
     reason: str
     claim: str | None = None
     formula: str = ""
-    device: str = ""
-    dtype: str = ""
-    mode: str = "forward"
-    threads: int = 1
-    compile: bool = False
-    sdpa: str = "default"
     scope: str = "layer"
     exponents: dict[str, Exponent] = field(default_factory=dict)
     terms: tuple[FittedTerm, ...] = ()
@@ -157,9 +152,14 @@ class Law:
     curves: Curves | None = None
 
     @property
+    def layer(self) -> str:
+        """Name of the layer; empty for anyone's measurements."""
+        return self.subject.layer
+
+    @property
     def choices(self) -> Choices:
         """Device, dtype, mode and the like that it is about."""
-        return Choices(*(getattr(self, name) for name in CHOICES))
+        return self.subject.choices
 
     @property
     def is_counted(self) -> bool:
@@ -276,10 +276,10 @@ class Law:
         """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
         return {
             "layer": self.layer,
-            "device": self.device,
-            "dtype": self.dtype,
-            "mode": self.mode,
-            "threads": self.threads,
+            "device": self.choices.device,
+            "dtype": self.choices.dtype,
+            "mode": self.choices.mode,
+            "threads": self.choices.threads,
             "scope": self.scope,
             "metric": self.metric,
             "claim": self.claim,
@@ -308,15 +308,17 @@ class Law:
             "fixed": self.fixed,
             "parts": {axis: asdict(parts) for axis, parts in self.parts.items()},
             "regimes": list(self.regimes),
-            "compile": self.compile,
-            "sdpa": self.sdpa,
+            "compile": self.choices.compile,
+            "sdpa": self.choices.sdpa,
             **({"curves": self.curves.as_json() if self.curves else None} if curves else {}),
         }
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Law:
         """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
-        values = dict(row)
+        chosen = {name: row[name] for name in CHOICES if name in row}
+        values = {name: value for name, value in row.items() if name not in ("layer", *CHOICES)}
+        values["subject"] = Subject(row["layer"], Choices(**chosen))
         values["verdict"] = Verdict(row["verdict"])
         values["exponents"] = {
             axis: Exponent(Estimate(e["value"], e["low"], e["high"], e["level"]), e["claimed"])
@@ -358,6 +360,6 @@ def told_once(laws: Iterable[Law]) -> tuple[Law, ...]:
     """
     said: dict[tuple[str, ...], Law] = {}
     for law in laws:
-        mode = "" if law.metric == "parameters" else law.mode
+        mode = "" if law.metric == "parameters" else law.choices.mode
         said.setdefault((law.layer, law.metric, mode, law.formula, str(law.uncounted)), law)
     return tuple(said.values())

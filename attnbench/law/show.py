@@ -58,12 +58,12 @@ def law_card(law: Law) -> Markup:
         *((math(t.term), f"{_coefficient(law, t)}; up to {percent(t.share)} of the whole") for t in law.terms),
         ("window", ", ".join(f"{axis} from {low} to {high}" for axis, (low, high) in law.window.items())),
         ("fixed", ", ".join(f"{axis} = {size}" for axis, size in law.fixed.items())),
-        ("trials" if law.device else "sizes", str(law.trials or "")),
+        ("trials" if law.choices.device else "sizes", str(law.trials or "")),
         *(("regime", sentence) for sentence in law.regimes),
         ("lower bound", f"not counted: {', '.join(law.uncounted)}" if law.lower_bound else ""),
     ]
     return card(
-        " · ".join(filter(None, (law.layer, law.metric, *conditions(law)))),
+        " · ".join(filter(None, (law.layer, law.metric, conditions(law)))),
         [(label, text) for label, text in rows if text],
     )
 
@@ -71,10 +71,10 @@ def law_card(law: Law) -> Markup:
 def laws_card(caption: Sequence[str], laws: Sequence[Law]) -> Markup:
     """Laws, one a row; what tells those of one layer and metric apart stands below the name."""
     shared = {conditions(law) for law in laws if conditions(law)}
-    told = " · ".join(*shared) if len(shared) == 1 else ""
+    told = shared.pop() if len(shared) == 1 else ""
     rows = [
         (
-            law.layer if told else titled(filter(None, (law.layer, " · ".join(conditions(law))))),
+            law.layer if told else titled(filter(None, (law.layer, conditions(law)))),
             law.metric,
             math(law.claim),
             _found(law),
@@ -93,13 +93,9 @@ def verdict_badge(verdict: Verdict) -> Markup:
     return badge(verdict.sign, str(verdict), COLOURS[verdict])
 
 
-def conditions(law: Law) -> tuple[str, ...]:
+def conditions(law: Law) -> str:
     """What a measured law was measured under; nothing for one that is counted, or of somebody's table."""
-    if law.is_counted or not law.device:
-        return ()
-    special = "compiled" * law.compile, f"sdpa {law.sdpa}" * (law.sdpa != "default")
-    threads = f"{law.threads} thread{'s' * (law.threads != 1)}"
-    return tuple(filter(None, (law.device, law.dtype, law.mode, threads, *special)))
+    return "" if law.is_counted or not law.choices.device else str(law.choices)
 
 
 def _found(law: Law) -> Markup:

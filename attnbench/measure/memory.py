@@ -43,7 +43,7 @@ from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import Registry
 from attnbench.measure.call import check_shape, ready
-from attnbench.trial import Choices, Sizes, Trial, describe
+from attnbench.trial import Choices, Sizes, Subject, Trial, describe
 
 _STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 #: What the kernel takes as: forget the largest resident size so far.
@@ -90,7 +90,7 @@ def allocator_peak(layer: Layer, sizes: Sizes, dtype: str = "float32") -> int:
         LayerError: the layer cannot be built or called at these sizes.
     """
     with _blamed(layer, sizes):
-        trial = Trial(layer.name, sizes, Choices(dtype=dtype))
+        trial = Trial(Subject(layer.name, Choices(dtype=dtype)), sizes)
         with _called(layer, trial) as call:
             call()
         return _allocated_peak(layer, trial)
@@ -241,7 +241,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         layer = Registry(request["plugins"]).get(request["layer"])
         sizes = layer.sizes(request["sizes"])
         with _blamed(layer, sizes):
-            return {"peak_bytes": _resident_peak(layer, Trial(layer.name, sizes, Choices(dtype=request["dtype"])))}
+            return {
+                "peak_bytes": _resident_peak(layer, Trial(Subject(layer.name, Choices(dtype=request["dtype"])), sizes))
+            }
     except LayerError as error:
         return {"layer_error": str(error)}
     except AttnbenchError as error:

@@ -37,7 +37,7 @@ from attnbench.measure.machine.conditions import Watch
 from attnbench.measure.machine.peaks import measure_peaks
 from attnbench.measure.memory import peaks
 from attnbench.record import Status
-from attnbench.trial import Choices, Sizes, Trial
+from attnbench.trial import Choices, Sizes, Subject, Trial
 from attnbench.units import nbytes
 
 #: Edge of the square matrices of the drift reference: small enough for a cache, long enough for a clock.
@@ -85,7 +85,7 @@ def _asked(registry: Registry, request: dict[str, Any], seed: int) -> tuple[str,
 
 
 def _trial(request: dict[str, Any]) -> Trial:
-    return Trial(request["layer"], request["sizes"], Choices(**request["choices"]))
+    return Trial(Subject(request["layer"], Choices(**request["choices"])), request["sizes"])
 
 
 def _memory_measured(
@@ -176,18 +176,18 @@ def _rate(device: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
-def _counted(registry: Registry, layer: str, metrics: Sequence[str], **choices: str) -> dict[str, Any]:
+def _counted(registry: Registry, layer: str, metrics: Sequence[str], choices: dict[str, Any]) -> dict[str, Any]:
     """Counted laws of one layer, or one line that says why there are none."""
     from attnbench.counting.laws import count_laws
 
     try:
-        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, **choices)]}
+        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, Choices(**choices))]}
     except BaseException as error:
         return _refused(layer, error)
 
 
 def _counted_at(
-    registry: Registry, layer: str, laws: Sequence[dict[str, Any]], points: Sequence[Sizes], **choices: str
+    registry: Registry, layer: str, choices: dict[str, Any], laws: Sequence[dict[str, Any]], points: Sequence[Sizes]
 ) -> dict[str, Any]:
     """Counts of one layer at some sizes; None where it cannot be counted."""
     from attnbench.counting.laws import count_at
@@ -196,7 +196,7 @@ def _counted_at(
 
     def at(sizes: Sizes) -> dict[str, Any] | None:
         try:
-            return count_at(registry.get(layer), sizes, laws=known, **choices).as_json()
+            return count_at(registry.get(layer), sizes, Choices(**choices), known).as_json()
         except AttnbenchError:
             return None
 

@@ -1,4 +1,4 @@
-"""One layer on one device, as the planner sees it: what is swept, what was counted, and what a probe found."""
+"""What a subject costs at any size, as the planner sees it: what is swept, what was counted, what a probe found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnbench.formula import Formula, Monomial, for_a_batch
 from attnbench.law import COUNTED_FOR
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.spec import AUTO, AxisValues
-from attnbench.trial import Choices, Sizes, describe
+from attnbench.trial import Choices, Sizes, Subject, describe
 from attnbench.units import nbytes
 
 #: Random numbers drawn in a second while a layer is built; building is not timed, but the user waits for it.
@@ -31,12 +31,12 @@ Answer = TypeVar("Answer")
 
 
 def _once(
-    method: Callable[[Subject, Sizes, Unpack[Rest]], Answer],
-) -> Callable[[Subject, Sizes, Unpack[Rest]], Answer]:
+    method: Callable[[CostModel, Sizes, Unpack[Rest]], Answer],
+) -> Callable[[CostModel, Sizes, Unpack[Rest]], Answer]:
     """Work out each answer once: planning compares thousands of boxes over the same few sizes, on the user's clock."""
 
     @wraps(method)
-    def answer(self: Subject, sizes: Sizes, *rest: *Rest) -> Answer:
+    def answer(self: CostModel, sizes: Sizes, *rest: *Rest) -> Answer:
         key = (method.__name__, *sizes.items(), *rest)
         if key not in self.answers:
             self.answers[key] = method(self, sizes, *rest)
@@ -47,8 +47,8 @@ def _once(
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One layer under one choice.
+class CostModel:
+    """What a layer under one choice costs.
 
     Attributes:
         layer: the layer.
@@ -67,6 +67,11 @@ class Subject:
     claim: Formula | None = None
     uncounted: str = ""
     metric: str = "time"
+
+    @property
+    def subject(self) -> Subject:
+        """Whose costs these are."""
+        return Subject(self.layer.name, self.choices)
 
     @cached_property
     def answers(self) -> dict[tuple[Any, ...], Any]:
@@ -197,10 +202,10 @@ class Limits:
     cache_bytes: float = math.inf
 
 
-def expected_seconds(subject: Subject, sizes: Sizes, probes: Sequence[Probe], limits: Limits) -> float:
+def expected_seconds(costs: CostModel, sizes: Sizes, probes: Sequence[Probe], limits: Limits) -> float:
     """From the nearest probe, scaled by work; from the machine's rate when there is none."""
     seen = [(probe.sizes, probe.seconds) for probe in probes if probe.seconds]
     if not seen:
-        return subject.work(sizes) / limits.rate
+        return costs.work(sizes) / limits.rate
     near, seconds = min(seen, key=lambda one: sum(abs(math.log(one[0][axis] / sizes[axis])) for axis in sizes))
-    return seconds * subject.work(sizes) / subject.work(near)
+    return seconds * costs.work(sizes) / costs.work(near)

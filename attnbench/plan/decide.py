@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from attnbench.plan.cost_model import Limits, Probe, Subject, expected_seconds
+from attnbench.plan.cost_model import CostModel, Limits, Probe, expected_seconds
 from attnbench.plan.window import (
     CALLS_PER_PROBE,
     CALLS_PER_VISIT,
@@ -20,7 +20,7 @@ from attnbench.plan.window import (
     expected_error,
     lattice,
 )
-from attnbench.trial import Choices, Sizes, Trial, ordered, slug
+from attnbench.trial import Sizes, Trial, ordered, slug
 
 #: A batch is large enough when the rate is this close to the best one.
 _SATURATED = 0.85
@@ -51,7 +51,7 @@ Probing = Generator[Sizes, float | None, "Probed"]
 class Probed:
     """A subject, what its probes found, and the probing clock they left over."""
 
-    subject: Subject
+    costs: CostModel
     limits: Limits
     batch: tuple[int, ...]
     probes: tuple[Probe, ...]
@@ -64,11 +64,6 @@ class PlannedTrial:
 
     trial: Trial
     visit_seconds: float
-
-    @property
-    def subject(self) -> tuple[str, Choices]:
-        """What its law is about: a layer under one choice."""
-        return self.trial.layer, self.trial.choices
 
 
 @dataclass(frozen=True)
@@ -90,9 +85,9 @@ class SubjectPlan:
     told: str = ""
 
     @property
-    def subject(self) -> Subject:
-        """Whose plan this is."""
-        return self.probed.subject
+    def costs(self) -> CostModel:
+        """What the subject of this plan costs."""
+        return self.probed.costs
 
     def with_visits_of(self, seconds: float) -> SubjectPlan:
         """The same with visits that last at least so long."""
@@ -107,8 +102,8 @@ class SubjectPlan:
         if self.window is not None:
             return self.window.sentence
         probes = self.probed.probes
-        if self.subject.uncounted:
-            return f"No window: {self.subject.uncounted}."
+        if self.costs.uncounted:
+            return f"No window: {self.costs.uncounted}."
         if not probes:
             return (
                 "No window: no size keeps the layer's constraints, fits the budget and the memory, "
@@ -122,17 +117,17 @@ class SubjectPlan:
         )
 
 
-def probe(subject: Subject, limits: Limits) -> Probing:
+def probe(costs: CostModel, limits: Limits) -> Probing:
     """Ask for the probes that a subject needs: none where all sizes are given, or where no count guides the choice."""
-    if (not subject.auto and "b" in subject.given) or subject.uncounted:
-        return Probed(subject, limits, subject.given.get("b", (1,)), (), limits.probing_seconds)
+    if (not costs.auto and "b" in costs.given) or costs.uncounted:
+        return Probed(costs, limits, costs.given.get("b", (1,)), (), limits.probing_seconds)
     ladder: list[Probe] = []
-    batch = subject.given.get("b") or (yield from _batch(subject, limits, ladder))
+    batch = costs.given.get("b") or (yield from _batch(costs, limits, ladder))
     spent = sum(
-        CALLS_PER_PROBE * (probe.seconds or 0.0) + subject.prefill_seconds(probe.sizes, limits.rate) for probe in ladder
+        CALLS_PER_PROBE * (probe.seconds or 0.0) + costs.prefill_seconds(probe.sizes, limits.rate) for probe in ladder
     )
-    looks = yield from _probe_lattice(subject, limits, batch[0], spent)
-    return Probed(subject, limits, batch, (*ladder, *looks.probes), looks.left_seconds)
+    looks = yield from _probe_lattice(costs, limits, batch[0], spent)
+    return Probed(costs, limits, batch, (*ladder, *looks.probes), looks.left_seconds)
 
 
 def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPlan]:
@@ -147,7 +142,7 @@ def share_out(probed: Sequence[Probed], round_seconds: float) -> list[SubjectPla
     costs = [window.round_seconds if window else 0.0 for window in windows]
     worst_first = sorted(range(len(probed)), key=lambda i: -(w.unflatness if (w := windows[i]) else float("inf")))
     for i in worst_first:
-        if probed[i].subject.auto:
+        if probed[i].costs.auto:
             windows[i] = _window(probed[i], round_seconds - sum(costs) + costs[i]) or windows[i]
             costs[i] = windows[i].round_seconds if windows[i] else 0.0  # type: ignore[union-attr]
     plans = [_plan(one, window) for one, window in zip(probed, windows, strict=True)]
@@ -167,27 +162,27 @@ def level(needs: Sequence[float], total: float) -> float:
 
 
 def _window(probed: Probed, round_seconds: float) -> Window | None:
-    subject = probed.subject
-    if subject.auto and subject.uncounted:
+    costs = probed.costs
+    if costs.auto and costs.uncounted:
         return None
-    if subject.auto:
-        return choose_window(subject, probed.probes, probed.batch, probed.limits, round_seconds)
-    sizes = {**subject.given, "b": probed.batch}
+    if costs.auto:
+        return choose_window(costs, probed.probes, probed.batch, probed.limits, round_seconds)
+    sizes = {**costs.given, "b": probed.batch}
     window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
-    fit = [point for point in window.design if not subject.unfit(point, probed.limits.memory_bytes)]
-    cost = CALLS_PER_VISIT * sum(expected_seconds(subject, point, probed.probes, probed.limits) for point in fit)
+    fit = [point for point in window.design if not costs.unfit(point, probed.limits.memory_bytes)]
+    cost = CALLS_PER_VISIT * sum(expected_seconds(costs, point, probed.probes, probed.limits) for point in fit)
     return Window(window.sizes, round_seconds=cost)
 
 
 def _plan(probed: Probed, window: Window | None) -> SubjectPlan:
     """Trials with visits as short as they can be."""
-    subject, limits = probed.subject, probed.limits
+    costs, limits = probed.costs, probed.limits
     trials, skipped = [], {}
     for sizes in window.design if window else ():
-        trial = Trial(subject.layer.name, sizes, subject.choices)
-        if reason := subject.unfit(trial.sizes, limits.memory_bytes):
+        trial = Trial(costs.subject, sizes)
+        if reason := costs.unfit(trial.sizes, limits.memory_bytes):
             skipped[trial.id] = reason
-        seconds = CALLS_PER_VISIT * expected_seconds(subject, trial.sizes, probed.probes, limits)
+        seconds = CALLS_PER_VISIT * expected_seconds(costs, trial.sizes, probed.probes, limits)
         trials.append(PlannedTrial(trial, seconds))
     return SubjectPlan(probed, window, tuple(trials), skipped)
 
@@ -195,8 +190,8 @@ def _plan(probed: Probed, window: Window | None) -> SubjectPlan:
 class _Looks:
     """Probes of one subject at one batch: what was seen, how often, and what is left of the clock."""
 
-    def __init__(self, subject: Subject, limits: Limits, spent: float) -> None:
-        self._subject, self._limits = subject, limits
+    def __init__(self, costs: CostModel, limits: Limits, spent: float) -> None:
+        self._costs, self._limits = costs, limits
         self.left_seconds = limits.probing_seconds - spent
         self._seen: dict[str, Probe] = {}
         self._times: Counter[str] = Counter()
@@ -206,10 +201,10 @@ class _Looks:
         return list(self._seen.values())
 
     def window(self, batch: int) -> Window | None:
-        return choose_window(self._subject, self.probes, (batch,), self._limits, self._limits.round_seconds / 2)
+        return choose_window(self._costs, self.probes, (batch,), self._limits, self._limits.round_seconds / 2)
 
     def expected_error(self, window: Window) -> float:
-        return expected_error(window, self._subject)
+        return expected_error(window, self._costs)
 
     def unsure(self, window: Window | None) -> Generator[Sizes, float | None, bool]:
         """Look again at a window's sizes that were seen less than twice; whether any of them was seen anew."""
@@ -221,10 +216,10 @@ class _Looks:
 
     def look(self, sizes: Sizes, reserve: float = 0.0) -> Generator[Sizes, float | None, None]:
         """Probe `sizes` if the clock allows and keeps `reserve`; of several looks the fastest counts."""
-        key, subject = slug(sizes), self._subject
+        key, costs = slug(sizes), self._costs
         known = [self._seen[key]] if key in self._seen else self.probes
-        waiting = subject.building_seconds(sizes) + subject.prefill_seconds(sizes, self._limits.rate)
-        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, known, self._limits)
+        waiting = costs.building_seconds(sizes) + costs.prefill_seconds(sizes, self._limits.rate)
+        expected = CALLS_PER_PROBE * expected_seconds(costs, sizes, known, self._limits)
         if expected + waiting > self.left_seconds - reserve:
             return
         seconds = yield sizes
@@ -236,20 +231,20 @@ class _Looks:
 
 
 def _probe_lattice(
-    subject: Subject, limits: Limits, batch: int, spent: float
+    costs: CostModel, limits: Limits, batch: int, spent: float
 ) -> Generator[Sizes, float | None, _Looks]:
     """Probe the lattice, least work first; then look again where the first look may have been unlucky.
 
     One short look can meet a moment in which the machine did something else. So sizes slower than their neighbours are
     looked at again, and the window that seems best has to stay so when each of its trials has been seen twice.
     """
-    looks = _Looks(subject, limits, spent)
-    for number, sizes in enumerate(lattice(subject, limits, batch), start=1):
-        if not _below_the_plateau(subject, sizes, looks.probes):
+    looks = _Looks(costs, limits, spent)
+    for number, sizes in enumerate(lattice(costs, limits, batch), start=1):
+        if not _below_the_plateau(costs, sizes, looks.probes):
             yield from looks.look(sizes, reserve=_RESERVE * limits.probing_seconds)
         if number % _CHECK_EVERY == 0 and (yield from _settled(looks, batch)):
             return looks
-    for probe in outpaced(subject, looks.probes):
+    for probe in outpaced(costs, looks.probes):
         yield from looks.look(probe.sizes)
     for _ in range(_REFINEMENTS):
         window = looks.window(batch)
@@ -269,16 +264,16 @@ def _settled(looks: _Looks, batch: int) -> Generator[Sizes, float | None, bool]:
     return False
 
 
-def _below_the_plateau(subject: Subject, sizes: Sizes, probes: Sequence[Probe]) -> bool:
+def _below_the_plateau(costs: CostModel, sizes: Sizes, probes: Sequence[Probe]) -> bool:
     """Whether the sizes next to these already ran far below the best rate: no flat window begins there."""
-    rates = [(p.sizes, subject.work(p.sizes) / p.seconds) for p in probes if p.seconds]
+    rates = [(p.sizes, costs.work(p.sizes) / p.seconds) for p in probes if p.seconds]
     around = [rate for near, rate in rates if _adjacent(near, sizes)]
     return bool(around) and max(around) < _PLATEAU * max(rate for _, rate in rates)
 
 
-def outpaced(subject: Subject, probes: Sequence[Probe]) -> list[Probe]:
+def outpaced(costs: CostModel, probes: Sequence[Probe]) -> list[Probe]:
     """Probes whose rate lies well below that of the sizes around them."""
-    rates = [(probe, subject.work(probe.sizes) / probe.seconds) for probe in probes if probe.seconds]
+    rates = [(probe, costs.work(probe.sizes) / probe.seconds) for probe in probes if probe.seconds]
     found = []
     for probe, rate in rates:
         around = [other for near, other in rates if near is not probe and _adjacent(near.sizes, probe.sizes)]
@@ -293,24 +288,24 @@ def _adjacent(one: Sizes, other: Sizes) -> bool:
     return max(steps) < _ONE_STEP
 
 
-def _batch(subject: Subject, limits: Limits, seen: list[Probe]) -> Generator[Sizes, float | None, tuple[int, ...]]:
+def _batch(costs: CostModel, limits: Limits, seen: list[Probe]) -> Generator[Sizes, float | None, tuple[int, ...]]:
     """The smallest batch at which the layer runs at nearly its best rate.
 
     Tried where the weights are largest: there a small batch spends its time on reading them.
     """
     longest = _LADDER_SECONDS / LATTICE["b"][-1]
-    points = [sizes for sizes in candidates(subject, limits, 1) if subject.work(sizes) / limits.rate < longest]
+    points = [sizes for sizes in candidates(costs, limits, 1) if costs.work(sizes) / limits.rate < longest]
     if not points:
         return (1,)
-    start = max(points, key=lambda sizes: (subject.building_seconds(sizes), -subject.work(sizes)))
+    start = max(points, key=lambda sizes: (costs.building_seconds(sizes), -costs.work(sizes)))
     rates, spent = {1: 0.0}, 0.0
     for sizes in (ordered({**start, "b": batch}) for batch in LATTICE["b"]):
-        prefill = subject.prefill_seconds(sizes, limits.rate)
-        expected = CALLS_PER_PROBE * expected_seconds(subject, sizes, seen, limits) + prefill
-        if subject.unfit(sizes, limits.memory_bytes) or spent + expected > _LADDER_SHARE * limits.probing_seconds:
+        prefill = costs.prefill_seconds(sizes, limits.rate)
+        expected = CALLS_PER_PROBE * expected_seconds(costs, sizes, seen, limits) + prefill
+        if costs.unfit(sizes, limits.memory_bytes) or spent + expected > _LADDER_SHARE * limits.probing_seconds:
             break
         seconds = yield sizes
         seen.append(Probe(sizes, seconds))
         spent += CALLS_PER_PROBE * (seconds or 0.0) + prefill
-        rates[sizes["b"]] = subject.work(sizes) / seconds if seconds else 0.0
+        rates[sizes["b"]] = costs.work(sizes) / seconds if seconds else 0.0
     return (next(batch for batch, rate in rates.items() if rate >= _SATURATED * max(rates.values())),)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from attnbench.law import LEADING_SHARE
-from attnbench.plan.cost_model import Limits, Subject
+from attnbench.plan.cost_model import CostModel, Limits
 from attnbench.plan.decide import PlannedTrial, Probed, SubjectPlan
 from attnbench.plan.window import LATTICE, MIXED_SHARE, OTHER_SIZES, Window, boxes_of, claimed_share
 from attnbench.trial import Sizes, Trial, ordered, slug
@@ -35,90 +35,87 @@ _BYTES_PER_SECOND = 5e8
 _PART = 0.5
 
 
-def plan_memory(subject: Subject, limits: Limits) -> SubjectPlan:
+def plan_memory(costs: CostModel, limits: Limits) -> SubjectPlan:
     """The trials of one subject: sizes as given, or those in which the claim is best read."""
-    window = _chosen(subject, limits) if subject.auto else _given(subject)
+    window = _chosen(costs, limits) if costs.auto else _given(costs)
     skipped, trials = {}, []
     for sizes in window.design if window else ():
-        trial = Trial(subject.layer.name, sizes, subject.choices)
-        if reason := subject.unfit(trial.sizes, limits.memory_bytes):
+        trial = Trial(costs.subject, sizes)
+        if reason := costs.unfit(trial.sizes, limits.memory_bytes):
             skipped[trial.id] = reason
-        trials.append(PlannedTrial(trial, _seconds(subject, trial.sizes, limits)))
-    probed = Probed(subject, limits, subject.given.get("b", (1,)), (), 0.0)
-    return SubjectPlan(probed, window, tuple(trials), skipped, _sentence(subject, window))
+        trials.append(PlannedTrial(trial, _seconds(costs, trial.sizes, limits)))
+    probed = Probed(costs, limits, costs.given.get("b", (1,)), (), 0.0)
+    return SubjectPlan(probed, window, tuple(trials), skipped, _sentence(costs, window))
 
 
-def _given(subject: Subject) -> Window:
-    return _window(subject, {**subject.given, "b": subject.given.get("b", (1,))})
+def _given(costs: CostModel) -> Window:
+    return _window(costs, {**costs.given, "b": costs.given.get("b", (1,))})
 
 
-def _window(subject: Subject, sizes: Mapping[str, tuple[int, ...]]) -> Window:
+def _window(costs: CostModel, sizes: Mapping[str, tuple[int, ...]]) -> Window:
     return Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
 
 
-def _seconds(subject: Subject, sizes: Sizes, limits: Limits) -> float:
+def _seconds(costs: CostModel, sizes: Sizes, limits: Limits) -> float:
     """What one visit may cost: an estimate from counts, for its patience and for the plan."""
-    call = subject.work(sizes) / limits.rate + subject.peak_bytes(sizes) / _BYTES_PER_SECOND
-    return _CALLS * call + subject.building_seconds(sizes)
+    call = costs.work(sizes) / limits.rate + costs.peak_bytes(sizes) / _BYTES_PER_SECOND
+    return _CALLS * call + costs.building_seconds(sizes)
 
 
-def _chosen(subject: Subject, limits: Limits) -> Window | None:
+def _chosen(costs: CostModel, limits: Limits) -> Window | None:
     """The box that promises the smallest error of an exponent; None when there is none."""
-    if subject.uncounted or subject.counted is None:
+    if costs.uncounted or costs.counted is None:
         return None
-    points = {slug(point): point for point in _candidates(subject, limits)}
-    pools = {axis: sorted({point[axis] for point in points.values()}) for axis in subject.auto}
-    base = {**subject.given, "b": subject.given.get("b", (1,))}
-    windows = (_window(subject, {**base, **box}) for box in boxes_of(pools, subject))
-    fitting = [(error, window) for window in windows if (error := _error(subject, window, points, limits)) < math.inf]
+    points = {slug(point): point for point in _candidates(costs, limits)}
+    pools = {axis: sorted({point[axis] for point in points.values()}) for axis in costs.auto}
+    base = {**costs.given, "b": costs.given.get("b", (1,))}
+    windows = (_window(costs, {**base, **box}) for box in boxes_of(pools, costs))
+    fitting = [(error, window) for window in windows if (error := _error(costs, window, points, limits)) < math.inf]
     if not fitting:
         return None
     _, best = min(fitting, key=lambda one: one[0])
-    return replace(best, share=claimed_share(subject, best.design), candidates=len(fitting))
+    return replace(best, share=claimed_share(costs, best.design), candidates=len(fitting))
 
 
-def _candidates(subject: Subject, limits: Limits) -> Iterator[Sizes]:
+def _candidates(costs: CostModel, limits: Limits) -> Iterator[Sizes]:
     """Points whose peak is neither small beside what libraries take nor large beside the memory there is."""
-    pools = {axis: _LATTICE.get(axis, OTHER_SIZES) for axis in subject.auto}
-    sizes = {**subject.given, "b": subject.given.get("b", (1,)), **pools}
+    pools = {axis: _LATTICE.get(axis, OTHER_SIZES) for axis in costs.auto}
+    sizes = {**costs.given, "b": costs.given.get("b", (1,)), **pools}
     for values in itertools.product(*sizes.values()):
         point = ordered(dict(zip(sizes, values, strict=True)))
-        fits = not subject.unfit(point, _PART * limits.memory_bytes) and subject.peak_bytes(point) >= LEAST_BYTES
-        if fits and _seconds(subject, point, limits) <= limits.round_seconds:
+        fits = not costs.unfit(point, _PART * limits.memory_bytes) and costs.peak_bytes(point) >= LEAST_BYTES
+        if fits and _seconds(costs, point, limits) <= limits.round_seconds:
             yield point
 
 
-def _error(subject: Subject, window: Window, points: Mapping[str, Sizes], limits: Limits) -> float:
+def _error(costs: CostModel, window: Window, points: Mapping[str, Sizes], limits: Limits) -> float:
     """What the worst exponent may be off by; infinite for a window in which the claim cannot be read."""
     design = [ordered(sizes) for sizes in window.design]
     if any(slug(sizes) not in points for sizes in design):
         return math.inf
-    peaks = [subject.peak_bytes(sizes) for sizes in design]
-    share = claimed_share(subject, design)
-    if share < (MIXED_SHARE if len(subject.claimed) > 1 else LEADING_SHARE):
+    peaks = [costs.peak_bytes(sizes) for sizes in design]
+    share = claimed_share(costs, design)
+    if share < (MIXED_SHARE if len(costs.claimed) > 1 else LEADING_SHARE):
         return math.inf
-    if (
-        max(peaks) < _LEAST_SPAN * min(peaks)
-        or sum(_seconds(subject, s, limits) for s in design) > limits.round_seconds
-    ):
+    if max(peaks) < _LEAST_SPAN * min(peaks) or sum(_seconds(costs, s, limits) for s in design) > limits.round_seconds:
         return math.inf
-    unseen = max((_UNSEEN_BYTES + subject.weight_bytes(s)) / peak for s, peak in zip(design, peaks, strict=True))
+    unseen = max((_UNSEEN_BYTES + costs.weight_bytes(s)) / peak for s, peak in zip(design, peaks, strict=True))
     lacking = 0.0 if math.isnan(share) else 1 - share
-    lengths = [math.log(values[-1] / values[0]) for axis, values in window.sizes.items() if axis in subject.auto]
+    lengths = [math.log(values[-1] / values[0]) for axis, values in window.sizes.items() if axis in costs.auto]
     return (lacking + unseen) / min(lengths)
 
 
-def _sentence(subject: Subject, window: Window | None) -> str:
+def _sentence(costs: CostModel, window: Window | None) -> str:
     """Why these sizes, in words."""
     if window is None:
-        why = subject.uncounted or ("" if subject.counted else "its peak has no counted formula to choose sizes by")
+        why = costs.uncounted or ("" if costs.counted else "its peak has no counted formula to choose sizes by")
         told = "no box of sizes lets the claimed term carry the bytes, fits memory and budget, and grows far enough"
         return f"No window: {why or told}."
     if not window.candidates:
         return window.sentence
     span = ", ".join(f"{axis} {v[0]}–{v[-1]}" if len(v) > 1 else f"{axis} = {v[0]}" for axis, v in window.sizes.items())
-    peaks = sorted(subject.peak_bytes(ordered(sizes)) for sizes in window.design)
-    term = "term" if len(subject.claimed) == 1 else "terms"
+    peaks = sorted(costs.peak_bytes(ordered(sizes)) for sizes in window.design)
+    term = "term" if len(costs.claimed) == 1 else "terms"
     carried = "" if math.isnan(window.share) else f"; the claimed {term} carry at least {percent(window.share)} of it"
     carried = carried.replace("term carry", "term carries")
     return (

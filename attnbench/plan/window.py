@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from attnbench.law import LEADING_SHARE
-from attnbench.plan.cost_model import Limits, Probe, Subject, expected_seconds
+from attnbench.plan.cost_model import CostModel, Limits, Probe, expected_seconds
 from attnbench.trial import Sizes, ordered, slug
 from attnbench.units import flops_per_second, percent
 
@@ -154,11 +154,11 @@ class Window:
         return all(at_end) or axial
 
 
-def tiny(subject: Subject) -> Sizes | None:
+def tiny(costs: CostModel) -> Sizes | None:
     """Sizes at which a call does next to nothing but be called; None where the layer does not allow them."""
-    pools = {axis: LATTICE.get(axis) or subject.given.get(axis) or OTHER_SIZES for axis in subject.layer.axes}
+    pools = {axis: LATTICE.get(axis) or costs.given.get(axis) or OTHER_SIZES for axis in costs.layer.axes}
     sizes = ordered({axis: pool[0] for axis, pool in pools.items()})
-    return None if subject.layer.broken_constraint(sizes) else sizes
+    return None if costs.layer.broken_constraint(sizes) else sizes
 
 
 @cache
@@ -167,41 +167,41 @@ def _spread(sizes: tuple[int, ...]) -> float:
     return float(np.std(np.log(sizes)))
 
 
-def lattice(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
+def lattice(costs: CostModel, limits: Limits, batch: int) -> list[Sizes]:
     """Points worth probing, least work first.
 
     They are `candidates` that do enough work for each byte for arithmetic, and not memory, to set the pace, and whose
     weights stay within the last cache: a window across its edge would mix two rates. A layer that never gets there is
     probed where it comes closest.
     """
-    points = candidates(subject, limits, batch)
-    cached = [point for point in points if subject.weight_bytes(point) <= limits.cache_bytes]
+    points = candidates(costs, limits, batch)
+    cached = [point for point in points if costs.weight_bytes(point) <= limits.cache_bytes]
     points = cached if len(cached) >= _FEWEST_POINTS else points
-    best = max(map(subject.intensity, points), default=0.0)
-    busy = [point for point in points if subject.intensity(point) >= min(_RIDGE, best / 2)]
-    return sorted(busy, key=subject.work)
+    best = max(map(costs.intensity, points), default=0.0)
+    busy = [point for point in points if costs.intensity(point) >= min(_RIDGE, best / 2)]
+    return sorted(busy, key=costs.work)
 
 
-def candidates(subject: Subject, limits: Limits, batch: int) -> list[Sizes]:
+def candidates(costs: CostModel, limits: Limits, batch: int) -> list[Sizes]:
     """Points that can be probed.
 
     They are long enough that a call's fixed cost hides, short enough for the budget, they fit the memory, and the
     claimed term can lead there. With three or more automatic axes every other point is left out, like on a chess board,
     because a box needs its corners and not its whole inside.
     """
-    pools = {axis: LATTICE.get(axis, OTHER_SIZES) for axis in subject.auto}
-    base = {axis: values[len(values) // 2] for axis, values in subject.given.items()} | {"b": batch}
+    pools = {axis: LATTICE.get(axis, OTHER_SIZES) for axis in costs.auto}
+    base = {axis: values[len(values) // 2] for axis, values in costs.given.items()} | {"b": batch}
     chess = len(pools) > 2
     points = []
     for indices in itertools.product(*(range(len(pool)) for pool in pools.values())):
         point = ordered(base | {axis: pools[axis][i] for axis, i in zip(pools, indices, strict=True)})
-        if not (chess and sum(indices) % 2) and _worth_probing(subject, point, limits):
+        if not (chess and sum(indices) % 2) and _worth_probing(costs, point, limits):
             points.append(point)
     return points
 
 
 def choose_window(
-    subject: Subject, probes: Sequence[Probe], batch: tuple[int, ...], limits: Limits, round_seconds: float
+    costs: CostModel, probes: Sequence[Probe], batch: tuple[int, ...], limits: Limits, round_seconds: float
 ) -> Window | None:
     """The box among those that fit `round_seconds` that promises the narrowest answer; None when there is none.
 
@@ -212,10 +212,10 @@ def choose_window(
     at_batch = {slug(probe.sizes): probe for probe in probes if probe.sizes["b"] == batch[0]}
     seen = [probe for probe in at_batch.values() if probe.seconds]
     failed = [probe.sizes for probe in at_batch.values() if not probe.seconds]
-    pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in subject.auto}
-    price = _prices(subject, seen, limits)
-    boxes = ({**subject.given, "b": batch, **box} for box in boxes_of(pools, subject))
-    assessed = (_assess(subject, box, seen, limits, price) for box in boxes)
+    pools = {axis: sorted({probe.sizes[axis] for probe in seen}) for axis in costs.auto}
+    price = _prices(costs, seen, limits)
+    boxes = ({**costs.given, "b": batch, **box} for box in boxes_of(pools, costs))
+    assessed = (_assess(costs, box, seen, limits, price) for box in boxes)
     fitting = [
         window
         for window in assessed
@@ -228,20 +228,20 @@ def choose_window(
 
     def width(window: Window) -> float:
         rounds = min(_MOST_ROUNDS, PLANNED_ROUNDS * round_seconds / max(window.round_seconds, 1e-9))
-        return max(FLAT, expected_error(window, subject)) + window.noise(rounds)
+        return max(FLAT, expected_error(window, costs)) + window.noise(rounds)
 
     return replace(min(fitting, key=width), candidates=len(fitting))
 
 
-def expected_error(window: Window, subject: Subject) -> float:
+def expected_error(window: Window, costs: CostModel) -> float:
     """Unflatness of a window, and what it costs a claim of several terms that one of them never leads."""
-    unseen = 1 - window.share if len(subject.claimed) > 1 else 0.0
+    unseen = 1 - window.share if len(costs.claimed) > 1 else 0.0
     return window.unflatness + _UNSEEN * unseen
 
 
-def boxes_of(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[dict[str, tuple[int, ...]]]:
+def boxes_of(pools: Mapping[str, Sequence[int]], costs: CostModel) -> Iterator[dict[str, tuple[int, ...]]]:
     """Boxes of three to five neighbouring sizes an axis; with three axes and one term to read, of three or four."""
-    lengths = (3, 4, 5) if len(pools) < 3 or len(subject.claimed) > 1 else (3, 4)
+    lengths = (3, 4, 5) if len(pools) < 3 or len(costs.claimed) > 1 else (3, 4)
     runs = [
         [(axis, tuple(pool[i : i + length])) for length in lengths for i in range(len(pool) - length + 1)]
         for axis, pool in pools.items()
@@ -249,43 +249,41 @@ def boxes_of(pools: Mapping[str, Sequence[int]], subject: Subject) -> Iterator[d
     return (dict(combination) for combination in itertools.product(*runs))
 
 
-def _prices(subject: Subject, seen: Sequence[Probe], limits: Limits) -> Price:
+def _prices(costs: CostModel, seen: Sequence[Probe], limits: Limits) -> Price:
     """Seconds of a call at some sizes, each worked out once."""
     known: dict[tuple[tuple[str, int], ...], float] = {}
 
     def price(sizes: Sizes) -> float:
         key = tuple(sizes.items())
         if key not in known:
-            known[key] = expected_seconds(subject, sizes, seen, limits)
+            known[key] = expected_seconds(costs, sizes, seen, limits)
         return known[key]
 
     return price
 
 
 def _assess(
-    subject: Subject, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe], limits: Limits, price: Price
+    costs: CostModel, sizes: dict[str, tuple[int, ...]], seen: Sequence[Probe], limits: Limits, price: Price
 ) -> Window | None:
     """The window over `sizes`, or None when it cannot be run, or the probes inside cannot speak for it."""
-    auto = {axis: sizes[axis] for axis in subject.auto}
+    auto = {axis: sizes[axis] for axis in costs.auto}
     inside = [probe for probe in seen if all(probe.sizes[axis] in values for axis, values in auto.items())]
     if not _speak_for(inside, auto):
         return None
     window = Window({axis: sizes[axis] for axis in ordered(dict.fromkeys(sizes, 0))})
-    share = claimed_share(subject, window.design)
-    if share < (MIXED_SHARE if len(subject.claimed) > 1 else LEADING_SHARE):
+    share = claimed_share(costs, window.design)
+    if share < (MIXED_SHARE if len(costs.claimed) > 1 else LEADING_SHARE):
         return None
-    if any(subject.unfit(point, limits.memory_bytes) for point in window.design):
+    if any(costs.unfit(point, limits.memory_bytes) for point in window.design):
         return None
-    if len({subject.weight_bytes(point) <= limits.cache_bytes for point in window.design}) > 1:
+    if len({costs.weight_bytes(point) <= limits.cache_bytes for point in window.design}) > 1:
         return None  # weights within the last cache on one side, beyond it on the other: two rates in one window
     calls = [price(point) for point in window.design]
-    if subject.counts_work and min(calls) < SHORTEST_CALL:
+    if costs.counts_work and min(calls) < SHORTEST_CALL:
         return None
-    rates = np.array([subject.work(probe.sizes) / (probe.seconds or math.nan) for probe in inside])
+    rates = np.array([costs.work(probe.sizes) / (probe.seconds or math.nan) for probe in inside])
     slopes, scatter = _log_plane(inside, tuple(auto), rates)
-    waiting = sum(
-        subject.building_seconds(point) + subject.prefill_seconds(point, limits.rate) for point in window.design
-    )
+    waiting = sum(costs.building_seconds(point) + costs.prefill_seconds(point, limits.rate) for point in window.design)
     cost = CALLS_PER_VISIT * sum(calls) + waiting
     return Window(window.sizes, slopes, scatter, (float(rates.min()), float(rates.max())), share, cost)
 
@@ -301,9 +299,9 @@ def _speak_for(inside: Sequence[Probe], box: Mapping[str, Sequence[int]]) -> boo
     return everywhere and len(inside) >= complete * (_MOST if len(box) <= 2 else 1 / 3)
 
 
-def claimed_share(subject: Subject, points: Sequence[Sizes]) -> float:
+def claimed_share(costs: CostModel, points: Sequence[Sizes]) -> float:
     """Smallest share of a single claimed term; of several, the largest share that the weakest of them reaches."""
-    columns: list[tuple[float, ...]] = list(zip(*(subject.shares(sizes) for sizes in points), strict=True))
+    columns: list[tuple[float, ...]] = list(zip(*(costs.shares(sizes) for sizes in points), strict=True))
     if len(columns) > 1:
         return min(max(column) for column in columns)
     # A claim that the count knows nothing of cannot choose its own window: the clock decides anywhere.
@@ -319,11 +317,11 @@ def _log_plane(inside: Sequence[Probe], axes: tuple[str, ...], values: Floats) -
     return dict(zip(axes, map(float, solution[1:]), strict=True)), scatter
 
 
-def _worth_probing(subject: Subject, sizes: Sizes, limits: Limits) -> bool:
-    if subject.unfit(sizes, limits.memory_bytes):
+def _worth_probing(costs: CostModel, sizes: Sizes, limits: Limits) -> bool:
+    if costs.unfit(sizes, limits.memory_bytes):
         return False
-    seconds = subject.work(sizes) / limits.rate
-    if subject.counts_work and not SHORTEST_CALL < seconds < limits.round_seconds * _DEAREST_PART / CALLS_PER_VISIT:
+    seconds = costs.work(sizes) / limits.rate
+    if costs.counts_work and not SHORTEST_CALL < seconds < limits.round_seconds * _DEAREST_PART / CALLS_PER_VISIT:
         return False
-    carried = subject.shares(sizes)
+    carried = costs.shares(sizes)
     return len(carried) != 1 or carried[0] == 0 or carried[0] >= LEADING_SHARE

@@ -24,7 +24,7 @@ from attnbench.report.context import (
     TrialRow,
     VerdictRow,
 )
-from attnbench.report.data.slices import DRIFT_LIMIT, reference_times, subject_of, subjects
+from attnbench.report.data.slices import DRIFT_LIMIT, reference_times, subjects
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.sections.crossovers import overtaking
 from attnbench.report.sections.environment import environment, files
@@ -39,17 +39,16 @@ from attnbench.report.sections.structure.weights import weight_gallery
 from attnbench.report.sections.table1 import table_one
 from attnbench.report.sections.winners import territories
 from attnbench.report.toml import as_toml
-from attnbench.trial import describe, ordered, telling_apart
+from attnbench.trial import describe, differences, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from attnbench.law import Law
-    from attnbench.report.data.slices import Subject
     from attnbench.store.overview import Overview
     from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Trial
+    from attnbench.trial import Subject, Trial
 
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 
@@ -151,11 +150,11 @@ def _answer(run: StoredRun) -> str:
 
 
 def _where(run: StoredRun, laws: Sequence[Law]) -> str:
-    devices = dict.fromkeys(law.device for law in laws)
+    devices = dict.fromkeys(law.choices.device for law in laws)
     places = [run.info.host.cpu if device in ("", "cpu") else device for device in devices]
-    threads = dict.fromkeys(law.threads for law in laws)
-    dtypes = dict.fromkeys(law.dtype for law in laws if law.dtype)
-    modes = dict.fromkeys(law.mode for law in laws)
+    threads = dict.fromkeys(law.choices.threads for law in laws)
+    dtypes = dict.fromkeys(law.choices.dtype for law in laws if law.choices.dtype)
+    modes = dict.fromkeys(law.choices.mode for law in laws)
     said = (words.listing(places), words.threads(threads), words.listing(dtypes))
     return ", ".join(filter(None, (*said, "" if list(modes) == ["forward"] else words.listing(modes))))
 
@@ -201,7 +200,7 @@ def _judged(run: StoredRun) -> list[Law]:
 
 
 def _anchor(law: Law, anchors: dict[Subject, str]) -> str:
-    return anchors.get(subject_of(law), "") if law.metric in MEASURED_METRICS else "counted"
+    return anchors.get(law.subject, "") if law.metric in MEASURED_METRICS else "counted"
 
 
 def _verdict_row(law: Law, anchors: dict[Subject, str], anchor: str) -> VerdictRow:
@@ -209,7 +208,7 @@ def _verdict_row(law: Law, anchors: dict[Subject, str], anchor: str) -> VerdictR
     return VerdictRow(
         layer=law.layer,
         anchor=anchor,
-        conditions=words.conditions(subject_of(law).choices) if several and law.metric in MEASURED_METRICS else "",
+        conditions=str(law.choices) if several and law.metric in MEASURED_METRICS else "",
         metric=words.METRIC_WORDS.get(law.metric, law.metric),
         claim=math_text(law.claim),
         found=law_found(law),
@@ -259,8 +258,8 @@ def _counted_rows(laws: Sequence[Law]) -> Iterator[CountedRow]:
     for law in laws:
         by_metric.setdefault(law.metric, []).append(law)
     for found in by_metric.values():
-        told = telling_apart(subject_of(law).choices for law in found)
-        yield from (_counted_row(law, told[subject_of(law).choices]) for law in found)
+        told = differences(law.choices for law in found)
+        yield from (_counted_row(law, told[law.choices]) for law in found)
 
 
 def _counted_row(law: Law, about: str) -> CountedRow:
@@ -309,10 +308,10 @@ def forest_rows(run: StoredRun) -> dict[str, list[figures.ForestRow]]:
     """Axis → the exponents of all measured laws along it."""
     rows: dict[str, list[figures.ForestRow]] = {}
     laws = _measured(run)
-    told = {law.layer: telling_apart(subject_of(o).choices for o in laws if o.layer == law.layer) for law in laws}
+    told = {law.layer: differences(o.choices for o in laws if o.layer == law.layer) for law in laws}
     several = len({law.metric for law in laws}) > 1
     for law in laws:
-        words_of_law = (law.layer, law.metric if several else "", told[law.layer][subject_of(law).choices])
+        words_of_law = (law.layer, law.metric if several else "", told[law.layer][law.choices])
         label = " · ".join(filter(None, words_of_law))
         for axis, e in law.exponents.items():
             rows.setdefault(axis, []).append(figures.ForestRow(label, e.estimate, e.claimed, law.verdict))

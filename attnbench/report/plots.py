@@ -17,7 +17,6 @@ from attnbench.report.data.slices import (
     local_exponents,
     rate_map,
     reference_times,
-    subject_of,
     timed_points,
     varying_axes,
     weighed_points,
@@ -76,7 +75,7 @@ class Drawn:
 
 def time(drawn: Drawn, law: Law) -> Axes:
     """Seconds against one axis: points, the fitted law, its terms, and the claimed slope."""
-    points = _points(law, timed_points(drawn.run, subject_of(law), law))
+    points = _points(law, timed_points(drawn.run, law.subject, law))
     axis = drawn.axis(f"the time of {law.layer}", varying_axes(points, law))
     axes = drawn.place(3.9)
     figures.time_growth(growth(points, axis, law), axes)
@@ -85,7 +84,7 @@ def time(drawn: Drawn, law: Law) -> Axes:
 
 def memory(drawn: Drawn, law: Law) -> Axes:
     """Bytes against one axis: allocated, resident, counted, and the claimed slope."""
-    points = _points(law, weighed_points(drawn.run, subject_of(law), law))
+    points = _points(law, weighed_points(drawn.run, law.subject, law))
     axis = drawn.axis(f"the memory of {law.layer}", varying_axes(points, law))
     axes = drawn.place(3.9)
     memory_growth(with_lines(points, axis), axis, claimed_slope(law, axis), axes)
@@ -94,7 +93,7 @@ def memory(drawn: Drawn, law: Law) -> Axes:
 
 def exponents(drawn: Drawn, law: Law) -> Axes:
     """Slopes of time between neighbouring sizes, over the fitted exponent and the claim."""
-    points = _points(law, timed_points(drawn.run, subject_of(law), law))
+    points = _points(law, timed_points(drawn.run, law.subject, law))
     axis = drawn.axis(f"the time of {law.layer}", varying_axes(points, law))
     axes = drawn.place(2.7)
     figures.local_exponents(local_exponents(points, axis, law), axes)
@@ -114,7 +113,7 @@ def ways(drawn: Drawn, law: Law) -> Axes:
 
 def rates(drawn: Drawn, law: Law) -> Axes:
     """The rate that the pilot achieved over sequence length and hidden size, the window of the law outlined."""
-    data = rate_map(drawn.run, subject_of(law), law)
+    data = rate_map(drawn.run, law.subject, law)
     if data is None:
         raise InputError(f"there is nothing to draw of the rates of {law.layer}: no pilot timed it over n and d")
     axes = drawn.place(0.95 + 0.42 * len(data.rates))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from attnbench.law import Estimate, Law
-    from attnbench.trial import Choices
 
 VERDICT_WORDS: dict[Verdict | None, str] = {
     Verdict.CONFIRMED: "Confirmed",
@@ -113,13 +112,6 @@ def threads(counts: Iterable[int]) -> str:
     numbers = sorted(counts)
     text = listing(map(str, numbers))
     return text and f"{text} thread" + ("" if numbers == [1] else "s")
-
-
-def conditions(choices: Choices) -> str:
-    """``cpu · float32 · forward · 1 thread``, and what is not usual."""
-    usual = (choices.device, choices.dtype, choices.mode, plural(choices.threads, "thread"))
-    special = "compiled" * choices.compile, "" if choices.sdpa == "default" else f"sdpa: {choices.sdpa}"
-    return " · ".join((*usual, *filter(None, special)))
 
 
 def window(ends: Mapping[str, tuple[int, int]]) -> str:

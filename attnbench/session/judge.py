@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from attnbench.execute.memory import tells
 from attnbench.fitting.memory_law import memory_laws
@@ -14,7 +14,7 @@ from attnbench.law import COUNTED_FOR, Law, Verdict
 from attnbench.record import Status
 from attnbench.spec import from_mapping
 from attnbench.store.run_folder import RunInfo, StoredRun
-from attnbench.trial import Asked, Choices, counted_as
+from attnbench.trial import Subject
 
 
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
@@ -42,7 +42,7 @@ def fit_memory(stored: StoredRun) -> list[Law]:
     info, questions = stored.info, questions_of(stored.info, metric="memory")
     records = stored.records[stored.records["status"] != Status.UNSUPPORTED]
     laws = memory_laws(records, questions) if len(records) else []
-    told = [law if tells(law.device) else replace(law, reason=_untold(law.device)) for law in laws]
+    told = [law if tells(law.choices.device) else replace(law, reason=_untold(law.choices.device)) for law in laws]
     return told + _unread(info, questions, "memory")
 
 
@@ -50,7 +50,9 @@ def _untold(device: str) -> str:
     return f"device {device} does not tell how much of its memory was in use at most, so there is nothing to judge"
 
 
-def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric: str = "time") -> dict[Asked, Question]:
+def questions_of(
+    info: RunInfo, claims: Mapping[str, str] | None = None, metric: str = "time"
+) -> dict[Subject, Question]:
     """What is asked of the times, or of another measured `metric`, of each layer and choice.
 
     `claims` (layer → formula) replaces what the layers claim.
@@ -58,13 +60,14 @@ def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric:
     laws = [law for law in info.counted_laws if law.metric == COUNTED_FOR[metric]]
     sizes = {law.layer: [trial.sizes for trial in info.trials if trial.layer == law.layer] for law in laws}
     speak = [law for law in laws if metric != "memory" or all(map(law.speaks_of, sizes[law.layer]))]
-    counts = {counted_as(law.layer, law.choices): law for law in speak}
-    subjects = [*((trial.layer, trial.choices) for trial in info.trials), *_without_trials(info)]
+    counts = {law.subject.count_key: law for law in speak}
+    subjects = dict.fromkeys([*(trial.subject for trial in info.trials), *_without_trials(info)])
     questions = {}
-    for layer, choices in subjects:
-        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, choices.mode))
-        counted = counts.get(counted_as(layer, choices))
-        questions[counted_as(layer, choices)] = Question(
+    for subject in subjects:
+        layer, mode = subject.layer, subject.choices.mode
+        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, mode))
+        counted = counts.get(subject.count_key)
+        questions[subject.count_key] = Question(
             claim=Formula(text) if text else None,
             counted=Formula(counted.formula) if counted and counted.formula else None,
             scope=info.scopes[layer],
@@ -73,22 +76,21 @@ def questions_of(info: RunInfo, claims: Mapping[str, str] | None = None, metric:
     return questions
 
 
-def _without_trials(info: RunInfo) -> list[tuple[str, Choices]]:
-    """Layers and choices for which the plan found no window."""
-    measured = {(trial.layer, trial.choices) for trial in info.trials}
+def _without_trials(info: RunInfo) -> list[Subject]:
+    """Subjects for which the plan found no window."""
+    measured = {trial.subject for trial in info.trials}
     every = from_mapping(info.suite, info.suite_name, "run.json").choices if info.windows else ()
-    subjects = itertools.product(info.scopes, every)
-    return [one for one in subjects if one not in measured and info.window(*one)]
+    subjects = itertools.starmap(Subject, itertools.product(info.scopes, every))
+    return [one for one in subjects if one not in measured and info.window(one)]
 
 
-def _unread(info: RunInfo, questions: Mapping[Asked, Question], metric: str) -> list[Law]:
+def _unread(info: RunInfo, questions: Mapping[Subject, Question], metric: str) -> list[Law]:
     """The rows of layers for which the plan found no window."""
     rows = []
-    for layer, choices in _without_trials(info):
-        question, reason = questions[counted_as(layer, choices)], info.window(layer, choices)
+    for subject in _without_trials(info):
+        question, reason = questions[subject.count_key], info.window(subject)
         claim = question.claim.text if question.claim else None
-        law = Law(layer, metric, Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope)
-        rows.append(replace(law, **asdict(choices)))
+        rows.append(Law(subject, metric, Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope))
     return rows
 
 

@@ -22,7 +22,7 @@ from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, told_once
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.measure.machine.host import available_bytes, last_cache_bytes
-from attnbench.plan.cost_model import Limits, Subject
+from attnbench.plan.cost_model import CostModel, Limits
 from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
 from attnbench.plan.memory import plan_memory
 from attnbench.plan.window import PLANNED_ROUNDS, tiny
@@ -31,7 +31,7 @@ from attnbench.session.judge import claimed
 from attnbench.session.reporter import Show
 from attnbench.session.request import Order
 from attnbench.spec import AxisValues
-from attnbench.trial import Asked, Choices, Trial, counted_as, subject_id
+from attnbench.trial import Choices, Subject, Trial
 
 #: Counted metrics without which no plan can be made and no time judged.
 _NEEDED_TO_PLAN = ("flops", "parameters", "peak_bytes")
@@ -90,7 +90,7 @@ class Plan:
         """Layer and choices, as in trial ids → why these sizes; a layer in several sweeps has several sentences."""
         found: dict[str, list[str]] = {}
         for s in self.subjects:
-            found.setdefault(subject_id(s.subject.layer.name, s.subject.choices), []).append(s.why)
+            found.setdefault(s.costs.subject.id, []).append(s.why)
         return {subject: " ".join(dict.fromkeys(sentences)) for subject, sentences in found.items()}
 
     @property
@@ -111,7 +111,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
     subjects, unsupported = list(_subjects(asked, laws, refused)), dict(_unsupported(asked, refused))
     _something_left(asked, laws, unsupported)
     flat = tuple(law for found in laws.values() for law in found)
-    names = [name for name in asked.layers if not any(one[0] == name for one in refused)]
+    names = [name for name in asked.layers if not any(one.layer == name for one in refused)]
     observations = observe_all(asked.registry, names, asked_by({*suite.metrics, *suite.pictures}), asked.machine)
     plan = Plan(asked, flat, (), observations=observations, unsupported=unsupported)
     if not set(suite.metrics) & set(MEASURED_METRICS):
@@ -138,7 +138,7 @@ def make_plan(asked: Order, show: Show) -> Plan:
     )
 
 
-def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[Asked, str]]:
+def _count_all(asked: Order, show: Show) -> tuple[dict[Subject, list[Law]], dict[Subject, str]]:
     """Counted laws of every layer under every choice, those asked for and those needed to plan; and refusals.
 
     A layer whose forward pass cannot be counted has laws that say so; another mode that cannot be has none.
@@ -150,9 +150,11 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
     metrics += PREFILL_METRICS if "time" in asked.suite.metrics else ()
     every = itertools.product(asked.layers.values(), asked.suite.choices)
     wanted = [
-        *dict.fromkeys(counted_as(layer.name, choices) for layer, choices in every if choices.mode in layer.modes)
+        *dict.fromkeys(
+            Subject(layer.name, choices).count_key for layer, choices in every if choices.mode in layer.modes
+        )
     ]
-    laws, refused, begun = dict[Asked, list[Law]](), dict[Asked, LayerError](), itertools.count()
+    laws, refused, begun = dict[Subject, list[Law]](), dict[Subject, LayerError](), itertools.count()
 
     def told(layer: str) -> None:
         show.counting(layer, next(begun), len(wanted))
@@ -162,24 +164,23 @@ def _count_all(asked: Order, show: Show) -> tuple[dict[Asked, list[Law]], dict[A
             laws[one] = found
             continue
         refused[one] = found
-        name, dtype, mode, sdpa = one
-        if mode == "forward":
-            laws[one] = [replace(law, dtype=dtype, sdpa=sdpa) for law in _unlawful(asked.layers[name], metrics, found)]
+        if one.choices.mode == "forward":
+            laws[one] = _unlawful(asked.layers[one.layer], one.choices, metrics, found)
     if laws and len(refused) == len(wanted):
         raise next(iter(refused.values()))
     return laws, {one: str(error) for one, error in refused.items()}
 
 
-def _unlawful(layer: Layer, metrics: Sequence[str], why: LayerError) -> list[Law]:
+def _unlawful(layer: Layer, choices: Choices, metrics: Sequence[str], why: LayerError) -> list[Law]:
     """The rows of a layer that cannot be counted."""
-    claims = layer.claims.given
+    claims, subject = layer.claims.given, Subject(layer.name, replace(choices, device=""))
     return [
-        Law(layer.name, metric, Verdict.INCONCLUSIVE, str(why), claim=claims.get(metric), scope=layer.scope)
+        Law(subject, metric, Verdict.INCONCLUSIVE, str(why), claim=claims.get(metric), scope=layer.scope)
         for metric in metrics
     ]
 
 
-def _unsupported(asked: Order, refused: Mapping[Asked, str]) -> Iterator[tuple[Trial, str]]:
+def _unsupported(asked: Order, refused: Mapping[Subject, str]) -> Iterator[tuple[Trial, str]]:
     """One trial, and why it cannot be run, for each layer and choice that cannot."""
     for sweep, choices in itertools.product(asked.suite.sweeps, asked.suite.choices):
         for name in sweep.layers:
@@ -187,7 +188,7 @@ def _unsupported(asked: Order, refused: Mapping[Asked, str]) -> Iterator[tuple[T
             if choices.mode not in layer.modes:
                 why = f"layer {name!r} has no mode {choices.mode}, only {' and '.join(layer.modes)}"
                 yield _stand_in(layer, sweep.axes, choices), why
-            elif choices.mode != "forward" and (why := refused.get(counted_as(name, choices), "")):
+            elif choices.mode != "forward" and (why := refused.get(Subject(name, choices).count_key, "")):
                 yield _stand_in(layer, sweep.axes, choices), why
 
 
@@ -195,7 +196,7 @@ def _stand_in(layer: Layer, axes: Mapping[str, AxisValues], choices: Choices) ->
     """The row of a layer that cannot be run at any size: the first sizes that were asked for, and usual ones."""
     usual = {axis: default or DEFAULT_SIZES.get(axis, 1) for axis, default in layer.axes.items()}
     given = {axis: values[0] for axis, values in axes.items() if axis in usual and not isinstance(values, str)}
-    return Trial(layer.name, usual | given, choices)
+    return Trial(Subject(layer.name, choices), usual | given)
 
 
 def _something_left(asked: Order, left: Collection[Any], unsupported: Mapping[Trial, str]) -> None:
@@ -216,17 +217,19 @@ def _each_once(plans: Sequence[SubjectPlan]) -> Iterator[SubjectPlan]:
         yield replace(plan, trials=kept, skipped=skipped)
 
 
-def _subjects(asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mapping[Asked, str]) -> Iterator[Subject]:
+def _subjects(
+    asked: Order, laws: Mapping[Subject, Sequence[Law]], refused: Mapping[Subject, str]
+) -> Iterator[CostModel]:
     """What can be measured, as far as the count can tell; where time is asked for, sizes are chosen for it."""
     metric = "time" if "time" in asked.suite.metrics else "memory"
     for choices, sweep in itertools.product(asked.suite.choices, asked.suite.sweeps):
         for name in sweep.layers:
-            key = counted_as(name, choices)
+            key = Subject(name, choices).count_key
             if (counted := laws.get(key)) is None:
                 continue
             layer = asked.registry.get(name)
             claim = claimed(layer.claims.given, metric, choices.mode)
-            yield Subject(
+            yield CostModel(
                 layer,
                 choices,
                 {axis: values for axis, values in sweep.axes.items() if axis in layer.axes},
@@ -251,7 +254,7 @@ class _Pilot:
     peaks_seconds: float = 0.0
 
 
-def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Trial, str], show: Show) -> _Pilot:
+def _probe_all(asked: Order, subjects: Sequence[CostModel], unsupported: dict[Trial, str], show: Show) -> _Pilot:
     """Probe one subject after the other; what one leaves over goes to those after it.
 
     A subject that cannot be run here joins the `unsupported`.
@@ -264,9 +267,9 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
         processes = {
             setup: stack.enter_context(asked.machine.process(setup)) for setup in dict.fromkeys(setups.values())
         }
-        for number, subject in enumerate(subjects):
-            share, device = left / (len(subjects) - number), subject.choices.device
-            process = processes[setups[replace(subject.choices, compile=False)]]
+        for number, costs in enumerate(subjects):
+            share, device = left / (len(subjects) - number), costs.choices.device
+            process = processes[setups[replace(costs.choices, compile=False)]]
             limits = Limits(
                 probing_seconds=share,
                 round_seconds=2 * budget / len(subjects) / PLANNED_ROUNDS,  # a share, and what others leave
@@ -275,11 +278,11 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
                 cache_bytes=last_cache_bytes() if device == "cpu" else math.inf,
             )
             try:
-                pilot.floors |= _floor(processes[setups[subject.choices]], subject)
-                pilot.probed.append(_probe_one(process, subject, limits, pilot.probed, show))
+                pilot.floors |= _floor(processes[setups[costs.choices]], costs)
+                pilot.probed.append(_probe_one(process, costs, limits, pilot.probed, show))
                 left -= share - max(pilot.probed[-1].left_seconds, 0.0)
             except UnsupportedError as error:
-                unsupported[_stand_in(subject.layer, subject.axes, subject.choices)] = str(error)
+                unsupported[_stand_in(costs.layer, costs.axes, costs.choices)] = str(error)
         _measure_peaks(pilot, {choices: processes[setup] for choices, setup in setups.items()}, budget)
         pilot.overhead_seconds = max((process.overhead_seconds for process in processes.values()), default=0.0)
     return pilot
@@ -287,7 +290,7 @@ def _probe_all(asked: Order, subjects: Sequence[Subject], unsupported: dict[Tria
 
 def _measure_peaks(pilot: _Pilot, processes: Mapping[Choices, Process], budget: float) -> None:
     """What the machine does at best under the choices that were probed; last, so that no probe finds it warmed up."""
-    probed = (replace(one.subject.choices, compile=False) for one in pilot.probed)
+    probed = (replace(one.costs.choices, compile=False) for one in pilot.probed)
     settings = {(one.device, one.dtype, one.threads): processes[one] for one in probed}
     for (device, dtype, _), process in settings.items():
         found, took = process.peaks(device, dtype, min(_PEAKS_SECONDS, _PEAKS_SHARE * budget / len(settings)))
@@ -295,7 +298,7 @@ def _measure_peaks(pilot: _Pilot, processes: Mapping[Choices, Process], budget: 
         pilot.peaks_seconds += took
 
 
-def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:
+def _weigh_all(asked: Order, subjects: Sequence[CostModel]) -> list[SubjectPlan]:
     """Windows for memory; the budget bounds what calls may cost by estimate, and no clock runs."""
     with asked.machine.process(asked.setup) as process:
         rates = {device: process.rate(device) for device in asked.suite.devices}
@@ -313,25 +316,25 @@ def _weigh_all(asked: Order, subjects: Sequence[Subject]) -> list[SubjectPlan]:
     ]
 
 
-def _floor(process: Process, subject: Subject) -> dict[str, float]:
+def _floor(process: Process, costs: CostModel) -> dict[str, float]:
     """What a call of a layer costs where it does next to nothing.
 
     Raises:
         UnsupportedError: it cannot be run under its choices.
     """
-    sizes = None if subject.uncounted else tiny(subject)
-    seconds = floor_seconds(process, Trial(subject.layer.name, sizes, subject.choices)) if sizes else None
-    return {} if seconds is None else {subject_id(subject.layer.name, subject.choices): seconds}
+    sizes = None if costs.uncounted else tiny(costs)
+    seconds = floor_seconds(process, Trial(costs.subject, sizes)) if sizes else None
+    return {} if seconds is None else {costs.subject.id: seconds}
 
 
-def _probe_one(process: Process, subject: Subject, limits: Limits, earlier: Sequence[Probed], show: Show) -> Probed:
+def _probe_one(process: Process, costs: CostModel, limits: Limits, earlier: Sequence[Probed], show: Show) -> Probed:
     """Probes of a layer as it is written, also where it is to be compiled: that would compile it for every probe."""
-    plain = replace(subject.choices, compile=False)
+    plain = replace(costs.choices, compile=False)
     for one in earlier:
-        alike = one.subject.layer is subject.layer and one.subject.axes == subject.axes
-        if alike and replace(one.subject.choices, compile=False) == plain:
-            return replace(one, subject=subject, limits=limits, left_seconds=limits.probing_seconds)
-    probes = answer_probes(process, probe(subject, limits), subject.layer.name, plain)
+        alike = one.costs.layer is costs.layer and one.costs.axes == costs.axes
+        if alike and replace(one.costs.choices, compile=False) == plain:
+            return replace(one, costs=costs, limits=limits, left_seconds=limits.probing_seconds)
+    probes = answer_probes(process, probe(costs, limits), Subject(costs.layer.name, plain))
     while True:
         try:
             show.probing(next(probes))
@@ -341,13 +344,12 @@ def _probe_one(process: Process, subject: Subject, limits: Limits, earlier: Sequ
 
 
 def _counts(
-    asked: Order, laws: Mapping[Asked, Sequence[Law]], refused: Mapping[Asked, str], trials: Sequence[Trial]
+    asked: Order, laws: Mapping[Subject, Sequence[Law]], refused: Mapping[Subject, str], trials: Sequence[Trial]
 ) -> dict[str, Counted]:
     layers = asked.layers
     possible = [
         trial
         for trial in trials
-        if counted_as(trial.layer, trial.choices) not in refused
-        and not layers[trial.layer].broken_constraint(trial.sizes)
+        if trial.subject.count_key not in refused and not layers[trial.layer].broken_constraint(trial.sizes)
     ]
     return count_trials(asked.registry, possible, laws, asked.machine)

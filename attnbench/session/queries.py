@@ -162,7 +162,7 @@ def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any],
         found = list(told_once(_chosen(run.info.counted_laws, layer, metric, choices)))
     flags = _flags(spelled)
     if len(found) > 1:
-        ways = ", ".join(map(_way, found))
+        ways = ", ".join(str(law.choices) for law in found)
         done = "counted" if metric in COUNTED_METRICS else "measured"
         raise InputError(f"{layer} was {done} in several ways ({ways}); choose with {flags}")
     if not found:
@@ -189,9 +189,9 @@ def _chosen(laws: Iterable[Law], layer: str, metric: str, choices: Mapping[str, 
 def _has(law: Law, name: str, value: Any) -> bool:
     """Whether a law is about a choice; a count depends on few of them."""
     if law.is_counted and name == "sdpa":
-        return (law.sdpa == "math") is bool(value == "math")
+        return (law.choices.sdpa == "math") is bool(value == "math")
     told = not law.is_counted or name in ("dtype", "mode")
-    return not told or bool(getattr(law, name) == value)
+    return not told or bool(getattr(law.choices, name) == value)
 
 
 def _nothing(run: StoredRun, layer: str, metric: str, flags: str) -> InputError:
@@ -208,7 +208,7 @@ def _nothing(run: StoredRun, layer: str, metric: str, flags: str) -> InputError:
 
 def footprint_here(run: StoredRun, law: Law) -> Footprint:
     """What the layer of a law holds in memory, and what can be taken now on the machine at hand."""
-    return sides.footprint(run, law, available_bytes(law.device) if law.device in devices() else None)
+    return sides.footprint(run, law, available_bytes(law.choices.device) if law.choices.device in devices() else None)
 
 
 def crossover_of(
@@ -229,16 +229,10 @@ def crossover_of(
 
 def _refuse_mixture(laws: Sequence[Law], spelled: str) -> None:
     """Times of different machines or number formats say nothing about the layers."""
-    ways = {law.layer: _way(law) for law in laws if law.curves}
+    ways = {law.layer: str(law.choices) for law in laws if law.curves}
     if len(set(ways.values())) > 1:
         told = " and ".join(f"{layer} in {way}" for layer, way in ways.items())
         raise InputError(f"measured were {told}; choose what both have with {_flags(spelled)}")
-
-
-def _way(law: Law) -> str:
-    special = " compiled" * law.compile + (f" sdpa {law.sdpa}" if law.sdpa != "default" else "")
-    counted = " ".join((law.dtype, law.mode))
-    return (counted if law.is_counted else f"{law.device} {counted} {law.threads} threads") + special
 
 
 def _flags(spelled: str) -> str:

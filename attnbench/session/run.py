@@ -28,7 +28,7 @@ from attnbench.fitting.next_visits import Means, worth_visiting
 from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.machine.host import read_host
-from attnbench.plan.cost_model import Subject
+from attnbench.plan.cost_model import CostModel
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import PathMap, Status, Visit
 from attnbench.session.judge import fit_laws, fit_times, questions_of
@@ -248,10 +248,10 @@ def _info(plan: Plan) -> RunInfo:
     trials = [planned for subject in plan.subjects for planned in subject.trials]
     calibration = [
         {
-            "layer": s.subject.layer.name,
-            **asdict(s.subject.choices),
+            "layer": s.costs.layer.name,
+            **asdict(s.costs.choices),
             **asdict(row),
-            "flops": _flops(s.subject, row.sizes),
+            "flops": _flops(s.costs, row.sizes),
         }
         for s in plan.subjects
         for row in s.probed.probes
@@ -297,8 +297,8 @@ def _from_anywhere(plugin: str) -> str:
     return str(Path(plugin).resolve()) if plugin.endswith(".py") or os.sep in plugin else plugin
 
 
-def _flops(subject: Subject, sizes: Sizes) -> int | None:
-    return int(subject.work(sizes)) if subject.counts_work else None
+def _flops(costs: CostModel, sizes: Sizes) -> int | None:
+    return int(costs.work(sizes)) if costs.counts_work else None
 
 
 def run(

@@ -27,7 +27,7 @@ from attnbench.store.journal import NAME as JOURNAL
 from attnbench.store.journal import read_journal, sync_folder
 from attnbench.store.shape import FOREIGN, FlawError, check_type, damage
 from attnbench.store.summary import TUKEY_LABELS, fence_labels, summarise
-from attnbench.trial import AXES, CHOICES, Choices, Trial, ordered, subject_id
+from attnbench.trial import AXES, CHOICES, Choices, Subject, Trial, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -129,9 +129,9 @@ class RunInfo:
         """Whether the suite asks for a measured metric."""
         return metric in self.suite.get("metrics", ("time",))
 
-    def window(self, layer: str, choices: Choices) -> str:
+    def window(self, subject: Subject) -> str:
         """Why a law is read where it is; empty without a window. Early runs tell one for all choices of a layer."""
-        return self.windows.get(subject_id(layer, choices)) or self.windows.get(layer, "")
+        return self.windows.get(subject.id) or self.windows.get(subject.layer, "")
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``run.json``."""
@@ -147,7 +147,7 @@ class RunInfo:
         values = {key: value for key, value in content.items() if key not in ("schema", _SHA256)}
         values["host"] = Host(**_with_tuples(content["host"], "devices", "load", "accelerators"))
         values["trials"] = tuple(
-            Trial(t["layer"], t["sizes"], Choices(**{name: t[name] for name in CHOICES if name in t}))
+            Trial(Subject(t["layer"], Choices(**{name: t[name] for name in CHOICES if name in t})), t["sizes"])
             for t in content["trials"]
         )
         values["counted"] = {key: Counted.from_json(value) for key, value in content["counted"].items()}
@@ -213,7 +213,7 @@ class StoredRun:
         rows = [
             {
                 "layer": law.layer,
-                "device": law.device,
+                "device": law.choices.device,
                 "metric": law.metric,
                 "claim": law.claim,
                 "formula": law.formula,
@@ -254,11 +254,11 @@ class StoredRun:
         return [*before, *self._axes, *after, *counts]
 
     @cached_property
-    def places(self) -> dict[tuple[str, Choices], list[int]]:
-        """Layer and choices → where their trials stand in the plan, and so in `records`."""
-        grouped: dict[tuple[str, Choices], list[int]] = {}
+    def places(self) -> dict[Subject, list[int]]:
+        """Subject → where its trials stand in the plan, and so in `records`."""
+        grouped: dict[Subject, list[int]] = {}
         for place, trial in enumerate(self.info.trials):
-            grouped.setdefault((trial.layer, trial.choices), []).append(place)
+            grouped.setdefault(trial.subject, []).append(place)
         return grouped
 
     @cached_property
@@ -291,7 +291,7 @@ class StoredRun:
             "lower_bound": bool(counted.uncounted) if counted else None,
             "first_call_seconds": first[0] if first else None,
             "compile_seconds": next((v.compile_seconds for v in visits if v.compile_seconds is not None), None),
-            "floor_seconds": self.info.floors.get(subject_id(trial.layer, trial.choices)),
+            "floor_seconds": self.info.floors.get(trial.subject.id),
             "kernels": ";".join(next((visit.kernels for visit in visits if visit.kernels), ())),
             "host": self.info.host.key,
         }

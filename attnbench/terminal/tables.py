@@ -13,7 +13,7 @@ from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
 from attnbench.record import MEASURED_METRICS
 from attnbench.terminal.screen import Listing
-from attnbench.trial import telling_apart
+from attnbench.trial import differences
 
 if TYPE_CHECKING:
     from attnbench.check.outcome import Outcome
@@ -60,7 +60,7 @@ def laws_table(laws: Sequence[Law], *, reasons: bool = True) -> Listing:
 def _told_apart(law: Law, laws: Sequence[Law]) -> str:
     """What tells a law from others of the same layer and metric."""
     rivals = (other for other in laws if (other.layer, other.metric) == (law.layer, law.metric))
-    return telling_apart(rival.choices for rival in rivals)[law.choices]
+    return differences(rival.choices for rival in rivals)[law.choices]
 
 
 def plan_table(subjects: Sequence[SubjectPlan], unsupported: Mapping[Trial, str]) -> Listing:

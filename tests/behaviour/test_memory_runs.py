@@ -172,7 +172,7 @@ def test_decoding_has_no_claim_of_memory_so_its_law_is_inferred(machine: FakeMac
 
     run = machine.run(path, results=tmp_path / "results")
 
-    assert {law.mode: law.claim for law in run.found_laws if law.metric == "memory"} == {
+    assert {law.choices.mode: law.claim for law in run.found_laws if law.metric == "memory"} == {
         "forward": "n*d",
         "decode": None,
     }

@@ -17,7 +17,7 @@ from attnbench.fitting.predict.crossover import Crossover
 from attnbench.fitting.predict.forecast import Forecast
 from attnbench.law import Estimate, Law, Verdict
 from attnbench.session.run import Run
-from attnbench.trial import Choices
+from attnbench.trial import Choices, Subject
 from tests.cli.test_predicting import ATTENTION, FUSED, LINE, MIB, RNN, SQUARE, layer
 from tests.report.fake_run import HOST, HOSTILE, fake_layers, write_fake_run
 
@@ -116,7 +116,12 @@ def test_a_law_of_several_ways_is_chosen(several: Run) -> None:
 
 
 COUNTED = Law(
-    "conv", "peak_bytes", Verdict.INFERRED, "exact", formula="8*b*n**2", window={"b": (1, 4), "n": (1, 9), "h": (1, 1)}
+    Subject("conv"),
+    "peak_bytes",
+    Verdict.INFERRED,
+    "exact",
+    formula="8*b*n**2",
+    window={"b": (1, 4), "n": (1, 9), "h": (1, 1)},
 )
 
 
@@ -255,7 +260,7 @@ def test_several_laws_are_named(several: Run) -> None:
         several.law("rnn")
 
     assert str(refused.value) == (
-        "rnn was measured in several ways (cpu float32 forward 1 threads, cuda float32 forward 1 threads); "
+        "rnn was measured in several ways (cpu · float32 · forward · 1 thread, cuda · float32 · forward · 1 thread); "
         "choose with device=, dtype=, mode=, threads=, compile= or sdpa="
     )
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from attnbench.cli import main
 from attnbench.law import Curves, Law, Verdict
-from attnbench.trial import Choices
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOST, FakeLayer, three, write_fake_run
 
 if TYPE_CHECKING:
@@ -32,12 +32,10 @@ def layer(
     levels = (1.0, *(math.exp(0.02 * z) for z in (-2, -1.5, -1, -0.7, -0.4, 0, 0.4, 0.7, 1, 1.5, 2) * 9))
     curves = Curves((term,), (), tuple((0.0, coefficient * level) for level in levels), 0.01)
     law = Law(
-        name,
+        Subject(name, Choices("cpu", "float32")),
         "time",
         Verdict.CONFIRMED,
         "time grows as claimed",
-        device="cpu",
-        dtype="float32",
         window={axis: (sizes[0], sizes[-1]) for axis, sizes in GRID.items()},
         fixed={"b": batch},
         curves=curves,
@@ -47,7 +45,7 @@ def layer(
         {"b": (batch,), **GRID},
         lambda b, n, d: coefficient * n * d,
         lambda b, n, d: b * n * d,
-        replace(law, **asdict(choices)) if choices else law,
+        replace(law, subject=Subject(name, choices)) if choices else law,
         counted_laws=three(name, (flops, flops), "0", "8*b*n**2"),
         choices=choices or Choices(),
     )
@@ -193,7 +191,8 @@ def test_a_layer_measured_in_several_ways_has_to_be_chosen(tmp_path: Path) -> No
 
     assert refused.exit_code == 2
     assert refused.stderr == (
-        "Error: rnn was measured in several ways (cpu float32 forward 1 threads, cuda float32 forward 1 threads); "
+        "Error: rnn was measured in several ways "
+        "(cpu · float32 · forward · 1 thread, cuda · float32 · forward · 1 thread); "
         "choose with --device, --dtype, --mode, --threads, --compile or --sdpa\n"
     )
     assert chosen["seconds"]["value"] == pytest.approx(LINE / 100 * 512 * 256**2)
@@ -222,8 +221,8 @@ def test_times_of_different_machines_are_not_compared(tmp_path: Path) -> None:
     run = shlex.quote(str(write_fake_run(tmp_path / "run", (ATTENTION, cuda)).path))
 
     assert invoke(f"crossover {run} attention-core rnn").stderr == (
-        "Error: measured were attention-core in cpu float32 forward 1 threads and rnn in cuda float32 forward 1 "
-        "threads; choose what both have with --device, --dtype, --mode, --threads, --compile or --sdpa\n"
+        "Error: measured were attention-core in cpu · float32 · forward · 1 thread and rnn in cuda · float32 · "
+        "forward · 1 thread; choose what both have with --device, --dtype, --mode, --threads, --compile or --sdpa\n"
     )
 
 

@@ -20,6 +20,7 @@ from attnbench.formula import Formula
 from attnbench.law import PREFILL_METRICS, Law, Verdict
 from attnbench.layers.base import Claims, Layer
 from attnbench.layers.registry import Registry
+from attnbench.trial import Choices
 from tests.counting.calling import Calling, layer_calling
 
 if TYPE_CHECKING:
@@ -30,19 +31,19 @@ FUSED = REGISTRY.get("attention-core-fused")
 
 
 def law_of(layer: Layer, metric: str, mode: str = "forward") -> Law:
-    [law] = count_laws(layer, [metric], mode=mode)
+    [law] = count_laws(layer, [metric], choices=Choices(mode=mode))
     return law
 
 
 def test_attention_that_is_not_fused_is_counted_with_its_matrix() -> None:
     """By hand: n² scores and n² weights of four bytes are alive together, and the weights are kept for the way back."""
     fused, written_out = (
-        {law.metric: law for law in count_laws(FUSED, ["flops", "peak_bytes", "saved_bytes"], sdpa=sdpa)}
+        {law.metric: law for law in count_laws(FUSED, ["flops", "peak_bytes", "saved_bytes"], Choices(sdpa=sdpa))}
         for sdpa in ("default", "math")
     )
     large = {"b": 2, "n": 4096, "d": 8, "h": 1}
 
-    assert {law.sdpa for law in written_out.values()} == {"math"}
+    assert {law.choices.sdpa for law in written_out.values()} == {"math"}
     assert fused["flops"].formula == written_out["flops"].formula == "4*b*n**2*d"
     assert Formula(written_out["peak_bytes"].formula).evaluate(large) == 8 * 2 * 4096**2 + 4 * 2 * 4096 * 8
     assert Formula(written_out["saved_bytes"].formula).evaluate(large) == 4 * 2 * 4096**2 + 12 * 2 * 4096 * 8
@@ -324,9 +325,9 @@ def test_windowed_attention_that_is_one_has_nothing_to_say_of_unused_pairs() -> 
 
 
 def test_one_more_token_has_a_law_of_its_own() -> None:
-    laws = count_laws(REGISTRY.get("attention-core"), ["flops", "hops"], mode="decode")
+    laws = count_laws(REGISTRY.get("attention-core"), ["flops", "hops"], choices=Choices(mode="decode"))
 
-    assert [(law.metric, law.mode, law.formula) for law in laws] == [("flops", "decode", "4*b*n*d + 4*b*d")]
+    assert [(law.metric, law.choices.mode, law.formula) for law in laws] == [("flops", "decode", "4*b*n*d + 4*b*d")]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +336,10 @@ def test_one_more_token_has_a_law_of_its_own() -> None:
 )
 def test_a_prefill_is_counted_apart_from_the_token(name: str, flops: str, nbytes: str | None) -> None:
     """Derived by hand: nothing; keys, values and queries of the context; three gates for each of its positions."""
-    laws = {law.metric: law.formula for law in count_laws(REGISTRY.get(name), PREFILL_METRICS, mode="decode")}
+    laws = {
+        law.metric: law.formula
+        for law in count_laws(REGISTRY.get(name), PREFILL_METRICS, choices=Choices(mode="decode"))
+    }
 
     assert laws["prefill_flops"] == flops
     assert nbytes is None or laws["prefill_bytes"] == nbytes
@@ -364,7 +368,7 @@ def test_a_layer_that_cannot_be_counted_is_one_clear_line(
     function: Callable[[torch.Tensor], torch.Tensor], words: str, metric: str, mode: str
 ) -> None:
     with pytest.raises(LayerError) as caught:
-        count_laws(layer_calling(function), [metric], mode=mode)
+        count_laws(layer_calling(function), [metric], choices=Choices(mode=mode))
 
     assert words in str(caught.value)
     assert str(caught.value).startswith("layer 'x' ")

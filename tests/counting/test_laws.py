@@ -20,6 +20,7 @@ from attnbench.layers.base import Claims, Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
+from attnbench.trial import Choices
 from tests.by_hand import BY_HAND
 from tests.counting.calling import Calling, layer_calling
 
@@ -129,10 +130,10 @@ def test_only_the_metrics_asked_for_are_counted() -> None:
 
 
 def test_bytes_follow_the_dtype() -> None:
-    [law] = count_laws(REGISTRY.get("feed-forward"), metrics=["peak_bytes"], dtype="bfloat16")
+    [law] = count_laws(REGISTRY.get("feed-forward"), ["peak_bytes"], Choices(dtype="bfloat16"))
 
     assert law.formula == "16*b*n*d"
-    assert law.dtype == "bfloat16"
+    assert law.choices.dtype == "bfloat16"
 
 
 # ------------------------------------------------------------------------------------------------------- verdicts

@@ -12,7 +12,7 @@ from attnbench.errors import LayerError
 from attnbench.execute.counting import count_all, count_trials, observe_all
 from attnbench.law import Verdict
 from attnbench.layers.registry import Registry
-from attnbench.trial import Trial
+from attnbench.trial import Choices, Subject, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,8 +97,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry((str(file),))
 
 
-def wanted(*layers: str) -> list[tuple[str, str, str]]:
-    return [(layer, "float32", "forward", "default") for layer in layers]
+def wanted(*layers: str) -> list[Subject]:
+    return [Subject(layer) for layer in layers]
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -110,8 +110,8 @@ def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
 ) -> None:
     asked = [
         *wanted(*CHEAP),
-        ("feed-forward", "bfloat16", "forward", "default"),
-        ("linear", "float32", "train", "default"),
+        Subject("feed-forward", Choices(dtype="bfloat16")),
+        Subject("linear", Choices(mode="train")),
     ]
     shown: dict[int, list[str]] = {1: [], 2: []}
     found = {}
@@ -121,12 +121,10 @@ def test_layers_of_anyone_have_the_same_laws_here_and_side_by_side(
 
     assert found[1] == found[2]
     assert list(found[2]) == asked
-    assert shown[1] == shown[2] == [name for name, *_ in asked]
-    assert [law.verdict for law in found[2]["linear", "float32", "forward", "default"]] == [Verdict.CONFIRMED]
-    assert [law.dtype for law in found[2]["feed-forward", "bfloat16", "forward", "default"]] == ["bfloat16"]
-    assert [(law.mode, law.formula) for law in found[2]["linear", "float32", "train", "default"]] == [
-        ("train", "6*b*n*d**2")
-    ]
+    assert shown[1] == shown[2] == [subject.layer for subject in asked]
+    assert [law.verdict for law in found[2][Subject("linear")]] == [Verdict.CONFIRMED]
+    assert [law.choices.dtype for law in found[2][asked[-2]]] == ["bfloat16"]
+    assert [(law.choices.mode, law.formula) for law in found[2][asked[-1]]] == [("train", "6*b*n*d**2")]
     assert left_behind() == []
 
 
@@ -139,7 +137,7 @@ def test_a_layer_that_cannot_be_counted_is_one_line_of_its_own_and_the_others_ar
 
     found = count_all(registry, wanted("linear", *broken, "feed-forward"), ("flops",), lambda name: None)
 
-    said = {name: str(laws) for (name, *_), laws in found.items() if isinstance(laws, LayerError)}
+    said = {subject.layer: str(laws) for subject, laws in found.items() if isinstance(laws, LayerError)}
     assert tuple(said) == broken
     assert said["raises"].startswith("layer 'raises' at b=")
     assert said["raises"].endswith(" raised ValueError: not today")
@@ -166,17 +164,17 @@ def test_a_layer_that_is_never_counted_is_given_up(
 
 
 def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None:
-    here = Trial("tells", {"b": 1, "n": 4, "d": 8}), Trial("feed-forward", {"b": 1, "n": 4, "d": 8})
+    here = Trial(Subject("tells"), {"b": 1, "n": 4, "d": 8}), Trial(Subject("feed-forward"), {"b": 1, "n": 4, "d": 8})
 
     laws = count_all(registry, wanted("tells"), ("flops",), lambda name: None)
     counted = count_trials(
         registry,
         here,
-        {("tells", "float32", "forward", "default"): [], ("feed-forward", "float32", "forward", "default"): []},
+        {trial.subject: [] for trial in here},
     )
     seen = observe_all(registry, ["tells", "raises", "exits", "feed-forward", "attention-core"], list(OBSERVATIONS))
 
-    assert isinstance(laws["tells", "float32", "forward", "default"], list)
+    assert isinstance(laws[Subject("tells")], list)
     assert {trial: counts.flops for trial, counts in counted.items()} == {here[0].id: 0, here[1].id: 8 * 4 * 2 * 8**2}
     assert set(seen["reach"]) == {"tells", "feed-forward", "attention-core"}
     assert seen["paths"]["tells"]["sizes"] == seen["paths"]["feed-forward"]["sizes"] == {"b": 1, "n": 32, "d": 8}

@@ -15,7 +15,7 @@ from attnbench.execute.setup import Setup
 from attnbench.layers.registry import Registry
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 from tests.fake_machine import FakeMachine
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 def memory_of(process: Process, layer: str, **choices: str) -> dict[str, object]:
-    return process.measure_memory(Trial(layer, {"b": 1, "n": 64, "d": 256}, Choices(**choices)), timeout=60.0)  # type: ignore[arg-type]
+    return process.measure_memory(Trial(Subject(layer, Choices(**choices)), {"b": 1, "n": 64, "d": 256}), timeout=60.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_each_mode_takes_what_is_counted_of_it_to_the_byte(process: Process, mod
 
 # ---------------------------------------------------------------------------------------------------------- the pass
 
-TRIALS = [Trial("rnn", {"b": 1, "n": n, "d": 8}) for n in (16, 2, 8, 4)]
+TRIALS = [Trial(Subject("rnn"), {"b": 1, "n": n, "d": 8}) for n in (16, 2, 8, 4)]
 COUNTED = {trial.id: 8 * trial.sizes["n"] for trial in TRIALS}
 
 

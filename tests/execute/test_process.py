@@ -16,7 +16,7 @@ from attnbench.execute import process as room
 from attnbench.execute.process import Process
 from attnbench.execute.setup import Setup
 from attnbench.measure.loop import Pace
-from attnbench.trial import Trial
+from attnbench.trial import Subject, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 def ask(process: Process, layer: str, timeout: float = 60.0) -> dict[str, Any]:
     pace = Pace(seconds=0.0, least_blocks=1)
-    return process.ask(Trial(layer, {"b": 1, "n": 4, "d": 8}), asdict(pace), timeout)
+    return process.ask(Trial(Subject(layer), {"b": 1, "n": 4, "d": 8}), asdict(pace), timeout)
 
 
 def works(process: Process) -> bool:

@@ -17,10 +17,10 @@ from attnbench.execute.rounds import (
     not_tried,
 )
 from attnbench.execute.setup import Setup
-from attnbench.plan.cost_model import Limits, Probe, Subject
+from attnbench.plan.cost_model import CostModel, Limits, Probe
 from attnbench.plan.decide import PlannedTrial, Probed
 from attnbench.record import Conditions, Status, Visit
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 from tests.fake_machine import FakeMachine
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attnbench.trial import Sizes
 
 SETUP = Setup(threads=1, plugins=(), seed=0)
-TRIALS = tuple(Trial(layer, {"b": 1, "n": n, "d": 8}) for layer in ("rnn", "gru") for n in (2, 4, 8, 16))
+TRIALS = tuple(Trial(Subject(layer), {"b": 1, "n": n, "d": 8}) for layer in ("rnn", "gru") for n in (2, 4, 8, 16))
 IDS = {trial.id for trial in TRIALS}
 BROKEN = TRIALS[2]
 
@@ -198,23 +198,20 @@ def test_what_a_smaller_trial_could_not_have_is_not_tried(
 
 def test_what_differs_in_more_than_its_size_or_has_run_before_is_tried_all_the_same(machine: FakeMachine) -> None:
     trials = [
-        smaller := Trial("rnn", {"b": 1, "n": 4, "d": 8}),
-        Trial("rnn", {"b": 1, "n": 8, "d": 4}),
-        Trial("gru", {"b": 1, "n": 8, "d": 8}),
-        Trial("rnn", {"b": 1, "n": 8, "d": 8}, Choices(dtype="float64")),
-        ran := Trial("rnn", {"b": 1, "n": 16, "d": 8}),
+        smaller := Trial(Subject("rnn"), {"b": 1, "n": 4, "d": 8}),
+        Trial(Subject("rnn"), {"b": 1, "n": 8, "d": 4}),
+        Trial(Subject("gru"), {"b": 1, "n": 8, "d": 8}),
+        Trial(Subject("rnn", Choices(dtype="float64")), {"b": 1, "n": 8, "d": 8}),
+        ran := Trial(Subject("rnn"), {"b": 1, "n": 16, "d": 8}),
     ]
     failures = [(smaller, Status.OOM), (ran, Status.OK)]
     planned = [PlannedTrial(trial, 1.0) for trial in trials[1:]]
 
-    found = list(
-        Rounds(SETUP, planned, 1e9, 0, {(ran.id, 0)}, failures, machine=machine).visits(
-            lambda _: (), lambda _: None, 0.0
-        )
-    )
+    rounds = Rounds(SETUP, planned, 1e9, 0, {(ran.id, 0)}, failures, machine=machine)
+    found = list(rounds.visits(lambda _: (), lambda _: None, 0.0))
 
     assert {visit.status for visit in found} == {Status.OK}
-    assert not_tried(Trial("rnn", {"b": 1, "n": 8, "d": 8}), failures) != ""
+    assert not_tried(Trial(Subject("rnn"), {"b": 1, "n": 8, "d": 8}), failures) != ""
 
 
 @pytest.mark.parametrize("kept", range(9))
@@ -369,10 +366,10 @@ def test_probes_are_answered_with_the_smallest_time_seen_or_none(
         for n in (2, 4, 8):
             sizes = {"b": 1, "n": n, "d": 8}
             seen.append(Probe(sizes, (yield sizes)))
-        return Probed(Subject(None, Choices()), limits, (1,), tuple(seen), 0.0)  # type: ignore[arg-type]
+        return Probed(CostModel(None, Choices()), limits, (1,), tuple(seen), 0.0)  # type: ignore[arg-type]
 
     announced = []
-    answering = answer_probes(machine.process(SETUP), planner(), "rnn", Choices())  # type: ignore[arg-type]
+    answering = answer_probes(machine.process(SETUP), planner(), Subject("rnn"))  # type: ignore[arg-type]
     try:
         while True:
             announced.append(next(answering).id)
@@ -390,6 +387,6 @@ def test_a_planner_without_questions_is_not_asked(machine: FakeMachine) -> None:
         yield
 
     with pytest.raises(StopIteration) as stop:
-        next(answer_probes(machine.process(SETUP), planner(), "rnn", Choices()))  # type: ignore[arg-type]
+        next(answer_probes(machine.process(SETUP), planner(), Subject("rnn")))  # type: ignore[arg-type]
 
     assert (stop.value.value, machine.asked) == ("done", [])

@@ -13,7 +13,7 @@ from attnbench.fitting.memory_law import memory_laws
 from attnbench.fitting.time_law import Question
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
-from attnbench.trial import Choices, counted_as
+from attnbench.trial import Choices, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def records(
 
 def law_of(table: pd.DataFrame, claim: str | None, counted: str | None) -> Law:
     question = Question(Formula(claim) if claim else None, Formula(counted) if counted else None)
-    (law,) = memory_laws(table, {counted_as("any", Choices()): question})
+    (law,) = memory_laws(table, {Subject("any"): question})
     return law
 
 

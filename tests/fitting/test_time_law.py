@@ -482,7 +482,7 @@ def test_every_group_of_trials_has_its_own_law_in_the_order_of_the_records() -> 
 
     laws = time_laws(records, pd.concat([slow[1], fast[1]]), questions)
 
-    assert [(law.layer, law.device, law.threads, law.verdict) for law in laws] == [
+    assert [(law.layer, law.choices.device, law.choices.threads, law.verdict) for law in laws] == [
         ("slow", "cpu", 2, Verdict.CONFIRMED),
         ("fast", "cuda:0", 1, Verdict.REFUTED),
     ]

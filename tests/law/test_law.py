@@ -13,6 +13,7 @@ from attnbench.fitting.time_law import law_of
 from attnbench.formula import Formula
 from attnbench.law import Curves, Estimate, Exponent, FittedTerm, Law, Parts, Specification, Verdict
 from attnbench.layers.registry import Registry
+from attnbench.trial import Choices, Subject
 from tests.fitting.worlds import World
 
 if TYPE_CHECKING:
@@ -56,14 +57,12 @@ def test_a_law_survives_the_journey_through_json(law: Callable[[], Law]) -> None
 
 def test_the_json_of_a_law_has_the_documented_form() -> None:
     law = Law(
-        layer="rnn",
+        subject=Subject("rnn", Choices("cpu", "float32")),
         metric="time",
         verdict=Verdict.CONFIRMED,
         reason="one sentence",
         claim="n*d**2",
         formula="1e-12*n**1.000*d**2.000",
-        device="cpu",
-        dtype="float32",
         exponents={"n": Exponent(Estimate(1.0, 0.98, 1.02), 1.0), "d": Exponent(Estimate(2.0, 1.9, 2.1))},
         terms=(FittedTerm("n*d**2", Estimate(1.1e-12, 1.0e-12, 1.2e-12), 0.97),),
         window={"n": (64, 512)},
@@ -122,7 +121,9 @@ def test_the_json_of_a_law_has_the_documented_form() -> None:
 
 def test_a_law_that_knows_less_is_read_too() -> None:
     """Laws of version 0.4 have no parts, regimes or curves, and their terms no level."""
-    row = Law("rnn", "time", Verdict.CONFIRMED, "one sentence", terms=(FittedTerm("n", Estimate(1, 0.9, 1.1), 1.0),))
+    row = Law(
+        Subject("rnn"), "time", Verdict.CONFIRMED, "one sentence", terms=(FittedTerm("n", Estimate(1, 0.9, 1.1), 1.0),)
+    )
     old = row.as_json()
     for key in ("parts", "regimes", "curves"):
         del old[key]
@@ -133,7 +134,7 @@ def test_a_law_that_knows_less_is_read_too() -> None:
 
 @pytest.mark.parametrize(("h", "does"), [(1, True), (4, False)])
 def test_a_count_that_was_proven_for_one_size_of_an_axis_speaks_of_that_size(h: int, does: bool) -> None:
-    law = Law("any", "peak_bytes", Verdict.INFERRED, "", formula="8*n**2", window={"n": (4, 64), "h": (1, 1)})
+    law = Law(Subject("any"), "peak_bytes", Verdict.INFERRED, "", formula="8*n**2", window={"n": (4, 64), "h": (1, 1)})
 
     assert law.speaks_of({"n": 10**6, "h": h}) is does
     assert law.speaks_of({"n": 10**6})

@@ -18,7 +18,7 @@ from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.measure import memory
 from attnbench.measure.memory import Peaks, allocator_peak, peaks, process_peak
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,7 +224,7 @@ def test_on_a_gpu_the_marks_are_reset_before_the_call_and_read_when_its_work_is_
     monkeypatch.setattr(torch, kind, levels)
     monkeypatch.setattr(memory, "_called", called)
 
-    found = peaks(Layer("any", lambda d: nn.Identity()), Trial("any", {"b": 1}, Choices(device=f"{kind}:1")))
+    found = peaks(Layer("any", lambda d: nn.Identity()), Trial(Subject("any", Choices(device=f"{kind}:1")), {"b": 1}))
 
     assert found == Peaks(allocated=700, resident=2048)
     assert levels.said == [
@@ -239,7 +239,7 @@ def test_on_a_gpu_the_marks_are_reset_before_the_call_and_read_when_its_work_is_
 
 def test_a_device_that_keeps_no_marks_is_not_supported() -> None:
     with pytest.raises(UnsupportedError, match=r"^device mps does not tell how much memory it had in use at most$"):
-        peaks(Layer("any", lambda d: nn.Identity()), Trial("any", {"b": 1}, Choices(device="mps")))
+        peaks(Layer("any", lambda d: nn.Identity()), Trial(Subject("any", Choices(device="mps")), {"b": 1}))
 
 
 def test_where_a_process_cannot_watch_itself_the_allocator_still_speaks(
@@ -247,4 +247,4 @@ def test_where_a_process_cannot_watch_itself_the_allocator_still_speaks(
 ) -> None:
     monkeypatch.setattr(memory, "_CLEAR_REFS", tmp_path / "no" / "clear_refs")
 
-    assert peaks(core, Trial(core.name, SIZES)) == Peaks(CORE, None)
+    assert peaks(core, Trial(Subject(core.name), SIZES)) == Peaks(CORE, None)

@@ -18,7 +18,7 @@ from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure import compiling
 from attnbench.measure.loop import Pace
 from attnbench.measure.worker import serve
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 
 PLUGIN = '''
 """Layers that can be compiled or not, each for another reason."""
@@ -172,7 +172,7 @@ def test_the_backend_that_was_chosen_is_the_one_that_ran(sdpa: str, plugin: str)
 
 
 def test_a_process_of_its_own_compiles_with_the_real_compiler(plugin: str) -> None:
-    trial = Trial("doubles", {"b": 2, "n": 64, "d": 64}, Choices(compile=True))
+    trial = Trial(Subject("doubles", Choices(compile=True)), {"b": 2, "n": 64, "d": 64})
     pace = asdict(Pace(seconds=0.0, least_blocks=2))
     with compile_folder([trial.choices]) as folder:
         with Process(Setup(1, (plugin,), 5).under(trial.choices, folder)) as process:

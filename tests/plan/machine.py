@@ -10,7 +10,7 @@ import numpy as np
 
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
-from attnbench.plan.cost_model import Limits, Subject
+from attnbench.plan.cost_model import CostModel, Limits
 from attnbench.plan.decide import Probed, SubjectPlan, probe, share_out
 from attnbench.spec import AxisValues
 from attnbench.trial import Choices, Sizes, slug
@@ -26,7 +26,7 @@ Efficiency = Callable[[Sizes], float]
 class Machine:
     """``seconds = overhead + work / (rate · efficiency)``, and noise in proportion, the same whenever it is asked."""
 
-    subject: Subject
+    costs: CostModel
     overhead: float = 0.0
     efficiency: Efficiency = lambda _: 1.0
     noise: float = 0.0
@@ -36,11 +36,11 @@ class Machine:
     def seconds(self, sizes: Sizes) -> float:
         rng = np.random.default_rng((self.seed, zlib.crc32(slug(sizes).encode())))
         slower = 1 + self.noise * abs(float(rng.normal()))
-        return slower * (self.overhead + self.subject.work(sizes) / (RATE * self.efficiency(sizes)))
+        return slower * (self.overhead + self.costs.work(sizes) / (RATE * self.efficiency(sizes)))
 
     def probed(self, limits: Limits = LIMITS) -> Probed:
         """Answer a planner's questions until it has seen enough."""
-        questions, answer = probe(self.subject, limits), None
+        questions, answer = probe(self.costs, limits), None
         try:
             while True:
                 sizes = questions.send(answer)
@@ -54,12 +54,12 @@ class Machine:
         return planned
 
 
-def subject(name: str, *, claim: str | None = None, peak: str = "4*b*n*d", **axes: AxisValues) -> Subject:
+def subject(name: str, *, claim: str | None = None, peak: str = "4*b*n*d", **axes: AxisValues) -> CostModel:
     """A built-in layer as the planner sees it; `claim` replaces its own for time."""
     layer = Registry().get(name)
     claims = layer.claims
     formulas = {"flops": claims.flops, "parameters": claims.parameters, "peak_bytes": peak}
-    return Subject(
+    return CostModel(
         layer,
         Choices(),
         axes,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from attnbench.errors import SuiteError
 from attnbench.formula import Formula
 from attnbench.layers.base import Layer
-from attnbench.plan.cost_model import Limits, Probe, Subject
+from attnbench.plan.cost_model import CostModel, Limits, Probe
 from attnbench.plan.decide import level, outpaced, probe, share_out
 from attnbench.plan.window import CALLS_PER_PROBE, CALLS_PER_VISIT
 from attnbench.spec import AUTO
@@ -22,7 +22,7 @@ CORE = subject("attention-core", n="auto", d="auto")
 RNN = subject("rnn", b="auto", n="auto", d="auto")
 
 
-def reasons(plan_of: Subject, limits: Limits = LIMITS) -> dict[str, str]:
+def reasons(plan_of: CostModel, limits: Limits = LIMITS) -> dict[str, str]:
     """Sizes of each skipped row, as in its id, and why."""
     plan = Machine(plan_of).plan(limits)
     prefix = f"{plan_of.layer.name}-cpu-float32-forward-t1-"
@@ -67,7 +67,7 @@ def test_comparing_batches_stays_within_the_probing_clock(efficiency: float) -> 
 # ---------------------------------------------------------------------------------------------------------- decoding
 
 
-def decoding(**prefill: str) -> Subject:
+def decoding(**prefill: str) -> CostModel:
     """Attention that writes one token after a context, beside what is counted of the context's prefill."""
     formulas = {"flops": "4*b*n*d", "peak_bytes": "4*b*n*d", **prefill}
     counted = {metric: Formula(text) for metric, text in formulas.items()}
@@ -146,7 +146,7 @@ def test_parameters_count_towards_the_memory() -> None:
 def test_an_axis_without_a_size_is_an_error_that_says_how_to_give_one() -> None:
     layer = Layer("mine", lambda d, w: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(SuiteError) as caught:
-        next(probe(Subject(layer, Choices(), {"n": AUTO}), LIMITS))
+        next(probe(CostModel(layer, Choices(), {"n": AUTO}), LIMITS))
 
     assert str(caught.value) == "layer 'mine' needs sizes for axis 'w'; give some with --set w=…"
 
@@ -208,7 +208,7 @@ def test_without_room_there_is_no_level() -> None:
     ],
     ids=["batches", "widths", "heads", "four axes"],
 )
-def test_given_sizes_beside_automatic_ones_are_paid_for(layer: Subject) -> None:
+def test_given_sizes_beside_automatic_ones_are_paid_for(layer: CostModel) -> None:
     machine = Machine(layer)
 
     plan = machine.plan()
@@ -259,10 +259,10 @@ def test_whatever_the_machine_an_automatic_plan_keeps_its_promises(machine: Mach
     plan, memory = machine.plan(limits), limits.memory_bytes
     asked = [probe.sizes for probe in plan.probed.probes]
 
-    assert [sizes for sizes in asked if machine.subject.unfit(sizes, memory)] == []
-    if machine.subject.auto:
+    assert [sizes for sizes in asked if machine.costs.unfit(sizes, memory)] == []
+    if machine.costs.auto:
         assert plan.skipped == {}
-        assert [sizes for sizes in planned_sizes(plan) if machine.subject.unfit(sizes, memory)] == []
+        assert [sizes for sizes in planned_sizes(plan) if machine.costs.unfit(sizes, memory)] == []
         assert round_seconds(plan) <= limits.round_seconds * (1 + 1e-9)
         assert all(probe.seconds is not None for probe in plan.probed.probes)
 
@@ -270,7 +270,7 @@ def test_whatever_the_machine_an_automatic_plan_keeps_its_promises(machine: Mach
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(several=st.lists(machines(), min_size=1, max_size=3), seconds=st.floats(0.5, 60))
 def test_one_round_of_all_layers_takes_no_more_clock_than_there_is(several: list[Machine], seconds: float) -> None:
-    automatic = [machine for machine in several if machine.subject.auto]
+    automatic = [machine for machine in several if machine.costs.auto]
 
     plans = share_out([machine.probed() for machine in automatic], seconds)
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from attnbench.formula import Formula
-from attnbench.plan.cost_model import Subject
+from attnbench.plan.cost_model import CostModel
 from attnbench.plan.memory import LEAST_BYTES, plan_memory
 from tests.plan.machine import LIMITS, planned_sizes, subject
 
 CORE = "8*b*n**2 + 4*b*n*d"
 
 
-def for_memory(name: str, claim: str | None, peak: str, **axes: object) -> Subject:
+def for_memory(name: str, claim: str | None, peak: str, **axes: object) -> CostModel:
     found = subject(name, peak=peak, **axes)  # type: ignore[arg-type]
     return replace(found, metric="memory", claim=Formula(claim) if claim else None)
 
@@ -75,7 +75,7 @@ def test_given_sizes_are_taken_and_those_beyond_the_memory_skipped_before_anythi
         ),
     ],
 )
-def test_without_a_window_the_plan_says_why(layer: Subject, why: str) -> None:
+def test_without_a_window_the_plan_says_why(layer: CostModel, why: str) -> None:
     plan = plan_memory(layer, LIMITS)
 
     assert plan.trials == ()

@@ -10,7 +10,7 @@ import pytest
 
 from attnbench.formula import Formula
 from attnbench.layers.base import Layer
-from attnbench.plan.cost_model import Limits, Subject
+from attnbench.plan.cost_model import CostModel, Limits
 from attnbench.plan.window import Window, tiny
 from attnbench.trial import Sizes
 from tests.plan.machine import LIMITS, RATE, Efficiency, Machine, planned_sizes, subject
@@ -21,7 +21,7 @@ CONV = subject("conv1d", n="auto", d="auto", k="auto")
 FEED_FORWARD = subject("feed-forward", n="auto", d="auto", claim="n*d**2")
 
 
-def multi_head(claim: str | None = None) -> Subject:
+def multi_head(claim: str | None = None) -> CostModel:
     return subject("multi-head-attention", n="auto", d="auto", claim=claim)
 
 
@@ -49,7 +49,7 @@ def exponents(machine: Machine, sizes: list[Sizes]) -> dict[str, float]:
     return dict(zip(swept, map(float, solution), strict=False))
 
 
-def shares(of: Subject, sizes: list[Sizes]) -> list[tuple[float, ...]]:
+def shares(of: CostModel, sizes: list[Sizes]) -> list[tuple[float, ...]]:
     return [of.shares(size) for size in sizes]
 
 
@@ -58,7 +58,7 @@ def shares(of: Subject, sizes: list[Sizes]) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("overhead", [1e-5, 3e-4])
 @pytest.mark.parametrize("layer", [CORE, RNN, CONV, FEED_FORWARD], ids=lambda s: s.layer.name)
-def test_the_fixed_cost_of_a_call_is_small_everywhere_in_the_window(layer: Subject, overhead: float) -> None:
+def test_the_fixed_cost_of_a_call_is_small_everywhere_in_the_window(layer: CostModel, overhead: float) -> None:
     machine = Machine(layer, overhead=overhead, noise=0.02)
 
     sizes = planned_sizes(machine.plan())
@@ -80,7 +80,7 @@ def test_the_fixed_cost_of_a_call_is_small_everywhere_in_the_window(layer: Subje
     ids=["d rises", "n rises", "n falls", "d falls", "rnn d rises", "conv d rises", "conv d falls"],
 )
 def test_sizes_at_which_the_rate_still_drifts_are_avoided(
-    layer: Subject, efficiency: Efficiency, flat: Efficiency
+    layer: CostModel, efficiency: Efficiency, flat: Efficiency
 ) -> None:
     plan = Machine(layer, efficiency=efficiency, noise=0.01).plan()
 
@@ -89,7 +89,7 @@ def test_sizes_at_which_the_rate_still_drifts_are_avoided(
 
 @pytest.mark.parametrize("footprint", [2**19, 2**20, 2**21])
 @pytest.mark.parametrize("layer", [CORE, RNN], ids=lambda s: s.layer.name)
-def test_a_window_does_not_reach_across_a_cache(layer: Subject, footprint: int) -> None:
+def test_a_window_does_not_reach_across_a_cache(layer: CostModel, footprint: int) -> None:
     cache = breaks(footprint)
 
     plan = Machine(layer, efficiency=cache, noise=0.01).plan()
@@ -113,9 +113,11 @@ def test_a_window_lies_on_one_side_of_the_cache_for_its_weights(cache_bytes: flo
         (CONV, {"n": 1, "d": 2, "k": 1}),
         (FEED_FORWARD, {"n": 1, "d": 2}),
     ],
-    ids=lambda value: value.layer.name if isinstance(value, Subject) else "",
+    ids=lambda value: value.layer.name if isinstance(value, CostModel) else "",
 )
-def test_times_in_the_window_grow_as_the_law_on_a_machine_with_every_fault(layer: Subject, law: dict[str, int]) -> None:
+def test_times_in_the_window_grow_as_the_law_on_a_machine_with_every_fault(
+    layer: CostModel, law: dict[str, int]
+) -> None:
     faults = (warms_up("d", 256), tires("n", 4096), breaks(2**23))
     machine = Machine(layer, 1e-4, lambda s: math.prod(fault(s) for fault in faults), noise=0.01)
 
@@ -173,7 +175,7 @@ def test_each_of_two_claimed_terms_carries_three_quarters_of_the_work_somewhere(
 
 
 @pytest.mark.parametrize("layer", [CORE, RNN, CONV, FEED_FORWARD], ids=lambda s: s.layer.name)
-def test_a_single_claim_carries_nine_tenths_at_every_size(layer: Subject) -> None:
+def test_a_single_claim_carries_nine_tenths_at_every_size(layer: CostModel) -> None:
     carried = shares(layer, planned_sizes(Machine(layer).plan()))
 
     assert min(share for (share,) in carried) >= 0.9

@@ -16,7 +16,7 @@ from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Ve
 from attnbench.record import Counted, Host, Status, Visit
 from attnbench.store.journal import Journal
 from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ class FakeLayer:
 
     def trials(self) -> Iterator[Trial]:
         for sizes in product(*self.grid.values()):
-            yield Trial(self.name, dict(zip(self.grid, sizes, strict=True)), self.choices)
+            yield Trial(Subject(self.name, self.choices), dict(zip(self.grid, sizes, strict=True)))
 
 
 def exponents(**axes: tuple[float, float, float | None]) -> dict[str, Exponent]:
@@ -66,7 +66,7 @@ def exponents(**axes: tuple[float, float, float | None]) -> dict[str, Exponent]:
 
 
 def time_law(layer: str, verdict: Verdict, reason: str, **fields: Any) -> Law:
-    return Law(layer, "time", verdict, reason, device="cpu", dtype="float32", **fields)
+    return Law(Subject(layer, Choices("cpu", "float32")), "time", verdict, reason, **fields)
 
 
 def ways(**axes: tuple[float, float]) -> tuple[Specification, ...]:
@@ -90,7 +90,7 @@ def counted(layer: str, metric: str, formula: str, claim: str | None, **fields: 
     verdict = Verdict.INFERRED if claim is None else Verdict.CONFIRMED if claim == formula else Verdict.REFUTED
     fields.setdefault("verdict", verdict)
     fields.setdefault("reason", "exact at 12 points it was not read from, the largest n = 131, d = 67")
-    return Law(layer, metric, claim=claim, formula=formula, dtype="float32", trials=12, **fields)
+    return Law(Subject(layer, Choices("", "float32")), metric, claim=claim, formula=formula, trials=12, **fields)
 
 
 def three(layer: str, flops: tuple[str, str | None], parameters: str, peak: str) -> tuple[Law, ...]:

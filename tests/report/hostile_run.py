@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOST, HOSTILE, FakeLayer, attention, conv, write_fake_run
 
 if TYPE_CHECKING:
@@ -38,10 +39,16 @@ def _hostile_layers() -> Iterator[FakeLayer]:
         assert law is not None
         yield replace(
             layer,
-            law=replace(law, claim=HOSTILE, reason=HOSTILE, formula=HOSTILE, device=HOSTILE),
+            law=replace(
+                law,
+                subject=Subject(law.layer, Choices(HOSTILE)),
+                claim=HOSTILE,
+                reason=HOSTILE,
+                formula=HOSTILE,
+            ),
             counted_laws=tuple(replace(c, formula=HOSTILE, claim=HOSTILE, reason=HOSTILE) for c in layer.counted_laws),
             uncounted=(HOSTILE,),
         )
     law = attention().law
     assert law is not None
-    yield replace(attention(), name=HOSTILE, law=replace(law, layer=HOSTILE), counted_laws=())
+    yield replace(attention(), name=HOSTILE, law=replace(law, subject=Subject(HOSTILE)), counted_laws=())

@@ -23,6 +23,7 @@ from attnbench.law import Verdict
 from attnbench.report.page import build_context, render, script, style, write_index, write_report
 from attnbench.store.overview import overview
 from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOST, HOSTILE, attention, rnn, time_law, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 from tests.report.reading import Element, read
@@ -65,10 +66,7 @@ class TestTheAnswer:
     def test_names_the_device_where_it_is_not_the_processor(self, tmp_path: Path) -> None:
         law = replace(
             attention().law or time_law("", Verdict.INFERRED, ""),
-            device="cuda:0",
-            dtype="bfloat16",
-            mode="train",
-            threads=4,
+            subject=Subject("attention-core", Choices("cuda:0", "bfloat16", "train", 4)),
         )
         context = build_context(write_fake_run(tmp_path / "run", (replace(attention(), law=law),)))
 
@@ -109,7 +107,11 @@ class TestTheVerdicts:
     def test_tell_conditions_apart_when_a_layer_has_several(self, tmp_path: Path) -> None:
         law = rnn().law
         assert law is not None
-        second = replace(rnn(), choices=replace(rnn().choices, mode="train"), law=replace(law, mode="train"))
+        second = replace(
+            rnn(),
+            choices=replace(rnn().choices, mode="train"),
+            law=replace(law, subject=Subject(law.layer, Choices(mode="train"))),
+        )
         context = build_context(write_fake_run(tmp_path / "run", (rnn(), second)))
 
         assert [row.conditions for row in context.verdicts] == [

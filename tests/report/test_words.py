@@ -95,7 +95,7 @@ def test_every_verdict_has_a_word_and_a_sign() -> None:
 
 
 def test_conditions_threads_and_windows_are_phrases() -> None:
-    assert words.conditions(Choices(threads=4)) == "cpu · float32 · forward · 4 threads"
+    assert str(Choices(threads=4)) == "cpu · float32 · forward · 4 threads"
     assert [words.threads(()), words.threads([1]), words.threads([4, 1])] == ["", "1 thread", "1 and 4 threads"]
     assert words.window({"n": (64, 512), "d": (8, 8)}) == "n from 64 to 512, d = 8"
     assert [words.axis_phrase("n"), words.axis_phrase("rank")] == ["sequence length n", "rank"]

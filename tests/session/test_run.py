@@ -330,12 +330,10 @@ def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_pat
 
     plan = prepare.make_plan(asked, Silent())
 
-    single, half = (
-        s.subject.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects
-    )
+    single, half = (s.costs.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects)
     assert half < single
     assert list(plan.windows) == [f"{LAYER}-cpu-{dtype}-forward-t1" for dtype in ("float32", "bfloat16")]
-    assert [(law.metric, law.dtype) for law in plan.shown_laws] == [
+    assert [(law.metric, law.choices.dtype) for law in plan.shown_laws] == [
         ("flops", "float32"),
         ("parameters", "float32"),
         ("peak_bytes", "float32"),
@@ -374,7 +372,7 @@ def test_each_mode_is_judged_by_its_own_law(monkeypatch: pytest.MonkeyPatch, tmp
 
     run = machine.run(path, layers=["attention-core"], results=tmp_path / "results")
 
-    times = {law.mode: law for law in run.found_laws if law.metric == "time"}
+    times = {law.choices.mode: law for law in run.found_laws if law.metric == "time"}
     assert {mode: (law.claim, str(law.verdict)) for mode, law in times.items()} == {
         "forward": ("n**2*d", "CONFIRMED"),
         "train": ("n**2*d", "CONFIRMED"),
@@ -383,7 +381,7 @@ def test_each_mode_is_judged_by_its_own_law(monkeypatch: pytest.MonkeyPatch, tmp
     assert {axis: e.estimate.value for axis, e in times["decode"].exponents.items()} == pytest.approx(
         {"n": 1, "d": 1}, abs=0.05
     )
-    assert {law.mode: law.formula for law in run.found_laws if law.metric == "flops"} == {
+    assert {law.choices.mode: law.formula for law in run.found_laws if law.metric == "flops"} == {
         "forward": "4*b*n**2*d",
         "train": "12*b*n**2*d",
         "decode": "4*b*n*d + 4*b*d",
@@ -431,7 +429,7 @@ def test_a_dtype_without_kernels_is_unsupported_and_the_others_are_measured(
         "float16": ["unsupported"],
         "float32": ["ok"],
     }
-    assert {law.dtype for law in run.found_laws if law.metric == "time"} == {"float32"}
+    assert {law.choices.dtype for law in run.found_laws if law.metric == "time"} == {"float32"}
 
 
 def test_a_compiled_layer_is_probed_as_it_is_written_and_judged_by_itself(
@@ -451,10 +449,10 @@ def test_a_compiled_layer_is_probed_as_it_is_written_and_judged_by_itself(
     assert sizes[0] & sizes[1]
     processes = [{number for number, trial in machine.visits if trial.choices.compile is c} for c in (False, True)]
     assert not processes[0] & processes[1]
-    laws = {law.compile: law for law in run.found_laws if law.metric == "time"}
+    laws = {law.choices.compile: law for law in run.found_laws if law.metric == "time"}
     assert {compiled: str(law.verdict) for compiled, law in laws.items()} == {False: "CONFIRMED", True: "CONFIRMED"}
     assert laws[True].terms[0].coefficient.value / laws[False].terms[0].coefficient.value == pytest.approx(0.5, rel=0.1)
-    assert [law.compile for law in run.found_laws if law.metric == "flops"] == [False]
+    assert [law.choices.compile for law in run.found_laws if law.metric == "flops"] == [False]
     assert attnbench.load(run.path).found_laws == run.found_laws
 
 
@@ -489,7 +487,7 @@ def test_each_number_of_threads_has_processes_and_a_law_of_its_own(machine: Fake
 
     run = machine.run(suite_with(tmp_path, "threads = [1, 2]", grid), results=tmp_path / "results")
 
-    assert [(law.threads, str(law.verdict)) for law in run.found_laws if law.metric == "time"] == [
+    assert [(law.choices.threads, str(law.verdict)) for law in run.found_laws if law.metric == "time"] == [
         (1, "CONFIRMED"),
         (2, "CONFIRMED"),
     ]

@@ -22,7 +22,7 @@ from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Ve
 from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Status, Visit
 from attnbench.store.journal import Journal
 from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored, read_laws, runs_in
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 from tests.older_run import make_older
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = Host("CPU", 2, 2**33, "Linux", "3.11", "2.13", "MKL", ("cpu",), (0.5, 0.25, 0.1), {"L2": 2**20})
-SHORT = Trial("rnn", {"b": 2, "n": 64, "d": 32})
-LONG = Trial("rnn", {"b": 2, "n": 128, "d": 32})
-HEADS = Trial("attention-core", {"b": 2, "n": 64, "d": 32, "h": 4, "rank": 7}, Choices("cuda:1", "bfloat16"))
-BROKEN = Trial("gru", {"b": 2, "n": 64, "d": 32})
-COUNTED_LAW = Law("rnn", "flops", Verdict.CONFIRMED, "it is", claim="4*b*n*d**2", formula="4*b*n*d**2", trials=9)
+SHORT = Trial(Subject("rnn"), {"b": 2, "n": 64, "d": 32})
+LONG = Trial(Subject("rnn"), {"b": 2, "n": 128, "d": 32})
+HEADS = Trial(Subject("attention-core", Choices("cuda:1", "bfloat16")), {"b": 2, "n": 64, "d": 32, "h": 4, "rank": 7})
+BROKEN = Trial(Subject("gru"), {"b": 2, "n": 64, "d": 32})
+COUNTED_LAW = Law(
+    Subject("rnn"), "flops", Verdict.CONFIRMED, "it is", claim="4*b*n*d**2", formula="4*b*n*d**2", trials=9
+)
 TIME_LAW = Law(
-    layer="rnn",
+    subject=Subject("rnn", Choices("cpu", "float32")),
     metric="time",
     verdict=Verdict.INCONCLUSIVE,
     reason="too wide",
     claim="n*d**2",
-    device="cpu",
-    dtype="float32",
     exponents={"n": Exponent(Estimate(1.0, 0.9, 1.2), 1), "d": Exponent(Estimate(1.8, 1.5, 2.1, 0.95))},
     terms=(FittedTerm("n*d**2", Estimate(2e-12, 1e-12, 3e-12), 0.9),),
     window={"n": (64, 128)},

@@ -12,15 +12,15 @@ from rich.console import Console
 from attnbench.execute.rounds import Progress
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Verdict
 from attnbench.terminal import RunView, console, exponents_text, laws_table, plan_table
-from attnbench.trial import Trial
+from attnbench.trial import Choices, Subject, Trial
 from tests.plan.machine import Machine, subject
 
 if TYPE_CHECKING:
     from attnbench.terminal import Listing
 
-TRIAL = Trial("rnn", {"b": 1, "n": 64, "d": 32})
+TRIAL = Trial(Subject("rnn"), {"b": 1, "n": 64, "d": 32})
 POWER = Law(
-    "rnn",
+    Subject("rnn"),
     "time",
     Verdict.CONFIRMED,
     "every interval lies within 0.1 of the claim",
@@ -28,7 +28,7 @@ POWER = Law(
     exponents={"n": Exponent(Estimate(1.004, 0.98, 1.04), 1.0), "d": Exponent(Estimate(1.96, 1.9, 2.0), 2.0)},
 )
 TERMS = Law(
-    "multi-head-attention",
+    Subject("multi-head-attention"),
     "time",
     Verdict.REFUTED,
     "the terms leave n^0.30±0.02",
@@ -38,7 +38,9 @@ TERMS = Law(
         FittedTerm("n**2*d", Estimate(5.7e-11, 5e-11, 6e-11), 0.5),
     ),
 )
-COUNTED = Law("mine", "flops", Verdict.INCONCLUSIVE, "no formula for fft", formula="4*b*n*d**2", uncounted=("fft",))
+COUNTED = Law(
+    Subject("mine"), "flops", Verdict.INCONCLUSIVE, "no formula for fft", formula="4*b*n*d**2", uncounted=("fft",)
+)
 
 
 def rows(table: Listing, width: int = 200) -> list[list[str]]:
@@ -78,7 +80,7 @@ def test_a_law_of_several_terms_shows_what_each_carries() -> None:
 
 def test_a_counted_law_is_its_formula_and_no_law_is_nothing() -> None:
     assert exponents_text(COUNTED) == "4bnd²"
-    assert exponents_text(Law("mine", "flops", Verdict.INCONCLUSIVE, "none")) == ""
+    assert exponents_text(Law(Subject("mine"), "flops", Verdict.INCONCLUSIVE, "none")) == ""
 
 
 def test_each_law_is_a_row_with_its_verdict_and_its_reason() -> None:
@@ -92,7 +94,7 @@ def test_each_law_is_a_row_with_its_verdict_and_its_reason() -> None:
 
 
 def test_laws_of_one_layer_say_what_tells_them_apart() -> None:
-    _, *body = cells(laws_table([POWER, replace(POWER, mode="train"), COUNTED]))
+    _, *body = cells(laws_table([POWER, replace(POWER, subject=Subject("rnn", Choices(mode="train"))), COUNTED]))
 
     assert [row[0] for row in body] == ["rnn · forward", "rnn · train", "mine"]
 
@@ -104,7 +106,7 @@ def test_reasons_can_be_left_out() -> None:
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are() -> None:
-    _, row = cells(laws_table([Law("[bold]x[/bold]", "flops", Verdict.INFERRED, "[red]because")]))
+    _, row = cells(laws_table([Law(Subject("[bold]x[/bold]"), "flops", Verdict.INFERRED, "[red]because")]))
 
     assert (row[0], row[-1]) == ("[bold]x[/bold]", "[red]because")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,10 @@ from attnbench.fitting.time_law import swept_axes
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS, MARGIN, Estimate, Law
 from attnbench.store.run_folder import StoredRun
-from attnbench.trial import CHOICES
+from attnbench.trial import Subject
 
 #: Axes whose logarithms are closer to dependent than this cannot be told apart.
 _LARGEST_CONDITION = 100.0
-#: What makes two laws the same law, and the columns that make trials its own.
-_SUBJECT = ("layer", *CHOICES)
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class LawChange:
     """One law that both runs have.
 
     Attributes:
+        subject, metric: what it is about.
         base, new: what each run found: formula and verdict.
         exponents: axis → exponent in NEW less exponent in BASE; intervals hold for all laws and axes together.
         rate: NEW/BASE of the layer's time, over the trials that both runs measured.
@@ -42,11 +41,7 @@ class LawChange:
         reason: one sentence.
     """
 
-    layer: str
-    device: str
-    dtype: str
-    mode: str
-    threads: int
+    subject: Subject
     metric: str
     base: dict[str, str]
     new: dict[str, str]
@@ -55,8 +50,17 @@ class LawChange:
     exponents: dict[str, Estimate] = field(default_factory=dict)
     rate: Estimate | None = None
     beside: Estimate | None = None
-    compile: bool = False
-    sdpa: str = "default"
+
+    @property
+    def layer(self) -> str:
+        """Name of the layer."""
+        return self.subject.layer
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented JSON form, in which the subject is not nested."""
+        content = asdict(self)
+        subject = content.pop("subject")
+        return {"layer": subject["layer"], **subject["choices"], **content}
 
 
 class Found:
@@ -65,7 +69,7 @@ class Found:
     Attributes:
         least: smallest relative change that matters.
         records: those trials, by id.
-        subjects: trial → what its law is about, as `law_changes` names it.
+        subjects: trial → id of its subject.
         trials: the ratio of each trial.
         rates: how each subject changed, over its trials, beside the others.
         reference: the ratio of each device's reference kernel.
@@ -75,8 +79,8 @@ class Found:
         before, after = (rows[rows["trial"].isin(measured)] for rows in (timed(base), timed(new)))
         self.least = least
         self.records = base.records.set_index("trial").loc[measured]
-        subjects = self.records[list(_SUBJECT)].apply(lambda row: _name(*row), axis=1)
-        self.subjects = subjects if measured else pd.Series(dtype="object")
+        subjects = {trial.id: trial.subject.id for trial in base.info.trials}
+        self.subjects = pd.Series({trial: subjects[trial] for trial in measured}, dtype="object")
         self.trials = ratios(before, after)
         self.rates = rates((base, new), self.records, self.subjects, least)
         self.reference = witnesses((base, new), self.records)
@@ -121,7 +125,7 @@ def law_changes(pairs: list[tuple[Law, Law]], found: Found, identical: bool) -> 
         elif old.metric in COUNTED_METRICS:
             yield _counted_change(old, new)
         else:
-            rate = found.rates.get(_subject(old), Rate()) if old.metric == "time" else Rate()
+            rate = found.rates.get(old.subject.id, Rate()) if old.metric == "time" else Rate()
             yield _measured_change(old, new, found, level, rate)
 
 
@@ -169,7 +173,7 @@ def _differences(old: Law, new: Law, found: Found, level: float) -> tuple[dict[s
 
 def _slopes(law: Law, found: Found, level: float) -> dict[str, Estimate]:
     """Growth of the ratio along each axis: what all trials share cancels, and so do window and model."""
-    axes, mine = _axes(law, found), found.subjects[found.subjects == _subject(law)].index
+    axes, mine = _axes(law, found), found.subjects[found.subjects == law.subject.id].index
     logs = np.log(found.records.loc[mine, axes].to_numpy(dtype=float))
     spare = len(mine) - len(axes) - 1
     if not axes or spare < 1 or not found.trials.judged:
@@ -192,7 +196,7 @@ def _slopes(law: Law, found: Found, level: float) -> dict[str, Estimate]:
 
 def _axes(law: Law, found: Found) -> list[str]:
     """Axes along which the shared trials of a law differ."""
-    mine = found.records[found.subjects.reindex(found.records.index) == _subject(law)]
+    mine = found.records[found.subjects.reindex(found.records.index) == law.subject.id]
     return list(swept_axes(mine))
 
 
@@ -204,8 +208,7 @@ def _less(new: Estimate, old: Estimate, level: float) -> Estimate:
 
 
 def _changed(old: Law, new: Law, change: str, reason: str, **found: Any) -> LawChange:
-    subject = {name: getattr(old, name) for name in (*_SUBJECT, "metric")}
-    return LawChange(**subject, base=_said(old), new=_said(new), change=change, reason=reason, **found)
+    return LawChange(old.subject, old.metric, base=_said(old), new=_said(new), change=change, reason=reason, **found)
 
 
 def _said(law: Law) -> dict[str, str]:
@@ -214,16 +217,8 @@ def _said(law: Law) -> dict[str, str]:
 
 def pairs(old: Iterable[Law], new: Iterable[Law]) -> Iterator[tuple[Law, Law]]:
     """The laws that both runs have, in the order of the first."""
-    known = {(_subject(law), law.metric): law for law in new}
-    return ((law, known[key]) for law in old if (key := (_subject(law), law.metric)) in known)
-
-
-def _subject(law: Law) -> str:
-    return _name(*(getattr(law, name) for name in _SUBJECT))
-
-
-def _name(*parts: object) -> str:
-    return "\x1f".join(map(str, parts))
+    known = {(law.subject, law.metric): law for law in new}
+    return ((law, known[key]) for law in old if (key := (law.subject, law.metric)) in known)
 
 
 def _equal(one: str, other: str) -> bool:

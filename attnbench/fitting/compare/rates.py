@@ -32,7 +32,7 @@ _ENOUGH = 3
 #: Layers that outvote the witness.
 _MAJORITY = 3
 #: What the witnesses are called among the layers.
-_WITNESS = "\x1freference kernel"
+_WITNESS = "reference kernel"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def rates(runs: Runs, trials: pd.DataFrame, subjects: pd.Series, least: float) -
     Args:
         runs: the two.
         trials: their records of the trials that both measured, by id.
-        subjects: trial → layer and choices.
+        subjects: trial → id of its subject.
         least: smallest relative change that matters.
     """
     devices = [_beside_each_other(runs, rows, subjects) for _, rows in trials.groupby("device")] if len(trials) else []

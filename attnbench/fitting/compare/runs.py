@@ -74,7 +74,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON form."""
-        return asdict(self) | {"summary": self.sentences}
+        return asdict(self) | {"laws": tuple(law.as_json() for law in self.laws), "summary": self.sentences}
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.base} with {self.new}: {' '.join(self.sentences)}>"

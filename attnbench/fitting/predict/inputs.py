@@ -12,7 +12,6 @@ from attnbench.formula import Formula
 from attnbench.formula.crossing import crossing, replaced
 from attnbench.published import per_sequence
 from attnbench.record import Status
-from attnbench.trial import counted_as
 
 if TYPE_CHECKING:
     from attnbench.law import Law
@@ -29,14 +28,14 @@ def side(run: StoredRun, law: Law) -> Side:
 def footprint(run: StoredRun, law: Law, available: float | None = None) -> Footprint:
     """What the layer of a law of time holds in memory; `available` is what can be taken now, where that is known."""
     texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
-    mine = (trial for trial in run.info.trials if (trial.layer, trial.choices) == (law.layer, law.choices))
-    bits = re.search(r"\d+$", law.dtype)
+    mine = (trial for trial in run.info.trials if trial.subject == law.subject)
+    bits = re.search(r"\d+$", law.choices.dtype)
     weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
     return Footprint(
         peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
         weights=Formula(weights) if weights else None,
         measured=tuple(t.sizes for t in mine if any(v.status is Status.OK for v in run.visits_by_trial.get(t.id, ()))),
-        cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.device == "cpu" else math.inf,
+        cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.choices.device == "cpu" else math.inf,
         available=available,
     )
 
@@ -59,5 +58,4 @@ def by_operations(one: Side, other: Side) -> str:
 
 def _counted(run: StoredRun, law: Law) -> dict[str, Law]:
     """Counted laws of what was timed, by metric."""
-    meant = counted_as(law.layer, law.choices)
-    return {f.metric: f for f in run.info.counted_laws if counted_as(f.layer, f.choices) == meant}
+    return {f.metric: f for f in run.info.counted_laws if f.subject.count_key == law.subject.count_key}

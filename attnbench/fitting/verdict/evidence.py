@@ -31,6 +31,7 @@ from attnbench.fitting.verdict.judge import (
 from attnbench.fitting.verdict.question import Question, counted_exponents, distinct, regime_of
 from attnbench.formula import Formula, Monomial
 from attnbench.law import MARGIN, Exponent, FittedTerm, Law, Parts, Verdict
+from attnbench.trial import ANYTHING
 from attnbench.units import significant
 
 #: A law nobody claimed is named when this much of the weight is on it.
@@ -67,7 +68,7 @@ def draft_law(observed: Observations, question: Question, metric: str, where: pd
     """
     axes, count = observed.axes, len(observed.sizes)
     law = Law(
-        layer="",
+        subject=ANYTHING,
         metric=metric,
         verdict=Verdict.OUT_OF_REGIME,
         reason=_too_few(count, len(axes)),

@@ -12,13 +12,14 @@ from attnbench.errors import FormulaError
 from attnbench.formula import Formula
 from attnbench.record import MEASURED_METRICS, Status
 from attnbench.report.data.curves import BYTES, INSIDE, LINE, PART, RANK, TRIAL, Floats, axes_of, drawn_law
-from attnbench.trial import Choices, ordered
+from attnbench.trial import ordered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from attnbench.law import Exponent, Law
     from attnbench.store.run_folder import StoredRun
+    from attnbench.trial import Subject
 
 __all__ = [
     "BYTES",
@@ -33,7 +34,6 @@ __all__ = [
     "Growth",
     "LocalExponents",
     "RateMap",
-    "Subject",
     "claimed_slope",
     "drawn_lines",
     "growth",
@@ -43,7 +43,6 @@ __all__ = [
     "places",
     "rate_map",
     "reference_times",
-    "subject_of",
     "subjects",
     "time_law",
     "timed_points",
@@ -56,14 +55,6 @@ __all__ = [
 MOST_LINES = 12
 #: A reference kernel this much slower than its median speaks of a disturbed machine.
 DRIFT_LIMIT = 1.15
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
-    """What one section of the page is about: a layer under one choice of device, dtype, mode, threads and the like."""
-
-    layer: str
-    choices: Choices
 
 
 @dataclass(frozen=True)
@@ -117,14 +108,9 @@ class RateMap:
 
 def subjects(run: StoredRun) -> tuple[Subject, ...]:
     """Every subject of the run, in the order of its plan."""
-    planned = [Subject(trial.layer, trial.choices) for trial in run.info.trials]
-    judged = (subject_of(law) for law in run.found_laws if law.metric in MEASURED_METRICS)
+    planned = [trial.subject for trial in run.info.trials]
+    judged = (law.subject for law in run.found_laws if law.metric in MEASURED_METRICS)
     return tuple(dict.fromkeys([*planned, *judged]))
-
-
-def subject_of(law: Law) -> Subject:
-    """The subject that a law is about."""
-    return Subject(law.layer, law.choices)
 
 
 def time_law(run: StoredRun, subject: Subject) -> Law | None:
@@ -138,7 +124,7 @@ def memory_law(run: StoredRun, subject: Subject) -> Law | None:
 
 
 def _law(run: StoredRun, subject: Subject, metric: str) -> Law | None:
-    return next((law for law in run.found_laws if law.metric == metric and subject_of(law) == subject), None)
+    return next((law for law in run.found_laws if law.metric == metric and law.subject == subject), None)
 
 
 def timed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.DataFrame:
@@ -156,7 +142,7 @@ def weighed_points(run: StoredRun, subject: Subject, law: Law | None) -> pd.Data
 
 def places(run: StoredRun, subject: Subject) -> list[int]:
     """Where the trials of `subject` stand in the plan, and so in the records."""
-    return run.places.get((subject.layer, subject.choices), [])
+    return run.places.get(subject, [])
 
 
 def _points(run: StoredRun, records: pd.DataFrame, columns: Sequence[str], law: Law | None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from attnbench.fitting.predict.crossover import band, crossover
 from attnbench.fitting.predict.inputs import side
 from attnbench.report import figures, words
 from attnbench.report.context import NO_MARK, Chip, Fact, Gallery, Overtaking, OvertakingRow, Takeover
-from attnbench.report.data.slices import subject_of, timed_points
+from attnbench.report.data.slices import timed_points
 from attnbench.report.markup import picture
 from attnbench.trial import describe
 from attnbench.units import percent, seconds, significant
@@ -36,7 +36,7 @@ def overtaking(run: StoredRun) -> tuple[Overtaking, ...]:
     groups: dict[str, list[Law]] = {}
     for law in run.found_laws:
         if law.metric == "time" and law.curves is not None and "n" in law.window:
-            groups.setdefault(words.conditions(subject_of(law).choices), []).append(law)
+            groups.setdefault(str(law.choices), []).append(law)
     found = (_compared(run, conditions, laws) for conditions, laws in groups.items() if len(laws) > 1)
     return tuple(group for group in found if group is not None)
 
@@ -44,7 +44,7 @@ def overtaking(run: StoredRun) -> tuple[Overtaking, ...]:
 def _compared(run: StoredRun, conditions: str, laws: list[Law]) -> Overtaking | None:
     first = next((law for law in laws if "attention" in law.layer), laws[0])
     baseline = side(run, first)
-    points = {law.layer: timed_points(run, subject_of(law), law) for law in laws}
+    points = {law.layer: timed_points(run, law.subject, law) for law in laws}
     widths = _widths(points[first.layer])
     others = [side(run, law) for law in laws if law is not first]
     found = {other.law.layer: _crossover(baseline, other, widths) for other in others}

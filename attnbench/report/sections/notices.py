@@ -51,7 +51,7 @@ def _skipped(run: StoredRun) -> Notice | None:
 
 def _switches(run: StoredRun) -> Notice | None:
     lines = tuple(
-        (f"{law.layer} ({words.conditions(law.choices)})", words.sentence(regime))
+        (f"{law.layer} ({law.choices!s})", words.sentence(regime))
         for law in run.found_laws
         for regime in law.regimes
         if regime.startswith(SWITCH)

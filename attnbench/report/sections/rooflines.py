@@ -77,7 +77,7 @@ def _mark(trial: Trial, seconds: float, flops: float, row: dict[Any, Any]) -> _M
 def _under(run: StoredRun, choices: Choices, layers: dict[str, list[_Mark]]) -> Roofline | None:
     alike = (choices.device, choices.dtype, choices.threads)
     peaks = next((one for one in run.info.peaks if (one.device, one.dtype, one.threads) == alike), None)
-    conditions = words.conditions(choices)
+    conditions = str(choices)
     if peaks is None:
         return None
     if peaks.flops_per_second is None or peaks.bytes_per_second is None:

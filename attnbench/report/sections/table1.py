@@ -50,7 +50,7 @@ def table_one(run: StoredRun) -> TableOne:
     """The table, where the run has the laws of at least two of its layer types; else nothing of it."""
     laws: Laws = {}
     for law in run.found_laws:
-        if law.mode == "forward":
+        if law.choices.mode == "forward":
             laws.setdefault((law.layer, law.metric), law)
     counted = {layer for layer, _ in laws if all((layer, column) in laws for column in Column)}
     if len({row.kind for row in PUBLISHED if counted & set(row.layers)}) < 2:

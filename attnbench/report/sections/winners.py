@@ -16,7 +16,6 @@ from attnbench.formula.crossing import crossing, replaced
 from attnbench.law import FARTHEST
 from attnbench.report import figures, words
 from attnbench.report.context import Gallery, Territories, TerritoryCell, TerritoryTable
-from attnbench.report.data.slices import subject_of
 from attnbench.report.markup import picture
 from attnbench.report.sections.crossovers import held_sizes
 from attnbench.units import nbytes, percent, seconds, significant
@@ -57,7 +56,7 @@ def territories(run: StoredRun) -> tuple[Territories, ...]:
     groups: dict[str, list[Law]] = {}
     for law in run.found_laws:
         if law.metric == "time":
-            groups.setdefault(words.conditions(subject_of(law).choices), []).append(law)
+            groups.setdefault(str(law.choices), []).append(law)
     found = [_group(run, conditions, laws) for conditions, laws in groups.items()]
     return tuple(one for one in found if one.tables) or tuple(found[:1])
 

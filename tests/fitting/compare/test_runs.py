@@ -11,6 +11,7 @@ from attnbench.errors import InputError
 from attnbench.fitting.compare.runs import Comparison, compare
 from attnbench.law import Law, Verdict
 from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 from tests.report.fake_run import HOST, fake_layers, write_fake_run
 from tests.two_runs import attending, changed_law, fitted, layer, recurrent, write
 
@@ -166,7 +167,7 @@ def test_runs_of_one_process_are_unclear_and_say_why(tmp_path: Path) -> None:
 
 
 def test_runs_that_were_only_counted_are_compared_by_their_formulas(tmp_path: Path) -> None:
-    laws = [Law("x", "flops", Verdict.INFERRED, "", formula=formula) for formula in ("n", "n**2")]
+    laws = [Law(Subject("x"), "flops", Verdict.INFERRED, "", formula=formula) for formula in ("n", "n**2")]
     counted = {"trials": (), "counted": {}}
     runs = [write(tmp_path / law.formula, counted_laws=(law,), **counted) for law in laws]
     runs = [StoredRun(run.path, run.info, (), (law,)) for run, law in zip(runs, laws, strict=True)]

@@ -15,6 +15,7 @@ from attnbench.fitting.predict.forecast import Footprint
 from attnbench.formula import Formula
 from attnbench.formula.crossing import crossing
 from attnbench.law import Curves, Law, Verdict
+from attnbench.trial import Subject
 
 WINDOW = {"n": (256, 1024), "d": (256, 1024)}
 #: Standard normal quantile of 95 %.
@@ -30,7 +31,7 @@ def side(name: str, terms: dict[str, float], error: float = 0.0, seed: int = 0, 
     draws = tuple(tuple(float(level * c) for c in (terms.get("c0", 0.0), *known.values())) for level in levels)
     whole: dict[str, Any] = {"window": WINDOW, "fixed": {"b": 1}, "curves": Curves(tuple(known), (), draws, 0.02)}
     extra = {key: fields.pop(key) for key in ("flops", "footprint") if key in fields}
-    return Side(Law(name, "time", Verdict.CONFIRMED, "as claimed", **(whole | fields)), **extra)
+    return Side(Law(Subject(name), "time", Verdict.CONFIRMED, "as claimed", **whole | fields), **extra)
 
 
 def clocks(found: Crossover) -> dict[int, float | None]:

@@ -14,6 +14,7 @@ from attnbench.errors import InputError, LayerError
 from attnbench.fitting.predict.forecast import Footprint, forecast
 from attnbench.formula import Formula
 from attnbench.law import FARTHEST, Curves, Law, Verdict
+from attnbench.trial import Subject
 
 #: Where the logarithms of the sizes lie about their mean: two octaves either way.
 WINDOW = {"n": (64, 1024), "d": (64, 1024)}
@@ -32,7 +33,7 @@ def law(theta: np.ndarray[Any, Any], draws: np.ndarray[Any, Any], scatter: float
     table = np.column_stack([np.zeros(len(rows)), base, rows[:, 1:]])
     curves = Curves(("1",), ("n", "d"), tuple(tuple(map(float, row)) for row in table), scatter)
     whole: dict[str, Any] = {"window": WINDOW, "fixed": {"b": 4}, "trials": 25, "curves": curves} | fields
-    return Law("layer", "time", Verdict.CONFIRMED, "time grows as claimed", **whole)
+    return Law(Subject("layer"), "time", Verdict.CONFIRMED, "time grows as claimed", **whole)
 
 
 def drawn(seed: int = 0, number: int = 200, **fields: Any) -> Law:
@@ -164,7 +165,7 @@ def test_up_to_the_stated_factor_and_with_trials_on_both_sides_of_the_cache_ther
 
 
 def test_a_law_without_a_curve_says_why_it_has_none() -> None:
-    bare = Law("layer", "time", Verdict.OUT_OF_REGIME, "3 measured trials are too few to read a law from")
+    bare = Law(Subject("layer"), "time", Verdict.OUT_OF_REGIME, "3 measured trials are too few to read a law from")
 
     assert forecast(bare, {"n": 64, "d": 64}, Footprint(peak=Formula("4*n*d"))).as_json() == {
         "layer": "layer",

@@ -11,8 +11,8 @@ import pytest
 
 from attnbench.law import Estimate, FittedTerm, Law, Verdict
 from attnbench.report.data import slices
-from attnbench.report.data.slices import INSIDE, LINE, PART, RANK, Subject
-from attnbench.trial import Choices
+from attnbench.report.data.slices import INSIDE, LINE, PART, RANK
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import FakeLayer, exponents, time_law, write_fake_run
 
 if TYPE_CHECKING:

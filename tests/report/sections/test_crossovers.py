@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from attnbench.law import Curves, Estimate, FittedTerm, Verdict
+from attnbench.law import Curves, Estimate, FittedTerm, Law, Verdict
 from attnbench.report.page import build_context, render
 from attnbench.report.sections.crossovers import overtaking
-from attnbench.trial import Choices
-from tests.report.fake_run import FakeLayer, counted, time_law, write_fake_run
+from attnbench.trial import Choices, Subject
+from tests.report.fake_run import FakeLayer, counted, write_fake_run
 from tests.report.reading import read
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def layer(
     levels = [1.0, *np.exp(spread * np.random.default_rng(len(name)).normal(size=200))]
     exponents = {"n**2*d": (2, 1), "n*d**2": (1, 2)}[term]
     choices = choices or Choices()
-    law = time_law(
-        name,
+    law = Law(
+        Subject(name, choices),
+        "time",
         Verdict.INFERRED,
         "because",
-        mode=choices.mode,
         terms=(FittedTerm(term, Estimate(rate, rate, rate), 1.0),),
         window={"n": (LENGTHS[0], LENGTHS[-1]), "d": (WIDTHS[0], WIDTHS[-1])},
         fixed={"b": 2},

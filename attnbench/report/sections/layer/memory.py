@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from attnbench.law import Law
-    from attnbench.report.data.slices import Subject
     from attnbench.store.run_folder import StoredRun
+    from attnbench.trial import Subject
 
 _CAPTION = (
     "Lines are the counted peak of live tensors, dots what torch’s allocator handed out at most during one call, which "
@@ -33,7 +33,7 @@ def memory_part(run: StoredRun, subject: Subject, drawn: Detail = Detail.ALL) ->
     points = weighed_points(run, subject, law)
     axes = varying_axes(points, law) if drawn else []
     closely = axes if drawn is Detail.ALL else []
-    name = f"{subject.layer} ({words.conditions(subject.choices)})"
+    name = f"{subject.layer} ({subject.choices!s})"
     return MemoryPart(
         chip=chip(law.verdict if law else None),
         claim=math_text(law.claim if law else None),

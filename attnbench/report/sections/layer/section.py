@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from attnbench.law import Law
-    from attnbench.report.data.slices import Growth, LocalExponents, Subject
+    from attnbench.report.data.slices import Growth, LocalExponents
     from attnbench.store.run_folder import StoredRun
+    from attnbench.trial import Subject
 
 
 def section(run: StoredRun, subject: Subject, anchor: str, drawn: Detail = Detail.ALL) -> Section:
@@ -55,14 +56,14 @@ def section(run: StoredRun, subject: Subject, anchor: str, drawn: Detail = Detai
     return Section(
         layer=subject.layer,
         anchor=anchor,
-        conditions=words.conditions(subject.choices),
+        conditions=str(subject.choices),
         timed=timed,
         chip=chip(law.verdict if law else None),
         claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get(metric)),
         found=law_found(law),
         reason=words.sentence(law.reason if law else _why_none(run, subject)),
         window=words.window(law.window) if law else "",
-        window_reason=words.sentence(run.info.window(subject.layer, subject.choices)),
+        window_reason=words.sentence(run.info.window(subject)),
         left_out=left_out(points if timed else weighed, axes, drawn),
         evidence=_evidence(points if timed else weighed, law, done),
         kernels=_kernels(run, subject),
@@ -100,7 +101,7 @@ def _is_unsupported(row: dict[Any, Any], subject: Subject) -> bool:
 
 def name(subject: Subject) -> str:
     """How figures call a subject."""
-    return f"{subject.layer} ({words.conditions(subject.choices)})"
+    return f"{subject.layer} ({subject.choices!s})"
 
 
 def _evidence(points: pd.DataFrame, law: Law | None, done: str) -> str:
@@ -112,7 +113,7 @@ def _evidence(points: pd.DataFrame, law: Law | None, done: str) -> str:
 
 def _kernels(run: StoredRun, subject: Subject) -> tuple[str, ...]:
     """What ran, in the order of first use; where it was not the same at all sizes, a line for each set of names."""
-    trials = {trial.id for trial in run.info.trials if (trial.layer, trial.choices) == (subject.layer, subject.choices)}
+    trials = {trial.id for trial in run.info.trials if trial.subject == subject}
     records = run.records
     cells = records.loc[records["trial"].isin(trials) & (records["kernels"] != ""), "kernels"]
     sets = cells.map(kernel_set)

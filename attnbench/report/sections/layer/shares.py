@@ -16,7 +16,6 @@ from attnbench.report.context import Gallery
 from attnbench.report.data.curves import INSIDE, SHARE, TERM, axes_of, grid_of
 from attnbench.report.data.slices import drawn_lines
 from attnbench.report.markup import picture
-from attnbench.trial import counted_as
 from attnbench.units import percent
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
     from attnbench.law import Law
     from attnbench.report.data.curves import Floats
-    from attnbench.report.data.slices import Subject
     from attnbench.store.run_folder import StoredRun
+    from attnbench.trial import Subject
 
     Terms = Sequence[tuple[float, Monomial]]
 
@@ -115,9 +114,8 @@ def _value(monomial: Monomial, frame: pd.DataFrame) -> Floats:
 
 def counted_formula(run: StoredRun, subject: Subject, metric: str) -> Formula | None:
     """What was counted of what costs a measured `metric`, where that is no lower bound."""
-    meant = counted_as(subject.layer, subject.choices)
     for law in run.info.counted_laws:
-        asked = law.metric == COUNTED_FOR[metric] and counted_as(law.layer, law.choices) == meant
+        asked = law.metric == COUNTED_FOR[metric] and law.subject.count_key == subject.count_key
         if asked and law.formula and not law.lower_bound:
             return _read(law.formula)
     return None

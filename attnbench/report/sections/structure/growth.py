@@ -96,7 +96,7 @@ def _by_end(lines: Sequence[_Line]) -> tuple[bool, float]:
 def _lines(run: StoredRun, metric: str) -> Iterator[_Line]:
     laws: dict[str, Law] = {}
     for law in run.found_laws:
-        if law.metric == metric and law.mode == "forward" and law.formula and not law.lower_bound:
+        if law.metric == metric and law.choices.mode == "forward" and law.formula and not law.lower_bound:
             laws.setdefault(law.layer, law)
     for layer, law in laws.items():
         typical = _typical(run, layer)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from attnbench.law import Estimate, Verdict
 from attnbench.report import figures
-from attnbench.report.data.slices import RateMap, Subject, growth, rate_map, time_law, timed_points
+from attnbench.report.data.slices import RateMap, growth, rate_map, time_law, timed_points
 from attnbench.report.figures.canvas.palette import (
     ON_DARK,
     ON_LIGHT,
@@ -24,7 +24,7 @@ from attnbench.report.figures.canvas.palette import (
 )
 from attnbench.report.figures.canvas.panel import readable_on
 from attnbench.report.figures.canvas.svg import printable, svg, tell
-from attnbench.trial import Choices
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOSTILE
 
 if TYPE_CHECKING:

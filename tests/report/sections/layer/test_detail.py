@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from attnbench.record import Visit
-from attnbench.report.data.slices import RANK, Subject, drawn_lines, line_count, timed_points
+from attnbench.report.data.slices import RANK, drawn_lines, line_count, timed_points
 from attnbench.report.page import build_context, render
 from attnbench.report.sections.layer import detail
 from attnbench.report.sections.layer.detail import Detail, few_references, left_out
 from attnbench.store.run_folder import StoredRun
-from attnbench.trial import Choices, Trial
+from attnbench.trial import Choices, Subject, Trial
 from tests.report.reading import read
 
 SIZES = {"n": range(64, 464, 40), "d": range(32, 182, 10), "b": range(1, 11)}
@@ -24,7 +24,7 @@ SIZES = {"n": range(64, 464, 40), "d": range(32, 182, 10), "b": range(1, 11)}
 def large(run: StoredRun) -> StoredRun:
     """Two layers of 1500 trials, two visits of each, without laws; never on disk."""
     grid = [dict(zip(SIZES, sizes, strict=True)) for sizes in product(*SIZES.values())]
-    trials = tuple(Trial(layer, sizes) for layer in ("first", "second") for sizes in grid)
+    trials = tuple(Trial(Subject(layer), sizes) for layer in ("first", "second") for sizes in grid)
     seconds = {trial.id: 1e-6 * trial.sizes["n"] * trial.sizes["d"] for trial in trials}
     visits = tuple(
         Visit(trial.id, number, number, block_seconds=(seconds[trial.id], 1.1 * seconds[trial.id]), started=place)

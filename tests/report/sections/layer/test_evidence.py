@@ -13,13 +13,13 @@ from attnbench.formula import Formula
 from attnbench.law import Curves, Law, Verdict
 from attnbench.report import figures
 from attnbench.report.data.curves import HIGH, INSIDE, LOW, RESIDUAL, SHARE, TERM, TRIAL
-from attnbench.report.data.slices import Subject, time_law, timed_points
+from attnbench.report.data.slices import time_law, timed_points
 from attnbench.report.figures.canvas.svg import svg
 from attnbench.report.sections.layer import samples
 from attnbench.report.sections.layer.residuals import band_of_noise, memory_residuals, residual_gallery, residuals
 from attnbench.report.sections.layer.samples import sample_gallery, strips
 from attnbench.report.sections.layer.shares import counted_formula, share_gallery, shares
-from attnbench.trial import Choices
+from attnbench.trial import Choices, Subject
 from tests.report.fake_run import time_law as some_law
 from tests.report.figures.canvas.test_svg import parse
 
