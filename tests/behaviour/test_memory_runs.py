@@ -96,7 +96,7 @@ def test_sizes_are_chosen_where_the_bytes_can_be_read(machine: FakeMachine, tmp_
     run = machine.run(suite(tmp_path, ONLY, 'n = "auto"\nd = "auto"', "attention-core"), results=tmp_path / "results")
 
     assert laws(run)["memory"] == "CONFIRMED"
-    assert "windows, for its counted peak of" in run.info.window("attention-core", run.info.trials[0].choices)
+    assert "windows, for its counted peak of" in run.info.window(run.info.trials[0].subject)
     assert all(row["resident_bytes"] is None for row in json.loads(run.records.to_json(orient="records")))
 
 

@@ -411,7 +411,7 @@ def test_an_interrupt_while_the_report_is_drawn_does_not_say_that_nothing_was_wr
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attnbench.session.Run.report", interrupt)
+    monkeypatch.setattr("attnbench.session.run.Run.report", interrupt)
 
     result = invoke("run --suite grid.toml", machine)
 
