@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from click.testing import CliRunner
 
+from attnbench.cli import main
+from attnbench.execute.machine import Machine
 from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
 from attnbench.record import Peaks, Status
+from attnbench.session import run as session
+from attnbench.session.reporter import Reporter
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from attnbench.execute.process import Setup
+    from click.testing import Result
+
+    from attnbench.execute.setup import Setup
+    from attnbench.session.run import Run
+    from attnbench.spec import Suite
     from attnbench.trial import Trial
 
 #: A product of matrices runs at this rate here.
@@ -26,16 +36,16 @@ RATE = 1e10
 Failure = tuple[Status, str]
 
 
-@dataclass
-class FakeMachine:
-    """What `Process` is for the rooms that ask it: call it with a setup, and it is a process.
+@dataclass(eq=False)
+class FakeMachine(Machine):
+    """Takes the place of real processes, and of the clock that times visits from outside.
 
     Attributes:
         seconds: of one call of a trial.
         noise: by which part blocks are slower, at random but the same in each test.
         failures: of trials that cannot be run.
         memory: of trials, bytes allocated and resident.
-        weighed: (number of the process, trial, timeout) of each question about memory.
+        memory_asked: (number of the process, trial, timeout) of each question about memory.
         interrupt_at: number of the visit at which the user presses Ctrl-C, counted from 1 and without probes.
         asked: (number of the process, trial, pace, timeout) of each question.
         time: seconds that went by while it measured.
@@ -46,26 +56,35 @@ class FakeMachine:
     noise: float = 0.0
     failures: Callable[[Trial], Failure | None] = lambda _: None
     memory: Callable[[Trial], tuple[int, int | None]] = lambda trial: (8 * trial.sizes["n"] * trial.sizes["d"], None)
-    weighed: list[tuple[int, Trial, float]] = field(default_factory=list)
+    memory_asked: list[tuple[int, Trial, float]] = field(default_factory=list)
     interrupt_at: int | None = None
     asked: list[tuple[int, Trial, dict[str, Any], float]] = field(default_factory=list)
     started: int = 0
     time: float = 0.0
     peaks_seconds: float = 0.0
 
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Take the place of real processes, and of the clock that times visits from outside."""
-        clock = SimpleNamespace(monotonic=lambda: self.time)
-        for room in ("execute.rounds", "execute.memory", "session.prepare"):
-            monkeypatch.setattr(f"attnbench.{room}.Process", self)
-        for room in ("execute.rounds", "execute.memory", "session.run"):
-            monkeypatch.setattr(f"attnbench.{room}.time", clock)
-        monkeypatch.setattr("attnbench.execute.counting._is_ours", lambda *_: True)  # no process to count in either
-        return self
-
-    def __call__(self, setup: Setup, environment: object = None) -> FakeProcess:
+    def process(self, setup: Setup, variables: object = None) -> FakeProcess:  # type: ignore[override]
         self.started += 1
         return FakeProcess(self, self.started - 1, setup.threads)
+
+    def now(self) -> float:
+        return self.time
+
+    def calls_here(self, registry: object, layer: object) -> bool:
+        """No process to count in either."""
+        return True
+
+    def run(self, suite: str | Path | Suite, **options: Any) -> Run:
+        """A run on this machine."""
+        return session.run(suite, machine=self, **options)
+
+    def resume(self, folder: Path) -> Run:
+        """The rest of an interrupted run, on this machine."""
+        return session.resume(folder, Reporter(), self)
+
+    def invoke(self, words: str | Sequence[str]) -> Result:
+        """Run attnbench on this machine, as if it had been called with these words."""
+        return CliRunner().invoke(main, shlex.split(words) if isinstance(words, str) else words, obj=self)
 
     @property
     def visits(self) -> list[tuple[int, Trial]]:
@@ -96,11 +115,11 @@ class FakeProcess:
         """The machine's one rate, found at once."""
         return Peaks(device, dtype, self.threads, RATE, 1024, RATE, 2**27), self.machine.peaks_seconds
 
-    def weigh(self, trial: Trial, timeout: float) -> dict[str, Any]:
+    def measure_memory(self, trial: Trial, timeout: float) -> dict[str, Any]:
         machine = self.machine
         assert trial.choices.threads == self.threads
-        machine.weighed.append((self.number, trial, timeout))
-        if machine.interrupt_at is not None and len(machine.visits) + len(machine.weighed) == machine.interrupt_at:
+        machine.memory_asked.append((self.number, trial, timeout))
+        if machine.interrupt_at is not None and len(machine.visits) + len(machine.memory_asked) == machine.interrupt_at:
             raise KeyboardInterrupt
         if failure := machine.failures(trial):
             return {"status": str(failure[0]), "reason": failure[1]}
@@ -112,7 +131,7 @@ class FakeProcess:
         machine = self.machine
         assert trial.choices.threads == self.threads
         machine.asked.append((self.number, trial, pace, timeout))
-        if machine.interrupt_at is not None and len(machine.visits) + len(machine.weighed) == machine.interrupt_at:
+        if machine.interrupt_at is not None and len(machine.visits) + len(machine.memory_asked) == machine.interrupt_at:
             raise KeyboardInterrupt
         if failure := machine.failures(trial):
             return {"status": str(failure[0]), "reason": failure[1]}

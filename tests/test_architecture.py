@@ -31,6 +31,7 @@ ROOMS = (
     "html_tables",
     "trial",
     "record",
+    "child",
     "law",
     "published",
     "layers",

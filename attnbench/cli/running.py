@@ -29,6 +29,7 @@ from attnbench.record import MEASURED_METRICS
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from attnbench.execute.machine import Machine
     from attnbench.plan.plan import Plan
     from attnbench.session.reporter import Reporter
     from attnbench.session.request import RunRequest
@@ -115,7 +116,7 @@ def _plan(
     from attnbench.session.request import request
 
     try:
-        checked = request(suite, **options, command=_command_line())
+        checked = request(suite, **options, command=_command_line(), machine=_machine())
         view = _view(checked.suite.budget, quiet)
         with view as reporter:
             return checked, prepare.make_plan(checked, reporter), view
@@ -154,7 +155,14 @@ def _resume(run: str, results: Path, quiet: bool) -> Run:
 
     folder = run_folder(run, results)
     with _view(read_info(folder).plan.suite.budget, quiet) as reporter:
-        return session.resume(folder, reporter)
+        return session.resume(folder, reporter, _machine())
+
+
+def _machine() -> Machine:
+    """Where a run is made: this machine, but for who calls a command with another as click's object."""
+    from attnbench.execute.machine import THIS_MACHINE
+
+    return click.get_current_context().obj or THIS_MACHINE
 
 
 def _command_line() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from attnbench.check.contract import CLAIMS, checks_of, is_due
 from attnbench.check.outcome import Outcome
-from attnbench.execute.pool import enough, side_by_side
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.pool import map_in_pool, pool_size
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.layers.registry import Registry
 
 #: A check calls a layer at tiny sizes a few dozen times; comparing claims with counts makes hundreds of traces.
@@ -27,11 +29,11 @@ def check_all(registry: Registry, names: Sequence[str]) -> Iterator[tuple[str, l
         outcomes: list[Outcome] = []
         for one in checks_of(registry.get(name)):
             if is_due(one, outcomes):
-                found, intact = process.check(name, one, _CLAIMS_SECONDS if one == CLAIMS else _SECONDS)
-                outcomes += found
+                seen, intact = process.check(name, one, _CLAIMS_SECONDS if one == CLAIMS else _SECONDS)
+                outcomes += seen
                 if not intact:
                     break
         return outcomes
 
     setup = Setup(threads=1, plugins=registry.plugins, seed=0)
-    return side_by_side(enough(len(names)), setup, names, check)
+    return map_in_pool(pool_size(len(names)), partial(Process, setup), names, check)

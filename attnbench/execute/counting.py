@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
-from attnbench.counting.laws import Reach, count_at, count_laws, reach_of
-from attnbench.counting.paths.maps import path_map_of
-from attnbench.counting.pictures.attention_weights import Weights, weights_of
-from attnbench.counting.pictures.position_probe import Fading, fading_of
+from attnbench.counting.laws import count_at, count_laws
+from attnbench.counting.observations import OBSERVATIONS
 from attnbench.errors import LayerError
-from attnbench.execute.pool import enough, side_by_side
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.machine import THIS_MACHINE, Machine
+from attnbench.execute.pool import map_in_pool, pool_size
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.law import Law
-from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
-from attnbench.record import Counted, PathMap
+from attnbench.record import Counted
 from attnbench.trial import Sizes, Subject, Trial
-
-Found = TypeVar("Found")
 
 #: Fewer layers of our own than this are counted here: a process takes seconds to start.
 _WORTH_A_PROCESS = 6
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """What was looked at beside the metrics, by layer.
-
-    Attributes:
-        weights: head, query, key → attention weight.
-        fading: way of stacking → what is left of the position after each layer, in several draws.
-    """
-
-    weights: dict[str, Weights] = field(default_factory=dict)
-    fading: dict[str, Fading] = field(default_factory=dict)
-
-
 def count_all(
-    registry: Registry, wanted: Sequence[Subject], metrics: Sequence[str], show: Callable[[str], None]
+    registry: Registry,
+    wanted: Sequence[Subject],
+    metrics: Sequence[str],
+    show: Callable[[str], None],
+    machine: Machine = THIS_MACHINE,
 ) -> dict[Subject, list[Law] | LayerError]:
     """Counted laws of each layer in each dtype, mode and form of attention, or why it cannot be counted.
 
@@ -51,8 +38,8 @@ def count_all(
     Raises:
         WorkerError: no process could be started.
     """
-    processes = enough(len(wanted) // 2)
-    ours = all(_is_ours(registry, one.layer) for one in wanted)
+    processes = pool_size(len(wanted) // 2)
+    ours = all(machine.calls_here(registry, one.layer) for one in wanted)
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
         laws: dict[Subject, list[Law] | LayerError] = {}
         for one in wanted:
@@ -62,11 +49,19 @@ def count_all(
             except LayerError as error:
                 laws[one] = error
         return laws
-    return _side_by_side(max(processes, 1), registry, wanted, metrics, show)
+
+    def count(process: Process, one: Subject) -> list[Law] | LayerError:
+        try:
+            return process.count(one, metrics)
+        except LayerError as error:
+            return error
+
+    start = partial(machine.process, _setup(registry))
+    return dict(map_in_pool(max(processes, 1), start, wanted, count, lambda one: show(one.layer)))
 
 
 def count_trials(
-    registry: Registry, trials: Sequence[Trial], laws: Mapping[Subject, Sequence[Law]]
+    registry: Registry, trials: Sequence[Trial], laws: Mapping[Subject, Sequence[Law]], machine: Machine = THIS_MACHINE
 ) -> dict[str, Counted]:
     """Counts of each trial, by its id; one that cannot be counted at its sizes is left out.
 
@@ -76,77 +71,53 @@ def count_trials(
     groups: dict[Subject, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.subject.count_key, []).append(trial)
-    found: dict[str, Counted] = {}
-    with _process_for(registry, {trial.layer for trial in trials}) as process:
+    counted: dict[str, Counted | None] = {}
+    with _processes(registry, {trial.layer for trial in trials}, machine) as processes:
         for one, group in groups.items():
-            known, points = laws[one], [trial.sizes for trial in group]
-            if process is None or _is_ours(registry, one.layer):
+            process, known, points = processes[one.layer], laws[one], [trial.sizes for trial in group]
+            if process is None:
                 counts = [_count_here(registry, one, known, sizes) for sizes in points]
             else:
                 counts = process.count_at(one, known, points)
-            found |= {trial.id: counted for trial, counted in zip(group, counts, strict=True) if counted is not None}
-    return found
+            counted |= zip((trial.id for trial in group), counts, strict=True)
+    return {trial: one for trial, one in counted.items() if one is not None}
 
 
-def reach_all(registry: Registry, names: Sequence[str]) -> dict[str, Reach]:
-    """Effective reach of each layer; one that has none to show is left out.
+def observe_all(
+    registry: Registry, layers: Sequence[str], names: Collection[str], machine: Machine = THIS_MACHINE
+) -> dict[str, dict[str, Any]]:
+    """What is seen of each layer: name of `attnbench.counting.observations.OBSERVATIONS` → layer → as JSON keeps it.
 
-    Raises:
-        WorkerError: no process could be started.
-    """
-    return _of_each(registry, names, reach_of, Process.reach)
-
-
-def paths_all(registry: Registry, names: Sequence[str]) -> dict[str, PathMap]:
-    """Path lengths between all positions of each layer, or why one has none at the length of this look.
+    A layer of which nothing was seen is left out, unless the observation says what stands for it.
 
     Raises:
         WorkerError: no process could be started.
     """
-    return _of_each(registry, names, path_map_of, Process.paths)
+    with _processes(registry, layers if names else (), machine) as processes:
+        seen = {
+            name: {layer: _observed(registry, process, name, layer) for layer, process in processes.items()}
+            for name in names
+        }
+    return {name: {layer: one for layer, one in of.items() if one is not None} for name, of in seen.items()}
 
 
-def pictures_of(registry: Registry, names: Sequence[str], wanted: Collection[str]) -> Pictures:
-    """What the suite wants to look at, of `attnbench.spec.PICTURES`; a layer that has none to show is left out.
-
-    Raises:
-        WorkerError: no process could be started.
-    """
-    weights = _of_each(registry, names, weights_of, Process.weights) if "weights" in wanted else {}
-    fading = _of_each(registry, names, fading_of, Process.fading) if "position" in wanted else {}
-    return Pictures(weights, fading)
-
-
-def _of_each(
-    registry: Registry,
-    names: Sequence[str],
-    here: Callable[[Layer], Found],
-    there: Callable[[Process, str], Found | None],
-) -> dict[str, Found]:
-    """Our own layers are looked at in this process, others in one of their own."""
-    found = {}
-    with _process_for(registry, names) as process:
-        for name in names:
-            if process is None or _is_ours(registry, name):
-                with contextlib.suppress(LayerError):
-                    found[name] = here(registry.get(name))
-            elif seen := there(process, name):
-                found[name] = seen
-    return found
+def _observed(registry: Registry, process: Process | None, name: str, layer: str) -> Any:
+    observation = OBSERVATIONS[name]
+    try:
+        return process.observe(name, layer) if process else observation.look(registry.get(layer))
+    except LayerError as error:
+        return observation.refused(str(error))
 
 
 @contextmanager
-def _process_for(registry: Registry, names: Collection[str]) -> Iterator[Process | None]:
-    """A process to count layers from elsewhere in; None where all are our own."""
-    if all(_is_ours(registry, name) for name in names):
-        yield None
+def _processes(registry: Registry, layers: Collection[str], machine: Machine) -> Iterator[dict[str, Process | None]]:
+    """Layer → the process to call it in, which is one for all layers from elsewhere, and None for our own."""
+    here = {layer: machine.calls_here(registry, layer) for layer in layers}
+    if all(here.values()):
+        yield dict.fromkeys(layers)
         return
-    with Process(_setup(registry)) as process:
-        yield process
-
-
-def _is_ours(registry: Registry, name: str) -> bool:
-    return registry.origin(name) == "built in"
+    with machine.process(_setup(registry)) as process:
+        yield {layer: None if ours else process for layer, ours in here.items()}
 
 
 def _setup(registry: Registry) -> Setup:
@@ -158,15 +129,3 @@ def _count_here(registry: Registry, wanted: Subject, laws: Sequence[Law], sizes:
         return count_at(registry.get(wanted.layer), sizes, wanted.choices, laws)
     except LayerError:
         return None
-
-
-def _side_by_side(
-    number: int, registry: Registry, wanted: Sequence[Subject], metrics: Sequence[str], show: Callable[[str], None]
-) -> dict[Subject, list[Law] | LayerError]:
-    def count(process: Process, one: Subject) -> list[Law] | LayerError:
-        try:
-            return process.count(one, metrics)
-        except LayerError as error:
-            return error
-
-    return dict(side_by_side(number, _setup(registry), wanted, count, lambda one: show(one.layer)))

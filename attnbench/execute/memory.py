@@ -7,13 +7,14 @@ of memory here would do so there too, and costs seconds instead of rounds.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from attnbench.execute.process import Process, Setup
+from attnbench.child import GIVES_BACK
+from attnbench.execute.machine import THIS_MACHINE, Machine
+from attnbench.execute.process import Process
 from attnbench.execute.rounds import Failure, Progress, not_tried, patience
-from attnbench.measure.apart import GIVES_BACK
+from attnbench.execute.setup import Setup
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
 
@@ -27,7 +28,7 @@ def tells(device: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Weighing:
+class MemoryPass:
     """The part of a run that measures memory.
 
     Attributes:
@@ -36,6 +37,7 @@ class Weighing:
         counted_bytes: trial id → counted peak, by which the smallest comes first; of others, as they stand.
         failures: trials of the run that failed before, each with how it ended.
         first_process: number of the first new process.
+        machine: where they are visited.
     """
 
     setup: Setup
@@ -43,6 +45,7 @@ class Weighing:
     counted_bytes: Mapping[str, int]
     failures: Sequence[Failure] = ()
     first_process: int = 0
+    machine: Machine = THIS_MACHINE
 
     def visits(self, show: Callable[[Progress], None], began: float) -> Iterator[Visit]:
         """One visit of each trial; `began` is the reading of the clock that their times are counted from."""
@@ -53,15 +56,15 @@ class Weighing:
             for position, planned in enumerate(order):
                 trial, threads = planned.trial, planned.trial.choices.threads
                 if threads not in processes:
-                    fresh = stack.enter_context(Process(replace(self.setup, threads=threads), GIVES_BACK))
+                    fresh = stack.enter_context(self.machine.process(replace(self.setup, threads=threads), GIVES_BACK))
                     processes[threads] = self.first_process + len(processes), fresh
                 index, process = processes[threads]
-                visit = Visit(trial.id, index, 0, started=round(time.monotonic() - began, 3), metric="memory")
+                visit = Visit(trial.id, index, 0, started=round(self.machine.now() - began, 3), metric="memory")
                 if reason := not_tried(trial, failures):
                     yield replace(visit, status=Status.SKIPPED, reason=reason)
                     continue
                 show(Progress(0, position, len(order), trial, 0.0))
-                visit = visit.answered(process.weigh(trial, patience(planned)))
+                visit = visit.answered(process.measure_memory(trial, patience(planned)))
                 if visit.status is not Status.OK:
                     failures.append((trial, visit.status))
                 yield visit

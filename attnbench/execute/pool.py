@@ -9,26 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
 
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
 
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-_MOST_PROCESSES = 8
+_MAX_PROCESSES = 8
 
 
-def enough(number: int) -> int:
+def pool_size(number: int) -> int:
     """How many processes to start where `number` would have something to do."""
-    return min(os.cpu_count() or 1, _MOST_PROCESSES, number)
+    return min(os.cpu_count() or 1, _MAX_PROCESSES, number)
 
 
-def side_by_side(
+def map_in_pool(
     number: int,
-    setup: Setup,
+    start: Callable[[], Process],
     items: Sequence[Item],
-    work: Callable[[Process, Item], Found],
+    work: Callable[[Process, Item], Result],
     show: Callable[[Item], None] = lambda _: None,
-) -> Iterator[tuple[Item, Found]]:
+) -> Iterator[tuple[Item, Result]]:
     """Each item with what `work` makes of it, in order; `show` is told of an item before its answer is waited for.
 
     Threads sleep while their processes work. Whatever stops this, no process stays behind.
@@ -37,13 +37,13 @@ def side_by_side(
         WorkerError: no process could be started.
     """
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(number) as pool:  # threads end before their processes do
-        processes = [Process(setup) for _ in range(number)]
+        processes = [start() for _ in range(number)]
         list(pool.map(stack.enter_context, processes))
         free: SimpleQueue[Process] = SimpleQueue()
         for process in processes:
             free.put(process)
 
-        def do(item: Item) -> Found:
+        def do(item: Item) -> Result:
             process = free.get()
             try:
                 return work(process, item)

@@ -11,23 +11,24 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 
 from attnbench.errors import UnsupportedError
-from attnbench.execute.process import Process, Setup, compile_folder
+from attnbench.execute.machine import THIS_MACHINE, Machine
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
 from attnbench.record import Status, Visit
 from attnbench.trial import Choices, Sizes, Subject, Trial, describe
 
 #: Every trial is visited in at least this many rounds, spread over at least two processes.
-LEAST_ROUNDS = 3
+MIN_ROUNDS = 3
 ROUNDS_PER_PROCESS = 2
 #: More rounds than this teach nothing that the intervals could show.
-MOST_ROUNDS = 24
+MAX_ROUNDS = 24
 #: Blocks of a call that does next to nothing.
 _FLOOR_BLOCKS = 21
 #: What a larger trial of the same layer would meet again, in words.
@@ -132,6 +133,7 @@ class Rounds:
         failures: trials that were visited in it, each with how it ended.
         spent_seconds: clock that they took.
         first_process: number of the first new process.
+        machine: where they are visited.
     """
 
     setup: Setup
@@ -142,6 +144,7 @@ class Rounds:
     failures: Collection[Failure] = ()
     spent_seconds: float = 0.0
     first_process: int = 0
+    machine: Machine = THIS_MACHINE
 
     def visits(
         self, wanted: Callable[[int], Collection[str]], show: Callable[[Progress], None], began: float
@@ -154,68 +157,87 @@ class Rounds:
             show: told of each visit before it is made.
             began: reading of the clock that times of visits are counted from.
         """
-        with compile_folder(planned.trial.choices for planned in self.trials) as folder:
-            yield from self._visits(wanted, show, began, _Processes(self.setup, folder, self.first_process))
-
-    def _visits(
-        self,
-        wanted: Callable[[int], Collection[str]],
-        show: Callable[[Progress], None],
-        began: float,
-        processes: _Processes,
-    ) -> Iterator[Visit]:
-        spent, broken, failures = self.spent_seconds, set[str](), list(self.failures)
-        ran = {trial for trial, _ in self.done}
         begun = max((round_ for _, round_ in self.done), default=0)  # rounds follow one another: those before are whole
-        firsts = range(begun - begun % ROUNDS_PER_PROCESS, MOST_ROUNDS, ROUNDS_PER_PROCESS)
-        for first in firsts:
-            with processes.fresh():
-                for round_ in range(max(first, begun), first + ROUNDS_PER_PROCESS):
-                    asked = wanted(round_)
-                    order = self._order(round_, asked, broken)
-                    if round_ >= LEAST_ROUNDS:
-                        left, order = order, _affordable(order, self.budget_seconds - spent)
-                        if not asked or (left and not order):
+        firsts = range(begun - begun % ROUNDS_PER_PROCESS, MAX_ROUNDS, ROUNDS_PER_PROCESS)
+        with compile_folder(planned.trial.choices for planned in self.trials) as folder:
+            processes = _Processes(self.machine, self.setup, folder, self.first_process)
+            course = _Course(show, began, self.spent_seconds, list(self.failures), {trial for trial, _ in self.done})
+            for first in firsts:
+                with processes.fresh():
+                    for round_ in range(max(first, begun), first + ROUNDS_PER_PROCESS):
+                        order = self._order(round_, wanted(round_), course)
+                        if order is None:
                             return
-                    for position, planned in enumerate(order):
-                        trial = planned.trial
-                        index, process = processes.under(trial.choices)
-                        start = time.monotonic()
-                        visit = Visit(trial.id, index, round_, started=round(start - began, 3))
-                        if trial.id not in ran and (reason := not_tried(trial, failures)):
-                            broken.add(trial.id)
-                            yield replace(visit, status=Status.SKIPPED, reason=reason)
-                            continue
-                        show(Progress(round_, position, len(order), trial, spent))
-                        pace = asdict(Pace(seconds=planned.visit_seconds))
-                        visit = visit.answered(process.ask(trial, pace, patience(planned), first=trial.id not in ran))
-                        spent += visit.clock_seconds
-                        if visit.status is not Status.OK:
-                            spent += 0.0 if trial.choices.compile else time.monotonic() - start
-                            broken.add(visit.trial)  # it would fail again; its one row says why
-                            failures.append((trial, visit.status))
-                        else:
-                            ran.add(visit.trial)
-                        yield visit
+                        yield from self._round(round_, order, processes, course)
 
-    def _order(self, round_: int, asked: Collection[str], broken: Collection[str]) -> list[PlannedTrial]:
-        """What is left of a round, in the order that the seed gives to the whole of it."""
+    def _order(self, round_: int, wanted: Collection[str], course: _Course) -> list[PlannedTrial] | None:
+        """What is left of a round, in the order that the seed gives to the whole of it; None where the run is over."""
         whole = list(self.trials)
         random.Random(f"{self.seed}/{round_}").shuffle(whole)
-        return [
-            planned
-            for planned in whole
-            if planned.trial.id not in broken
-            and (planned.trial.id, round_) not in self.done
-            and (round_ < LEAST_ROUNDS or planned.trial.id in asked)
-        ]
+        left = [p for p in whole if p.trial.id not in course.broken and (p.trial.id, round_) not in self.done]
+        if round_ < MIN_ROUNDS:
+            return left
+        left = [planned for planned in left if planned.trial.id in wanted]
+        affordable = _affordable(left, self.budget_seconds - course.spent_seconds)
+        return None if not wanted or (left and not affordable) else affordable
+
+    def _round(
+        self, round_: int, order: Sequence[PlannedTrial], processes: _Processes, course: _Course
+    ) -> Iterator[Visit]:
+        """The visits of one round."""
+        for position, planned in enumerate(order):
+            trial = planned.trial
+            index, process = processes.under(trial.choices)
+            start = self.machine.now()
+            visit = Visit(trial.id, index, round_, started=round(start - course.began, 3))
+            first = trial.id not in course.ran
+            if first and (reason := not_tried(trial, course.failures)):
+                course.broken.add(trial.id)
+                yield replace(visit, status=Status.SKIPPED, reason=reason)
+                continue
+            course.show(Progress(round_, position, len(order), trial, course.spent_seconds))
+            pace = asdict(Pace(seconds=planned.visit_seconds))
+            visit = visit.answered(process.ask(trial, pace, patience(planned), first=first))
+            course.note(trial, visit, self.machine.now() - start)
+            yield visit
+
+
+@dataclass
+class _Course:
+    """A run on its way.
+
+    Attributes:
+        show: told of each visit before it is made.
+        began: reading of the clock that times of visits are counted from.
+        spent_seconds: clock spent so far.
+        failures: trials and how they ended, all that failed among them.
+        ran: ids of trials that have run.
+        broken: ids of trials that would fail again; their one row says why.
+    """
+
+    show: Callable[[Progress], None]
+    began: float
+    spent_seconds: float
+    failures: list[Failure]
+    ran: set[str]
+    broken: set[str] = field(default_factory=set)
+
+    def note(self, trial: Trial, visit: Visit, seconds: float) -> None:
+        """Remember how a visit ended that took so many seconds in all."""
+        self.spent_seconds += visit.clock_seconds
+        if visit.status is Status.OK:
+            self.ran.add(trial.id)
+            return
+        self.spent_seconds += 0.0 if trial.choices.compile else seconds
+        self.broken.add(trial.id)
+        self.failures.append((trial, visit.status))
 
 
 class _Processes:
     """The measuring processes of a run: one for each number of threads, with and without a compiler."""
 
-    def __init__(self, setup: Setup, folder: str, first: int) -> None:
-        self._setup, self._folder, self._numbers = setup, folder, itertools.count(first)
+    def __init__(self, machine: Machine, setup: Setup, folder: str, first: int) -> None:
+        self._machine, self._setup, self._folder, self._numbers = machine, setup, folder, itertools.count(first)
         self._running: dict[Setup, tuple[int, Process]] = {}
         self._stack = contextlib.ExitStack()
 
@@ -230,12 +252,12 @@ class _Processes:
         """Number within the run, and process, for trials of `choices`."""
         setup = self._setup.under(choices, self._folder)
         if setup not in self._running:
-            self._running[setup] = next(self._numbers), self._stack.enter_context(Process(setup))
+            self._running[setup] = next(self._numbers), self._stack.enter_context(self._machine.process(setup))
         return self._running[setup]
 
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:
-    """The trials of the cheapest subjects that fit into `seconds`: a law gains by what is visited together."""
+    """The trials of the cheapest subjects that fit into `seconds`. A subject has all of them or none, as one law."""
     costs: dict[Subject, float] = {}
     for planned in order:
         costs[planned.trial.subject] = costs.get(planned.trial.subject, 0.0) + planned.visit_seconds

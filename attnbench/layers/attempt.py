@@ -11,13 +11,10 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import select
-import signal
 import sys
-import time
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from attnbench import child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,34 +23,17 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 60.0
 #: Share of the available memory that an import may take.
 _MEMORY_SHARE = 0.5
-#: What follows the words of the process: it lived to say them.
-_END = b"\0"
 
 
 def attempted(work: Callable[[], str], what: str) -> str:
     """Do the work in another process; what that says is wrong, or `what` and how it ended; empty when nothing is."""
     if not _may_fork():
         return ""
-    ours, theirs = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads that are lost, which an import does without
-        pid = os.fork()
-    if pid == 0:
-        os.close(ours)
-        _tell(work, theirs)
-    os.close(theirs)
-    gone = _gone(pid)
     try:
-        said = _heard(ours, gone, time.monotonic() + _PATIENCE_SECONDS)
+        problem, code = child.forked(lambda: _alone(work), _PATIENCE_SECONDS)
     except TimeoutError:
         return f"{what} did not end within {_PATIENCE_SECONDS:g} s"
-    finally:
-        for descriptor in (ours, *gone):
-            os.close(descriptor)
-        code = _end(pid)  # one that has ended keeps its exit status
-    if said.endswith(_END):
-        return said.removesuffix(_END).decode(errors="replace")
-    return f"{what} ended the process ({_how(code)})"
+    return f"{what} ended the process ({child.cause(code)})" if problem is None else str(problem)
 
 
 @contextlib.contextmanager
@@ -85,71 +65,19 @@ def _may_fork() -> bool:
     return sys.platform == "linux" and not (torch is not None and torch.cuda.is_initialized())
 
 
-def _tell(work: Callable[[], str], end: int) -> None:
-    """Work, say what is wrong, and end this process."""
-    try:
-        os.setsid()
-        faulthandler.disable()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in range(3):
-            os.dup2(nothing, descriptor)
-        _limit_memory()
-        if torch := sys.modules.get("torch"):
-            torch.set_num_threads(1)  # a pool of threads does not survive a fork, and waiting for it never ends
-        os.write(end, work().encode(errors="replace") + _END)
-        os._exit(0)
-    finally:
-        os._exit(1)
-
-
-def _limit_memory() -> None:
-    import resource
-
+def _alone(work: Callable[[], str]) -> str:
+    """What the work says in a fork that has a session, half of the memory and no streams."""
     import psutil
 
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    held = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData:"))
-    limit = held + int(_MEMORY_SHARE * psutil.virtual_memory().available)
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
-    with contextlib.suppress(OSError):  # where a container has less than the machine, this one is to be killed
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-
-
-def _gone(pid: int) -> list[int]:
-    """A descriptor that becomes readable when a process ends; not every sandbox has one."""
-    with contextlib.suppress(OSError):
-        return [os.pidfd_open(pid)]
-    return []
-
-
-def _heard(end: int, gone: list[int], deadline: float) -> bytes:
-    """All that the process says until it has said it, or is gone; what it started may hold the line open."""
-    said, sources = b"", [end, *gone]
-    while sources and not said.endswith(_END):
-        ready, _, _ = select.select(sources, [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise TimeoutError
-        if end not in ready:
-            break
-        if not (chunk := os.read(end, 65_536)):
-            sources.remove(end)
-        said += chunk
-    return said
-
-
-def _end(pid: int) -> int:
-    """End a process and what it started; its exit status, or its signal as a negative number."""
-    for kill in (os.killpg, os.kill):  # the group is there once the process has made it
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def _how(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return f"signal {-code}, most likely because memory ran out"
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+    os.setsid()
+    faulthandler.disable()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nothing, descriptor)
+    child.limit_memory(int(_MEMORY_SHARE * psutil.virtual_memory().available))
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # a pool of threads does not survive a fork, and waiting for it never ends
+    return work().encode(errors="replace").decode()
 
 
 def _copy(descriptor: int) -> int | None:

@@ -36,7 +36,7 @@ def objection(device: str) -> str:
 
 @contextmanager
 def compiler(device: str) -> Iterator[None]:
-    """Within, something may be compiled; afterwards the compiler has forgotten it.
+    """A context in which code may be compiled, by a compiler that starts afresh and leaves nothing behind.
 
     Raises:
         UnsupportedError: nothing can be compiled here.

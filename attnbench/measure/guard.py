@@ -7,20 +7,19 @@ behind is told apart from it. Either way the process has served its time, and th
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import random
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import torch
 
+from attnbench import child
 from attnbench.measure.machine.host import available_bytes
 
 #: Share of the available memory that a measuring process may take beside what it holds at its start. The planner lets
@@ -37,20 +36,12 @@ State = dict[str, Any]
 def limit_memory() -> int | None:
     """Limit what this process may allocate from now on; the bytes, None where the system cannot limit it.
 
-    ``RLIMIT_DATA`` counts private writable memory. ``RLIMIT_AS`` would count reserved addresses too, of which CUDA
-    takes more than any machine has memory. Only Linux counts mappings under ``RLIMIT_DATA``: elsewhere there is no
-    limit. Should memory run out all the same, the kernel is told to end this process rather than any other.
+    Only Linux counts mappings under such a limit: elsewhere there is none.
     """
     if not sys.platform.startswith("linux"):
         return None
-    import resource
-
     room = int(_SHARE * available_bytes())
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _data_bytes() + room
-    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    child.limit_memory(room)
     return room
 
 
@@ -180,12 +171,6 @@ def _working_directory() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return "a folder that is gone"
-
-
-def _data_bytes() -> int:
-    """Private writable memory of this process, as ``RLIMIT_DATA`` counts it."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData:"))
 
 
 def _word(value: Any) -> str:

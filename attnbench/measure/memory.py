@@ -26,8 +26,8 @@ import gc
 import itertools
 import json
 import os
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -37,11 +37,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.profiler import profile
 
+from attnbench.child import GIVES_BACK, Program, obituary
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, WorkerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import Registry
-from attnbench.measure.apart import GIVES_BACK
 from attnbench.measure.call import check_shape, ready
 from attnbench.trial import Choices, Sizes, Subject, Trial, describe
 
@@ -220,16 +220,19 @@ def _peaks_of_accelerator(layer: Layer, trial: Trial, memory: Any) -> Peaks:
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
     """The one line that a fresh process answers."""
-    command = [sys.executable, "-m", "attnbench.measure.memory", json.dumps(request)]
     environment = {**os.environ, **GIVES_BACK}
+    child = Program("attnbench.measure.memory", json.dumps(request), environment=environment)
+    deadline = time.monotonic() + _SECONDS
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
+        answer: dict[str, Any] = json.loads(child.read_line(deadline))
+    except TimeoutError:
         raise WorkerError(f"the measuring process gave no answer within {_SECONDS:g} s") from None
-    if done.returncode != 0:
-        last = done.stderr.strip().rpartition("\n")[2][:200]
-        raise WorkerError(f"the measuring process ended with exit status {done.returncode}: {last}")
-    answer: dict[str, Any] = json.loads(done.stdout)
+    except EOFError:
+        child.has_ended(deadline)
+        words = child.last_words()
+        raise WorkerError(obituary(child.end(), words)["reason"]) from None
+    finally:
+        child.end()
     return answer
 
 

@@ -21,6 +21,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from attnbench.child import forked, obituary
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
 from attnbench.layers.backends import attention_backend
@@ -28,7 +29,6 @@ from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import compiling, guard
-from attnbench.measure.apart import apart
 from attnbench.measure.call import check_shape, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.kernels import kernels_of, uses_fused_attention
@@ -68,7 +68,7 @@ def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
         elif "peaks" in request:
             answer = measure_peaks(**request["peaks"], clock=clock_for(request["peaks"]["device"]))
         elif "memory" in request:
-            answer = _weighed(belongings, room, registry, _trial(request["memory"]), setup["seed"])
+            answer = _memory_measured(belongings, room, registry, _trial(request["memory"]), setup["seed"])
         else:
             answer = _watched(belongings, room, *_asked(registry, request, setup["seed"]))
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -88,7 +88,7 @@ def _trial(request: dict[str, Any]) -> Trial:
     return Trial(Subject(request["layer"], Choices(**request["choices"])), request["sizes"])
 
 
-def _weighed(
+def _memory_measured(
     belongings: guard.Belongings, room: int | None, registry: Registry, trial: Trial, seed: int
 ) -> dict[str, Any]:
     """Peaks of one call; where the system keeps the process's own, in a child, so that it is that trial's alone."""
@@ -96,8 +96,20 @@ def _weighed(
     if trial.choices.mode == "train":
         import torch.fx.experimental.symbolic_shapes  # noqa: F401  torch does so in the first backward pass of each child
     if device == "cpu" and sys.platform.startswith("linux"):
-        return _with_room(apart(work), device, room)
+        return _with_room(_in_fork(work), device, room)
     return _watched(belongings, room, device, work)
+
+
+def _in_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the work answers in a fork under the alarm of this process, or how that died."""
+    alarm = signal.getitimer(signal.ITIMER_REAL)[0]
+
+    def under_alarm() -> dict[str, Any]:
+        signal.setitimer(signal.ITIMER_REAL, alarm)  # a fork does not inherit it
+        return work()
+
+    answer, code = forked(under_alarm)
+    return obituary(code) if answer is None else answer
 
 
 def _with_room(answer: dict[str, Any], device: str, room: int | None) -> dict[str, Any]:
@@ -140,14 +152,14 @@ def memory_of(registry: Registry, trial: Trial, seed: int) -> dict[str, Any]:
     """Build and call one trial, and say what memory the call took; a failure is an answer like any other."""
     guard.seed_everything(seed_for(trial.id, seed))
     try:
-        found = peaks(registry.get(trial.layer), trial)
+        measured = peaks(registry.get(trial.layer), trial)
     except BaseException as error:
         return _failed(_status_of(error), error, name=not isinstance(error, LayerError))
     return {
         "status": Status.OK,
         "reason": "",
-        "allocated_bytes": found.allocated,
-        "resident_bytes": found.resident,
+        "allocated_bytes": measured.allocated,
+        "resident_bytes": measured.resident,
     }
 
 
@@ -191,22 +203,12 @@ def _counted_at(
     return {"counts": [at(sizes) for sizes in points]}
 
 
-def _reach(registry: Registry, layer: str) -> dict[str, Any]:
-    """Effective reach of one layer, or one line that says why it has none."""
-    from attnbench.counting.laws import reach_of
+def _observed(registry: Registry, name: str, layer: str) -> dict[str, Any]:
+    """What one observation sees of one layer, or one line that says why it sees nothing."""
+    from attnbench.counting.observations import OBSERVATIONS
 
     try:
-        return {"reach": reach_of(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
-
-
-def _paths(registry: Registry, layer: str) -> dict[str, Any]:
-    """Path lengths between all positions of one layer, or one line that says why there are none."""
-    from attnbench.counting.paths.maps import path_map_of
-
-    try:
-        return {"paths": asdict(path_map_of(registry.get(layer)))}
+        return {"observed": OBSERVATIONS[name].look(registry.get(layer))}
     except BaseException as error:
         return _refused(layer, error)
 
@@ -222,34 +224,11 @@ def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
         return _failed(Status.ERROR, error)
 
 
-def _weights(registry: Registry, layer: str) -> dict[str, Any]:
-    """Attention weights of one layer, or one line that says why it has none."""
-    from attnbench.counting.pictures.attention_weights import weights_of
-
-    try:
-        return {"weights": weights_of(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
-
-
-def _fading(registry: Registry, layer: str) -> dict[str, Any]:
-    """What is left of a position after copies of one layer, or one line that says why it cannot be told."""
-    from attnbench.counting.pictures.position_probe import fading_of
-
-    try:
-        return {"fading": fading_of(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
-
-
 _COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
     "count": _counted,
     "count_at": _counted_at,
-    "reach": _reach,
-    "paths": _paths,
+    "observe": _observed,
     "check": _checked,
-    "weights": _weights,
-    "fading": _fading,
 }
 
 
@@ -262,7 +241,7 @@ def _refused(layer: str, error: BaseException) -> dict[str, Any]:
 
 
 def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) -> dict[str, Any]:
-    choices, found = trial.choices, dict[str, Any]()
+    choices, seen = trial.choices, dict[str, Any]()
     module = build_module(layer, trial.sizes, choices.device, choices.dtype)
     inputs = make_inputs(layer, trial.sizes, choices.device, choices.dtype)
     with contextlib.ExitStack() as around:
@@ -273,7 +252,7 @@ def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) ->
         form = {"form": compiling.one_graph} if choices.compile else {}
         call, examine = around.enter_context(ready(layer, module, inputs, choices.mode, **form))
         if choices.compile:
-            found["compile_seconds"] = compiling.compile_seconds(call, layer.name, clock)
+            seen["compile_seconds"] = compiling.compile_seconds(call, layer.name, clock)
 
         def look(output: Any) -> None:
             check_shape(layer, trial.sizes, choices.mode, output)
@@ -283,8 +262,8 @@ def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) ->
 
         timing = time_call(call, clock, pace, look)
         if first:
-            found["kernels"] = kernels_of(call, choices.device)
-    return {"status": Status.OK, "reason": "", **asdict(timing), **found}
+            seen["kernels"] = kernels_of(call, choices.device)
+    return {"status": Status.OK, "reason": "", **asdict(timing), **seen}
 
 
 def _is_special(choices: Choices) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from attnbench.errors import InputError, LayerError, SuiteError, near_miss
-from attnbench.execute.process import Setup
+from attnbench.execute.machine import THIS_MACHINE, Machine
+from attnbench.execute.setup import Setup
 from attnbench.formula import Formula
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
@@ -27,12 +28,14 @@ class RunRequest:
         registry: where its layers come from.
         seed: of orders, weights and inputs.
         command: the command line that repeats this.
+        machine: where it is done.
     """
 
     suite: Suite
     registry: Registry
     seed: int
     command: str
+    machine: Machine = THIS_MACHINE
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -55,6 +58,7 @@ class Overrides(TypedDict, total=False):
     plugins: str | Iterable[str]
     seed: int | None
     command: str
+    machine: Machine
 
 
 def request(
@@ -67,6 +71,7 @@ def request(
     plugins: str | Iterable[str] = (),
     seed: int | None = None,
     command: str = "",
+    machine: Machine = THIS_MACHINE,
 ) -> RunRequest:
     """What a user asked for, complete and checked. Wherever several are taken, a string is one.
 
@@ -79,6 +84,7 @@ def request(
         plugins: files or modules with layers.
         seed: of orders, weights and inputs; 0 by default.
         command: the command line that repeats this.
+        machine: where it is done.
 
     Raises:
         InputError: something in it cannot be read, found or satisfied.
@@ -105,7 +111,7 @@ def request(
         _check_axes(swept, sweep.axes, resized)
         for layer in swept:
             _check_sizes(layer, sweep.axes)
-    return RunRequest(chosen, registry, seed or 0, command)
+    return RunRequest(chosen, registry, seed or 0, command, machine)
 
 
 def _items(given: str | Iterable[str]) -> list[str]:

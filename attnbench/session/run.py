@@ -13,15 +13,15 @@ import itertools
 import os
 import secrets
 import shlex
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from attnbench.errors import RunError, WorkerError, stopped_by
-from attnbench.execute.memory import Weighing, tells
-from attnbench.execute.rounds import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
+from attnbench.execute.machine import THIS_MACHINE, Machine
+from attnbench.execute.memory import MemoryPass, tells
+from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
 from attnbench.fitting.compare.runs import LEAST, Comparison
 from attnbench.fitting.compare.runs import compare as compare_runs
 from attnbench.fitting.next_visits import Means, worth_visiting
@@ -85,7 +85,7 @@ def start(request: RunRequest, plan: Plan, results: Path, reporter: Reporter) ->
     return _measure(results / name, info, request, reporter)
 
 
-def resume(folder: Path, reporter: Reporter) -> Run:
+def resume(folder: Path, reporter: Reporter, machine: Machine = THIS_MACHINE) -> Run:
     """Continue an interrupted run with the visits it still lacks.
 
     Raises:
@@ -95,7 +95,7 @@ def resume(folder: Path, reporter: Reporter) -> Run:
     info = load_stored(folder).info
     if differences := info.host.differences(read_host()):
         raise RunError(f"{folder} was measured {differences}: start a new run here")
-    request = RunRequest(info.plan.suite, Registry(info.plugins), info.seed, info.command)
+    request = RunRequest(info.plan.suite, Registry(info.plugins), info.seed, info.command, machine)
     if changed := _changed(info.code, _code(request)):
         again = f": {info.command}" if info.command else ""
         raise RunError(f"{folder} cannot be continued, as {changed}; start a new run{again}")
@@ -154,10 +154,10 @@ def _visit_all(stored: StoredRun, journal: Journal, request: RunRequest, reporte
 
 def _visits(stored: StoredRun, request: RunRequest, reporter: Reporter) -> Iterator[Visit]:
     """Every visit that is missing: those for memory, and then, trial by trial that can be run, those for time."""
-    plan, seen, began = stored.info.plan, list(stored.visits), time.monotonic()
+    plan, seen, began = stored.info.plan, list(stored.visits), request.machine.now()
     if plan.measures("memory"):
         reporter.stage("measuring memory, each call in a process of its own")
-        for visit in _weighing(plan, seen, request).visits(reporter.visiting, began):
+        for visit in _memory_pass(plan, seen, request).visits(reporter.visiting, began):
             seen.append(visit)
             yield visit
     if plan.measures("time"):
@@ -165,14 +165,15 @@ def _visits(stored: StoredRun, request: RunRequest, reporter: Reporter) -> Itera
         yield from _rounds(stored, seen, request, reporter, began)
 
 
-def _weighing(plan: Plan, seen: Sequence[Visit], request: RunRequest) -> Weighing:
-    weighed = {visit.trial for visit in seen if visit.metric == "memory"}
-    return Weighing(
+def _memory_pass(plan: Plan, seen: Sequence[Visit], request: RunRequest) -> MemoryPass:
+    visited = {visit.trial for visit in seen if visit.metric == "memory"}
+    return MemoryPass(
         setup=request.setup,
-        trials=[one for one in plan.left(_failed(seen) | weighed) if tells(one.trial.choices.device)],
+        trials=[one for one in plan.left(_failed(seen) | visited) if tells(one.trial.choices.device)],
         counted_bytes={trial: counted.peak_bytes for trial, counted in plan.counted.items()},
         failures=_failures(plan, seen),
         first_process=_first_process(seen),
+        machine=request.machine,
     )
 
 
@@ -203,6 +204,7 @@ def _rounds(
         failures=_failures(plan, seen),
         spent_seconds=sum(visit.clock_seconds for visit in seen),
         first_process=_first_process(seen),
+        machine=request.machine,
     )
 
     looks: dict[int, tuple[StoredRun, list[Law]]] = {}
@@ -217,10 +219,10 @@ def _rounds(
     def wanted(round_: int) -> set[str]:
         then, laws = look(round_)
         reporter.laws(laws)
-        if round_ < LEAST_ROUNDS:
+        if round_ < MIN_ROUNDS:
             return set()  # these visit everything
         _, before = look(round_ - 1)
-        means = Means(plan.visit_seconds, MOST_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _MIN_SECONDS)
+        means = Means(plan.visit_seconds, MAX_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _MIN_SECONDS)
         return worth_visiting(then.records, then.samples, questions_of(plan), laws, before, means)
 
     for visit in rounds.visits(wanted, reporter.visiting, began):

@@ -21,7 +21,6 @@ from types import FrameType
 from typing import Any
 
 import pyarrow.parquet  # noqa: F401  so that no fork has to
-import pytest
 
 from attnbench.plan.plan import Plan
 from attnbench.session import prepare
@@ -43,7 +42,11 @@ n = [64, 128]
 d = [64, 128]
 """
 #: Files whose lines are moments to die at, and functions of them that are rare and matter most.
-WRITERS = ("journal.py", "run_folder.py", "atomic.py", "derived.py", "run.py", "rounds.py")
+WRITERS = (
+    *(f"store/{name}.py" for name in ("journal", "run_folder", "atomic", "derived")),
+    "session/run.py",
+    "execute/rounds.py",
+)
 FOLDERS_AND_TABLES = ("create", "put", "_sync", "put_text", "sync_folder", "write_derived", "__init__")
 #: How many moments are drawn of each kind: any line, any between the first visit and the last, and delicate ones.
 ANYWHERE, AMONG_VISITS, IN_APPEND, BEFORE_VISITS, AFTER_VISITS, FROM_OUTSIDE = 4, 7, 7, 4, 4, 4
@@ -125,8 +128,8 @@ def picked_up(planned: Planned, results: Path) -> dict[str, Any]:
     rows = session.run_rows(results)
     folders = runs_in(results)
     before = load_stored(folders[0]).visits if folders else ()
-    reporter = Reporter()
-    run = session.resume(folders[0], reporter) if folders else session.start(*planned, results, reporter)
+    machine, reporter = planned[0].machine, Reporter()
+    run = session.resume(folders[0], reporter, machine) if folders else session.start(*planned, results, reporter)
     again = load_stored(run.path)
     return {
         "listed": [row.get("damaged", "whole") for row in rows],
@@ -173,11 +176,9 @@ def killed_from_outside(planned: Planned, results: Path, visits: int) -> int:
 def main(folder: Path) -> None:
     """Kill, pick up, and print."""
     folder.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        FakeMachine(as_counted(), noise=0.02).install(patch)
-        (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
-        request = session.request(str(folder / "grid.toml"))
-        _kill_all((request, prepare.make_plan(request, Reporter())), folder)
+    (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
+    request = session.request(str(folder / "grid.toml"), machine=FakeMachine(as_counted(), noise=0.02))
+    _kill_all((request, prepare.make_plan(request, Reporter())), folder)
 
 
 def _kill_all(planned: Planned, folder: Path) -> None:

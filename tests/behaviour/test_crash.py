@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -17,11 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 
-from attnbench.cli import main
 from attnbench.session import run as session
-from attnbench.session.reporter import Reporter
 from attnbench.session.run import load
 from attnbench.store import fingerprint
 from attnbench.store.journal import Journal
@@ -30,8 +26,6 @@ from tests.older_run import make_older
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from click.testing import Result
 
     from attnbench.trial import Trial
 
@@ -53,7 +47,7 @@ LAYER = Layer("my-layer", lambda d: torch.nn.Linear(d, d), claims=Claims(flops="
 LABS = """
 import sys
 from pathlib import Path
-from tests import crash_lab, worker_lab
+from tests.behaviour import crash_lab, worker_lab
 folder = Path(sys.argv[1])
 crash_lab.main(folder / "runs")
 worker_lab.main(folder / "workers")
@@ -119,7 +113,7 @@ def test_a_run_that_was_killed_while_it_was_made_is_not_listed(
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    return FakeMachine(as_counted(), noise=0.02).install(monkeypatch)
+    return FakeMachine(as_counted(), noise=0.02)
 
 
 @pytest.fixture
@@ -128,10 +122,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mine.py").write_text(PLUGIN, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def invoke(line: str) -> Result:
-    return CliRunner().invoke(main, shlex.split(line))
 
 
 def at_visit(machine: FakeMachine, number: int, act: Callable[[], object]) -> None:
@@ -149,8 +139,8 @@ def only_run() -> Path:
     return folder
 
 
-def resumes_to_the_end(folder: Path) -> bool:
-    run = session.resume(folder, Reporter())
+def resumes_to_the_end(machine: FakeMachine, folder: Path) -> bool:
+    run = machine.resume(folder)
     return Counter((v.trial, v.round) for v in run.visits) == Counter(product(IDS, range(3)))
 
 
@@ -161,7 +151,7 @@ def test_a_signal_stops_a_run_with_its_tables_its_laws_and_the_way_on(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where nobody heeds it
     at_visit(machine, 6, lambda: signal.raise_signal(stop))
 
-    result = invoke("run --suite grid.toml")
+    result = machine.invoke("run --suite grid.toml")
     signal.signal(signal.SIGINT, before)
 
     folder = only_run()
@@ -172,7 +162,7 @@ def test_a_signal_stops_a_run_with_its_tables_its_laws_and_the_way_on(
     assert {"records.parquet", "samples.parquet", "laws.json", "SHA256SUMS"} <= {path.name for path in folder.iterdir()}
     assert len(load(folder).visits) == 5
     machine.failures = lambda _: None
-    assert resumes_to_the_end(folder)
+    assert resumes_to_the_end(machine, folder)
 
 
 def test_a_second_interrupt_stops_at_once_and_keeps_the_journal(
@@ -184,7 +174,7 @@ def test_a_second_interrupt_stops_at_once_and_keeps_the_journal(
     machine.interrupt_at = 6
     with monkeypatch.context() as user:
         user.setattr(session, "_finish", again)
-        result = invoke("run --suite grid.toml")
+        result = machine.invoke("run --suite grid.toml")
 
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1].endswith(f"To continue: attnbench run --resume {only_run()}")
@@ -195,7 +185,7 @@ def test_a_second_interrupt_stops_at_once_and_keeps_the_journal(
 def test_a_signal_before_the_first_visit_leaves_nothing_behind(machine: FakeMachine, here: Path) -> None:
     machine.failures = lambda _: signal.raise_signal(signal.SIGTERM)  # type: ignore[func-returns-value]
 
-    result = invoke("run --suite grid.toml --set n=auto")
+    result = machine.invoke("run --suite grid.toml --set n=auto")
 
     assert result.exit_code == 143
     assert "nothing was written" in result.stderr.splitlines()[-1]
@@ -211,7 +201,7 @@ def test_a_disk_that_fills_up_while_measuring_is_one_line_and_keeps_what_was_mea
 ) -> None:
     with monkeypatch.context() as disk:
         at_visit(machine, 6, lambda: disk.setattr(os, "write", no_space))
-        result = invoke("run --suite grid.toml")
+        result = machine.invoke("run --suite grid.toml")
 
     folder = only_run()
     assert result.exit_code == 2
@@ -220,7 +210,7 @@ def test_a_disk_that_fills_up_while_measuring_is_one_line_and_keeps_what_was_mea
         f"To continue: attnbench run --resume {folder}"
     )
     assert len(load(folder).visits) == 5
-    assert resumes_to_the_end(folder)
+    assert resumes_to_the_end(machine, folder)
 
 
 def test_a_disk_that_has_no_room_for_tables_is_one_line_and_keeps_what_was_measured(
@@ -228,7 +218,7 @@ def test_a_disk_that_has_no_room_for_tables_is_one_line_and_keeps_what_was_measu
 ) -> None:
     with monkeypatch.context() as disk:
         disk.setattr(pd.DataFrame, "to_parquet", no_space)
-        result = invoke("run --suite grid.toml")
+        result = machine.invoke("run --suite grid.toml")
 
     folder = only_run()
     assert result.exit_code == 2
@@ -236,7 +226,7 @@ def test_a_disk_that_has_no_room_for_tables_is_one_line_and_keeps_what_was_measu
         f"Error: {folder} cannot be written: No space left on device. To continue: attnbench run --resume {folder}"
     )
     assert len(load(folder).visits) == 12
-    assert resumes_to_the_end(folder)
+    assert resumes_to_the_end(machine, folder)
 
 
 # ------------------------------------------------------------------------------------------------- who may continue it
@@ -245,13 +235,13 @@ def test_a_disk_that_has_no_room_for_tables_is_one_line_and_keeps_what_was_measu
 def stopped(machine: FakeMachine, line: str = "run --suite grid.toml") -> Path:
     """A run that was interrupted at its sixth visit."""
     machine.interrupt_at = 6
-    assert invoke(line).exit_code == 130
+    assert machine.invoke(line).exit_code == 130
     machine.interrupt_at = None
     return only_run()
 
 
-def refused(folder: Path) -> str:
-    result = invoke(f"run --resume {folder}")
+def refused(machine: FakeMachine, folder: Path) -> str:
+    result = machine.invoke(f"run --resume {folder}")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.count("Error: ") == 1
@@ -262,9 +252,11 @@ def test_a_run_that_another_process_continues_is_left_to_it(machine: FakeMachine
     folder = stopped(machine)
 
     with Journal(folder, load(folder).info.journal_start):
-        assert refused(folder) == f"another process is writing to {folder}; wait for it or choose another folder"
+        assert (
+            refused(machine, folder) == f"another process is writing to {folder}; wait for it or choose another folder"
+        )
 
-    assert resumes_to_the_end(folder)
+    assert resumes_to_the_end(machine, folder)
 
 
 def test_a_run_is_not_continued_with_another_attnbench(
@@ -274,7 +266,7 @@ def test_a_run_is_not_continued_with_another_attnbench(
     now = fingerprint.of_attnbench()
     monkeypatch.setattr(session, "of_attnbench", lambda: "0.9.9 0123456789abcdef")
 
-    assert refused(folder) == (
+    assert refused(machine, folder) == (
         f"{folder} cannot be continued, as what it was measured with has changed: attnbench ({now}, now 0.9.9 "
         f"0123456789abcdef); start a new run: {load(folder).info.command}"
     )
@@ -286,18 +278,18 @@ def test_a_run_is_not_continued_with_a_plugin_that_was_changed(machine: FakeMach
     folder = stopped(machine, "run --suite grid.toml --plugin mine.py --set b=1 --set n=64,128 --set d=64,128")
     (here / "mine.py").write_text(PLUGIN + "# better\n", encoding="utf-8")
 
-    said = refused(folder)
+    said = refused(machine, folder)
 
     assert said.startswith(f"{folder} cannot be continued, as what it was measured with has changed: {here}/mine.py (")
     (here / "mine.py").write_text(PLUGIN, encoding="utf-8")
-    assert len(session.resume(folder, Reporter()).visits) == 24
+    assert len(machine.resume(folder).visits) == 24
 
 
 def test_a_run_of_an_older_attnbench_is_read_and_not_continued(machine: FakeMachine, here: Path) -> None:
     folder = stopped(machine)
     make_older(folder)
 
-    assert refused(folder).startswith(
+    assert refused(machine, folder).startswith(
         f"{folder} cannot be continued, as an older attnbench measured it and did not keep which code did; start"
     )
     assert len(load(folder).visits) == 5
@@ -319,7 +311,7 @@ def test_times_that_no_clock_can_say_are_a_row_with_a_reason(machine: FakeMachin
     exact = as_counted()
     machine.seconds = lambda trial: 0.0 if trial.id == IDS[2] else exact(trial)
 
-    run = session.run("grid.toml")
+    run = machine.run("grid.toml")
 
     rows = run.records.set_index("trial")
     assert rows.loc[IDS[2], ["status", "reason", "visits"]].tolist() == [

@@ -25,7 +25,6 @@ import click
 import pandas as pd
 import pytest
 import torch
-from click.testing import CliRunner
 
 import attnbench
 from attnbench import errors, spec
@@ -88,6 +87,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def machine() -> FakeMachine:
+    """A machine that answers at once."""
+    return FakeMachine(lambda trial: 1e-10 * trial.sizes["n"] ** 2 * trial.sizes["d"], noise=0.02)
+
+
 @pytest.fixture
 def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder of a reader with three runs and a table, on a machine that answers at once."""
@@ -96,7 +100,7 @@ def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pd.DataFrame(rows, columns=["n", "d", "seconds"]).to_csv(tmp_path / "times.csv", index=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    FakeMachine(lambda trial: 1e-10 * trial.sizes["n"] ** 2 * trial.sizes["d"], noise=0.02).install(monkeypatch)
+    monkeypatch.setattr(attnbench, "run", machine().run)
     return tmp_path
 
 
@@ -110,7 +114,7 @@ def invoke(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Result:
             words += ["--seconds", "0.5"]
         if words[0] in ("run", "plan") and not {"--layer", "--plugin"} & set(words):
             words += ["--layer", CUT] if words[words.index("--suite") + 1] in spec.shipped() else []
-        return CliRunner().invoke(main, words)
+        return machine().invoke(words)
 
 
 def try_command(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,9 +125,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> session.Run:
     """A small run."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        FakeMachine(as_counted(), noise=0.02).install(patch)
-        return session.run(folder / "grid.toml", results=folder / "results")
+    return FakeMachine(as_counted(), noise=0.02).run(folder / "grid.toml", results=folder / "results")
 
 
 @pytest.fixture

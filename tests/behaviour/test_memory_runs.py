@@ -49,8 +49,8 @@ def counted(trial: Trial) -> tuple[int, int]:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
-    return FakeMachine(as_counted(), noise=0.02, memory=counted).install(monkeypatch)
+def machine() -> FakeMachine:
+    return FakeMachine(as_counted(), noise=0.02, memory=counted)
 
 
 def laws(run: session.Run) -> dict[str, str]:
@@ -58,10 +58,10 @@ def laws(run: session.Run) -> dict[str, str]:
 
 
 def test_a_suite_of_memory_alone_spends_no_clock(machine: FakeMachine, tmp_path: Path) -> None:
-    run = attnbench.run(suite(tmp_path, ONLY), results=tmp_path / "results")
+    run = machine.run(suite(tmp_path, ONLY), results=tmp_path / "results")
 
     assert laws(run) == {"peak_bytes": "INFERRED", "memory": "CONFIRMED"}
-    assert (len(machine.weighed), machine.asked) == (9, [])
+    assert (len(machine.memory_asked), machine.asked) == (9, [])
     assert sum(visit.clock_seconds for visit in run.visits) == 0
     records = run.records
     assert set(records["status"]) == {"ok"}
@@ -76,7 +76,7 @@ def test_a_suite_of_memory_alone_spends_no_clock(machine: FakeMachine, tmp_path:
 
 
 def test_the_memory_of_a_run_is_drawn_and_forecast(machine: FakeMachine, tmp_path: Path) -> None:
-    run = attnbench.run(suite(tmp_path, ONLY), results=tmp_path / "results")
+    run = machine.run(suite(tmp_path, ONLY), results=tmp_path / "results")
 
     axes = run.plot("memory", over="d")
     dots = {tuple(map(int, pair)) for drawn in axes.collections for pair in getattr(drawn, "get_offsets", list)()}
@@ -93,17 +93,17 @@ def test_sizes_are_chosen_where_the_bytes_can_be_read(machine: FakeMachine, tmp_
     peak = Formula("8*b*n**2 + 4*b*n*d")
     machine.memory = lambda trial: (int(peak.evaluate(trial.sizes)), None)
 
-    run = attnbench.run(suite(tmp_path, ONLY, 'n = "auto"\nd = "auto"', "attention-core"), results=tmp_path / "results")
+    run = machine.run(suite(tmp_path, ONLY, 'n = "auto"\nd = "auto"', "attention-core"), results=tmp_path / "results")
 
     assert laws(run)["memory"] == "CONFIRMED"
-    assert "windows, for its counted peak of" in run.info.plan.window("attention-core", run.info.plan.trials[0].choices)
+    assert "windows, for its counted peak of" in run.info.plan.window(run.info.plan.trials[0].subject)
     assert all(row["resident_bytes"] is None for row in json.loads(run.records.to_json(orient="records")))
 
 
 def test_of_time_and_memory_each_has_its_own_visits_and_memory_comes_first(
     machine: FakeMachine, tmp_path: Path
 ) -> None:
-    run = attnbench.run(suite(tmp_path, BOTH, "n = [256, 512, 1024]\nd = [64, 128, 256]"), results=tmp_path / "results")
+    run = machine.run(suite(tmp_path, BOTH, "n = [256, 512, 1024]\nd = [64, 128, 256]"), results=tmp_path / "results")
 
     metrics = [visit.metric for visit in run.visits]
     assert metrics == ["memory"] * 9 + ["time"] * (len(metrics) - 9)
@@ -120,14 +120,14 @@ def test_a_resumed_run_weighs_what_was_not_weighed_and_nothing_twice(
 ) -> None:
     machine.interrupt_at = at
     with pytest.raises(RunInterruptedError):
-        attnbench.run(suite(tmp_path, BOTH), results=tmp_path / "results")
+        machine.run(suite(tmp_path, BOTH), results=tmp_path / "results")
     machine.interrupt_at = None
     (folder,) = (tmp_path / "results").iterdir()
     before = attnbench.load(folder)
     assert len(before.visits) == at - 1
     assert set(before.records["reason"]) <= {"", "the run ended before this trial was visited"}
 
-    run = session.resume(folder, Reporter())
+    run = machine.resume(folder)
 
     assert run.visits[: at - 1] == before.visits
     times = Counter((visit.metric, visit.trial) for visit in run.visits)
@@ -139,7 +139,7 @@ def test_a_resumed_run_weighs_what_was_not_weighed_and_nothing_twice(
 def test_a_trial_that_runs_out_of_memory_costs_itself_and_larger_ones(machine: FakeMachine, tmp_path: Path) -> None:
     machine.failures = lambda trial: (Status.OOM, "why") if trial.sizes["n"] == 4096 else None
 
-    run = attnbench.run(suite(tmp_path, BOTH), results=tmp_path / "results")
+    run = machine.run(suite(tmp_path, BOTH), results=tmp_path / "results")
 
     assert Counter(run.records["status"]) == {"ok": 6, "oom": 1, "skipped": 2}
     assert all(trial.sizes["n"] < 4096 for _, trial in machine.visits)  # nor is it timed
@@ -147,13 +147,11 @@ def test_a_trial_that_runs_out_of_memory_costs_itself_and_larger_ones(machine: F
 
 
 def test_what_is_too_large_is_skipped_before_anything_is_allocated(machine: FakeMachine, tmp_path: Path) -> None:
-    run = attnbench.run(
-        suite(tmp_path, ONLY, "n = [1024, 1048576]\nd = [64]", "attention-core"), results=tmp_path / "r"
-    )
+    run = machine.run(suite(tmp_path, ONLY, "n = [1024, 1048576]\nd = [64]", "attention-core"), results=tmp_path / "r")
 
     assert list(run.records["status"]) == ["ok", "skipped"]
     assert "exceeds" in run.records["reason"].iloc[1]
-    assert [trial.sizes["n"] for _, trial, _ in machine.weighed] == [1024]
+    assert [trial.sizes["n"] for _, trial, _ in machine.memory_asked] == [1024]
 
 
 def test_a_count_that_was_proven_for_one_head_does_not_speak_of_several(machine: FakeMachine, tmp_path: Path) -> None:
@@ -161,19 +159,18 @@ def test_a_count_that_was_proven_for_one_head_does_not_speak_of_several(machine:
     machine.memory = lambda trial: (int(Formula("8*b*h*n**2 + 20*b*n*d").evaluate(trial.sizes)), None)
     sizes = "n = [128, 512, 2048]\nd = [256, 512, 1024]\nh = [1, 4, 16]"
 
-    run = attnbench.run(suite(tmp_path, ONLY, sizes, "multi-head-attention-materialised"), results=tmp_path / "r")
+    run = machine.run(suite(tmp_path, ONLY, sizes, "multi-head-attention-materialised"), results=tmp_path / "r")
 
     (law,) = (law for law in run.found_laws if law.metric == "memory")
     assert (str(law.verdict), {term.term for term in law.terms}) == ("CONFIRMED", {"h*n**2", "n*d"}), law.reason
 
 
-@pytest.mark.usefixtures("machine")
-def test_decoding_has_no_claim_of_memory_so_its_law_is_inferred(tmp_path: Path) -> None:
+def test_decoding_has_no_claim_of_memory_so_its_law_is_inferred(machine: FakeMachine, tmp_path: Path) -> None:
     path = suite(tmp_path, ONLY)
     content = (tmp_path / "mine.toml").read_text(encoding="utf-8")
     (tmp_path / "mine.toml").write_text('mode = ["forward", "decode"]\n' + content, encoding="utf-8")
 
-    run = attnbench.run(path, results=tmp_path / "results")
+    run = machine.run(path, results=tmp_path / "results")
 
     assert {law.choices.mode: law.claim for law in run.found_laws if law.metric == "memory"} == {
         "forward": "n*d",
@@ -210,22 +207,21 @@ def test_what_no_visit_for_memory_can_say_is_a_flaw(said: dict[str, Any]) -> Non
     [{"allocated_bytes": 0}, {"allocated_bytes": 7, "resident_bytes": 0}, {"status": Status.OOM, "reason": "why"}],
 )
 def test_what_a_visit_for_memory_says_survives_the_journal(said: dict[str, Any], tmp_path: Path) -> None:
-    weighed = Visit("any", 0, 0, **{"metric": "memory", **said})
+    measured = Visit("any", 0, 0, **{"metric": "memory", **said})
     timed = Visit("any", 0, 0, iterations=1, block_seconds=(1.0,))  # of the same round
 
     with Journal(tmp_path) as journal:
-        journal.append(weighed)
+        journal.append(measured)
         journal.append(timed)
 
-    assert attnbench.store.journal.read_journal(tmp_path) == (weighed, timed)
+    assert attnbench.store.journal.read_journal(tmp_path) == (measured, timed)
 
 
 # ------------------------------------------------------------------------------------------------------ what is shown
 
 
-@pytest.mark.usefixtures("machine")
-def test_the_report_states_the_law_and_draws_memory_against_each_size(tmp_path: Path) -> None:
-    run = attnbench.run(suite(tmp_path, ONLY), results=tmp_path / "results")
+def test_the_report_states_the_law_and_draws_memory_against_each_size(machine: FakeMachine, tmp_path: Path) -> None:
+    run = machine.run(suite(tmp_path, ONLY), results=tmp_path / "results")
 
     page = build_context(run)
 
@@ -243,9 +239,10 @@ def test_the_report_states_the_law_and_draws_memory_against_each_size(tmp_path: 
     assert {trial.allocated for trial in page.trials} != {"—"}
 
 
-@pytest.mark.usefixtures("machine")
-def test_a_layer_that_was_timed_too_has_a_law_of_memory_beside_that_of_time(tmp_path: Path) -> None:
-    run = attnbench.run(suite(tmp_path, BOTH), results=tmp_path / "results")
+def test_a_layer_that_was_timed_too_has_a_law_of_memory_beside_that_of_time(
+    machine: FakeMachine, tmp_path: Path
+) -> None:
+    run = machine.run(suite(tmp_path, BOTH), results=tmp_path / "results")
 
     (section,) = build_context(run).sections
 
@@ -257,9 +254,8 @@ def test_a_layer_that_was_timed_too_has_a_law_of_memory_beside_that_of_time(tmp_
     assert "Time against each size" in page
 
 
-@pytest.mark.usefixtures("machine")
-def test_a_plan_for_memory_is_shown_and_writes_nothing(tmp_path: Path) -> None:
-    plan = prepare.make_plan(request(suite(tmp_path, ONLY)), Reporter()).as_json()
+def test_a_plan_for_memory_is_shown_and_writes_nothing(machine: FakeMachine, tmp_path: Path) -> None:
+    plan = prepare.make_plan(request(suite(tmp_path, ONLY), machine=machine), Reporter()).as_json()
 
     assert len(plan["trials"]) == 9
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]

@@ -105,7 +105,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("attnbench.execute.rounds._PATIENCE_SECONDS", PATIENCE)
         patch.setattr("attnbench.execute.rounds._PATIENCE", 1.0)
-        patch.setattr("attnbench.execute.rounds.MOST_ROUNDS", ROUNDS)
+        patch.setattr("attnbench.execute.rounds.MAX_ROUNDS", ROUNDS)
         patch.setenv("ATTNBENCH_ZOO", str(folder))
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *sys.path]))
         patch.syspath_prepend(folder)

@@ -23,8 +23,8 @@ from typing import IO, Any
 import pyarrow.parquet  # noqa: F401  so that no fork has to
 import pytest
 
+from attnbench import child
 from attnbench.errors import WorkerError
-from attnbench.execute import process as room
 from attnbench.measure import worker
 from attnbench.session import prepare
 from attnbench.session import run as session
@@ -187,8 +187,8 @@ def main(folder: Path) -> None:
     folder.mkdir()
     (folder / "line.toml").write_text(SUITE, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room.subprocess, "Popen", Forked)
-        patch.setattr("attnbench.execute.rounds.MOST_ROUNDS", ROUNDS)
+        patch.setattr(child.subprocess, "Popen", Forked)
+        patch.setattr("attnbench.execute.rounds.MAX_ROUNDS", ROUNDS)
         Forked.deaths, Forked.kills, Forked.lot = folder / "none", 0, random.Random(0)
         request = session.request(str(folder / "line.toml"))
         planned = request, prepare.make_plan(request, Reporter())

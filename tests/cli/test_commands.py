@@ -52,21 +52,21 @@ FILES = {
 }
 
 
-def invoke(line: str) -> Result:
-    return CliRunner().invoke(main, shlex.split(line))
+def invoke(line: str, machine: FakeMachine | None = None) -> Result:
+    return CliRunner().invoke(main, shlex.split(line), obj=machine)
 
 
-def document(line: str) -> Any:
+def document(line: str, machine: FakeMachine | None = None) -> Any:
     """What a command with ``--json`` prints, which is one document and nothing else."""
-    result = invoke(line)
+    result = invoke(line, machine)
 
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
-def refused(line: str) -> str:
+def refused(line: str, machine: FakeMachine | None = None) -> str:
     """The one line that a command says when it cannot do what was asked."""
-    result = invoke(line)
+    result = invoke(line, machine)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("Error: ")
@@ -78,7 +78,7 @@ def refused(line: str) -> str:
 def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     """A machine without an accelerator that answers at once."""
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    return FakeMachine(as_counted(), noise=0.02).install(monkeypatch)
+    return FakeMachine(as_counted(), noise=0.02)
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "grid.toml").write_text(FILES["grid.toml"], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.accelerator, "is_available", lambda: False)
-        FakeMachine(as_counted(), noise=0.02).install(patch)
-        done = document(f"run --suite {folder}/grid.toml --results {folder}/results --reports {folder}/reports --json")
+        line = f"run --suite {folder}/grid.toml --results {folder}/results --reports {folder}/reports --json"
+        done = document(line, FakeMachine(as_counted(), noise=0.02))
         patch.chdir(folder)
         yield folder / done["run"]
 
@@ -185,7 +185,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_written(
 ) -> None:
     before = sorted(here.rglob("*"))
 
-    result = invoke(line)
+    result = invoke(line, machine)
 
     assert result.stderr == f"Error: {BAD[line].format(here=here)}\n"
     assert (result.exit_code, result.stdout) == (2, "")
@@ -204,7 +204,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_nothing_is_written(
     ],
 )
 def test_a_long_list_of_what_there_is_ends_the_line(line: str, message: str, here: Path, machine: FakeMachine) -> None:
-    result = invoke(line)
+    result = invoke(line, machine)
 
     assert result.stderr.startswith(f"Error: {message}")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
@@ -269,7 +269,7 @@ def test_a_claim_that_cannot_be_read_is_one_line(formula: str, stored: Path) -> 
 
 
 def test_a_run_prints_its_laws_and_where_they_are(here: Path, machine: FakeMachine) -> None:
-    result = invoke("run --suite grid.toml --results R --reports P")
+    result = invoke("run --suite grid.toml --results R --reports P", machine)
 
     (folder,) = (here / "R").iterdir()
     assert result.exit_code == 0
@@ -287,7 +287,7 @@ def test_a_run_prints_its_laws_and_where_they_are(here: Path, machine: FakeMachi
 def test_with_json_standard_output_is_one_document_and_prose_goes_to_standard_error(
     here: Path, machine: FakeMachine
 ) -> None:
-    result = invoke("run --suite grid.toml --json")
+    result = invoke("run --suite grid.toml --json", machine)
 
     document = json.loads(result.stdout)
     assert list(document) == ["run", "report", "laws"]
@@ -303,7 +303,7 @@ def test_with_json_standard_output_is_one_document_and_prose_goes_to_standard_er
 
 
 def test_options_of_a_run_are_kept_with_it(here: Path, machine: FakeMachine) -> None:
-    done = document("run --suite grid.toml --set n=32,64 --set h=1,3 --budget 2m --seed 5 --device cpu --json")
+    done = document("run --suite grid.toml --set n=32,64 --set h=1,3 --budget 2m --seed 5 --device cpu --json", machine)
 
     run = load(done["run"])
     status = run.records.set_index(["n", "d", "h"])["status"]
@@ -322,7 +322,7 @@ def test_options_of_a_run_are_kept_with_it(here: Path, machine: FakeMachine) -> 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(line: str, here: Path, machine: FakeMachine) -> None:
     before = sorted(here.rglob("*"))
 
-    result = invoke(line)
+    result = invoke(line, machine)
 
     assert result.exit_code == 0
     assert sorted(here.rglob("*")) == before
@@ -333,7 +333,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(line: str, here: Path, mac
 
 
 def test_a_dry_run_as_json_holds_suite_laws_windows_and_trials(here: Path, machine: FakeMachine) -> None:
-    plan = document("run --suite grid.toml --set h=1,3 --dry-run --json")
+    plan = document("run --suite grid.toml --set h=1,3 --dry-run --json", machine)
 
     assert list(plan) == ["suite", "laws", "windows", "trials"]
     assert plan["suite"]["sweep"] == [{"layers": [LAYER], "n": [64, 128, 256], "d": [64, 128, 256], "h": [1, 3]}]
@@ -366,7 +366,7 @@ def test_fail_on_turns_a_verdict_into_exit_code_1(
     if seconds is not None:
         machine.seconds = lambda trial: float(Formula(seconds).evaluate(trial.sizes)) / 1e8
 
-    result = invoke(f"run --suite grid.toml --fail-on {fail_on} {plugin}")
+    result = invoke(f"run --suite grid.toml --fail-on {fail_on} {plugin}", machine)
 
     assert result.exit_code == code
     assert [line for line in result.stderr.splitlines() if line.startswith("--fail-on")] == ([said] if said else [])
@@ -376,7 +376,7 @@ def test_fail_on_turns_a_verdict_into_exit_code_1(
 def test_an_interrupt_ends_with_130_and_the_line_to_resume(here: Path, machine: FakeMachine) -> None:
     machine.interrupt_at = 5
 
-    result = invoke("run --suite grid.toml --json")
+    result = invoke("run --suite grid.toml --json", machine)
 
     (folder,) = (here / "results").iterdir()
     assert (result.exit_code, result.stdout) == (130, "")
@@ -385,7 +385,7 @@ def test_an_interrupt_ends_with_130_and_the_line_to_resume(here: Path, machine: 
     )
     machine.interrupt_at = None
     assert len(load(folder).visits) == 4
-    assert document(f"run --resume {folder.name} --json")["run"] == f"results/{folder.name}"
+    assert document(f"run --resume {folder.name} --json", machine)["run"] == f"results/{folder.name}"
     assert len(load(folder).visits) == 27
 
 
@@ -398,7 +398,7 @@ def test_an_interrupt_before_anything_was_measured_says_so(
     monkeypatch.setattr("attnbench.session.prepare.make_plan", interrupt)
     before = sorted(here.rglob("*"))
 
-    result = invoke("run --suite grid.toml")
+    result = invoke("run --suite grid.toml", machine)
 
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr.splitlines()[-1] == "Error: interrupted before the first measurement; nothing was written"
@@ -411,9 +411,9 @@ def test_an_interrupt_while_the_report_is_drawn_does_not_say_that_nothing_was_wr
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attnbench.session.Run.report", interrupt)
+    monkeypatch.setattr("attnbench.session.run.Run.report", interrupt)
 
-    result = invoke("run --suite grid.toml")
+    result = invoke("run --suite grid.toml", machine)
 
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "Error: interrupted; what was measured before is on disk"
@@ -751,7 +751,7 @@ def test_a_terminal_is_shown_no_binary(stored: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("line", ["run --suite grid.toml --quiet", "plan --suite grid.toml -q"])
 def test_a_quiet_run_says_nothing_but_its_results(line: str, here: Path, machine: FakeMachine) -> None:
-    result = invoke(line)
+    result = invoke(line, machine)
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert LAYER in result.stdout

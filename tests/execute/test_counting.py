@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attnbench.counting.observations import OBSERVATIONS, asked_by
 from attnbench.errors import LayerError
-from attnbench.execute.counting import count_all, count_trials, paths_all, pictures_of, reach_all
+from attnbench.execute.counting import count_all, count_trials, observe_all
 from attnbench.law import Verdict
 from attnbench.layers.registry import Registry
 from attnbench.trial import Choices, Subject, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import psutil
 
@@ -68,6 +70,23 @@ def layer(what):
 LAYERS = [layer(what) for what in (raises, raises_too, exits, leaves, hangs, tells)]
 LAYERS.append(Layer("linear", lambda d: torch.nn.Linear(d, d, bias=False), claims=Claims(flops="2*b*n*d**2")))
 '''
+OBSERVING = """
+import os
+
+from attnbench import Layer
+from attnbench.counting.observations import OBSERVATIONS, Observation
+from attnbench.errors import LayerError
+
+
+def initial(layer):
+    if layer.name == "nobody":
+        raise LayerError("layer 'nobody' has no initial")
+    return [layer.name[0], "ATTNBENCH_PADDING" in os.environ]
+
+
+OBSERVATIONS["initial"] = Observation(initial, "sign", lambda why: why)
+LAYERS = [Layer(name, lambda d: None) for name in ("mine", "nobody")]
+"""
 CHEAP = ("feed-forward", "linear", "conv1d", "conv1d-causal", "fully-connected", "attention-core-fused")
 
 
@@ -153,27 +172,38 @@ def test_a_layer_from_elsewhere_is_never_called_here(registry: Registry) -> None
         here,
         {trial.subject: [] for trial in here},
     )
-    reach = reach_all(registry, ["tells", "raises", "feed-forward"])
-    paths = paths_all(registry, ["tells", "raises", "exits", "feed-forward"])
-    pictures = pictures_of(registry, ["tells", "raises", "attention-core"], ("weights", "position"))
+    seen = observe_all(registry, ["tells", "raises", "exits", "feed-forward", "attention-core"], list(OBSERVATIONS))
 
     assert isinstance(laws[Subject("tells")], list)
     assert {trial: counts.flops for trial, counts in counted.items()} == {here[0].id: 0, here[1].id: 8 * 4 * 2 * 8**2}
-    assert set(reach) == {"tells", "feed-forward"}
-    assert paths["tells"].sizes == paths["feed-forward"].sizes == {"b": 1, "n": 32, "d": 8}
-    assert paths["tells"].rows == paths["feed-forward"].rows
-    assert "ValueError in float64: not today" in paths["raises"].refused
-    assert paths["exits"].refused == "the measuring process ended with exit status 3"
-    assert set(pictures.weights) == {"attention-core"}
-    assert set(pictures.fading) == {"tells", "attention-core"}
-    assert pictures_of(registry, ["attention-core"], ()).weights == {}
+    assert set(seen["reach"]) == {"tells", "feed-forward", "attention-core"}
+    assert seen["paths"]["tells"]["sizes"] == seen["paths"]["feed-forward"]["sizes"] == {"b": 1, "n": 32, "d": 8}
+    assert seen["paths"]["tells"]["rows"] == seen["paths"]["feed-forward"]["rows"]
+    assert "ValueError in float64: not today" in seen["paths"]["raises"]["refused"]
+    assert seen["paths"]["exits"]["refused"] == "the measuring process ended with exit status 3"
+    assert set(seen["weights"]) == {"attention-core"}
+    assert set(seen["fading"]) == {"tells", "feed-forward", "attention-core"}
+    assert observe_all(registry, ["tells"], []) == {}
 
 
-def test_few_layers_of_our_own_are_counted_without_any_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_observation_is_one_line_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin enters it, here and in the process that looks at its layers."""
+    monkeypatch.setitem(OBSERVATIONS, "initial", OBSERVATIONS["reach"])  # so that it is taken out again
+    file = tmp_path / "observing.py"
+    file.write_text(OBSERVING, encoding="utf-8")
+    registry = Registry((str(file),))
+
+    assert observe_all(registry, ["mine", "nobody", "rnn"], asked_by(["sign"])) == {
+        "initial": {"mine": ["m", True], "rnn": ["r", False], "nobody": "layer 'nobody' has no initial"}
+    }
+
+
+def test_few_layers_of_our_own_are_counted_and_looked_at_without_any_process(monkeypatch: pytest.MonkeyPatch) -> None:
     cores(monkeypatch, 8)
     started: list[object] = []
-    monkeypatch.setattr("attnbench.execute.process.subprocess.Popen", started.append)
+    monkeypatch.setattr("attnbench.child.subprocess.Popen", started.append)
 
+    observe_all(Registry(), ["rnn"], ["reach"])
     count_all(Registry(), wanted("rnn", *CHEAP[2:]), ("parameters",), lambda name: None)
 
     assert started == []

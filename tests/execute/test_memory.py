@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attnbench.child import GIVES_BACK
 from attnbench.counting.trace import Way, trace
-from attnbench.execute.memory import Weighing, tells
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.memory import MemoryPass, tells
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.layers.registry import Registry
-from attnbench.measure.apart import GIVES_BACK
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
 from attnbench.trial import Choices, Subject, Trial
 from tests.fake_machine import FakeMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 SETUP = Setup(threads=1, plugins=(), seed=0)
 MIB = 2**20
@@ -84,8 +85,8 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         yield process
 
 
-def weighed(process: Process, layer: str, **choices: str) -> dict[str, object]:
-    return process.weigh(Trial(Subject(layer, Choices(**choices)), {"b": 1, "n": 64, "d": 256}), timeout=60.0)  # type: ignore[arg-type]
+def memory_of(process: Process, layer: str, **choices: str) -> dict[str, object]:
+    return process.measure_memory(Trial(Subject(layer, Choices(**choices)), {"b": 1, "n": 64, "d": 256}), timeout=60.0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def weighed(process: Process, layer: str, **choices: str) -> dict[str, object]:
 def test_a_known_number_of_bytes_is_measured_to_the_byte(
     process: Process, layer: str, allocated: int, resident: int
 ) -> None:
-    found = weighed(process, layer)
+    found = memory_of(process, layer)
 
     assert (found["status"], found["reason"]) == ("ok", "")
     assert found["allocated_bytes"] == allocated
@@ -120,18 +121,18 @@ def test_a_known_number_of_bytes_is_measured_to_the_byte(
     ],
 )
 def test_a_layer_that_goes_wrong_costs_its_own_trial(process: Process, layer: str, status: str, reason: str) -> None:
-    found = weighed(process, layer)
+    found = memory_of(process, layer)
 
     assert found["status"] == status
     assert reason in str(found["reason"])
-    assert weighed(process, "takes-one")["allocated_bytes"] == 40 * MIB
+    assert memory_of(process, "takes-one")["allocated_bytes"] == 40 * MIB
 
 
 @pytest.mark.parametrize(("mode", "way"), [("forward", Way.OPENED), ("train", Way.TRAIN), ("decode", Way.DECODE)])
 def test_each_mode_takes_what_is_counted_of_it_to_the_byte(process: Process, mode: str, way: Way) -> None:
     counted = trace(Registry().get("feed-forward"), {"b": 1, "n": 64, "d": 256}, way=way)
 
-    assert weighed(process, "feed-forward", mode=mode)["allocated_bytes"] == counted.peak_bytes
+    assert memory_of(process, "feed-forward", mode=mode)["allocated_bytes"] == counted.peak_bytes
 
 
 # ---------------------------------------------------------------------------------------------------------- the pass
@@ -141,19 +142,19 @@ COUNTED = {trial.id: 8 * trial.sizes["n"] for trial in TRIALS}
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
-    return FakeMachine().install(monkeypatch)
+def machine() -> FakeMachine:
+    return FakeMachine()
 
 
-def visits(trials: Sequence[Trial] = TRIALS, **more: object) -> list[Visit]:
-    planned = [PlannedTrial(trial, visit_seconds=1.0) for trial in trials]
-    return list(Weighing(SETUP, planned, COUNTED, **more).visits(lambda _: None, 0.0))  # type: ignore[arg-type]
+def visits(machine: FakeMachine, **more: object) -> list[Visit]:
+    planned = [PlannedTrial(trial, visit_seconds=1.0) for trial in TRIALS]
+    return list(MemoryPass(SETUP, planned, COUNTED, machine=machine, **more).visits(lambda _: None, 0.0))  # type: ignore[arg-type]
 
 
 def test_each_trial_is_visited_once_from_small_to_large_and_no_clock_is_asked(machine: FakeMachine) -> None:
-    found = visits(first_process=3)
+    found = visits(machine, first_process=3)
 
-    assert [trial.sizes["n"] for _, trial, _ in machine.weighed] == [2, 4, 8, 16]
+    assert [trial.sizes["n"] for _, trial, _ in machine.memory_asked] == [2, 4, 8, 16]
     assert found[0] == Visit(TRIALS[1].id, 3, 0, metric="memory", allocated_bytes=8 * 2 * 8)
     assert [(visit.process, visit.round, visit.clock_seconds) for visit in found] == [(3, 0, 0.0)] * 4
     assert machine.visits == []
@@ -163,20 +164,20 @@ def test_each_trial_is_visited_once_from_small_to_large_and_no_clock_is_asked(ma
 def test_after_one_that_runs_out_of_memory_larger_ones_are_not_tried(machine: FakeMachine) -> None:
     machine.failures = lambda trial: (Status.OOM, "why") if trial.sizes["n"] >= 4 else None
 
-    assert [(visit.status, visit.reason) for visit in visits()] == [
+    assert [(visit.status, visit.reason) for visit in visits(machine)] == [
         (Status.OK, ""),
         (Status.OOM, "why"),
         (Status.SKIPPED, "not tried: the smaller b=1, n=4, d=8 ran out of memory"),
         (Status.SKIPPED, "not tried: the smaller b=1, n=4, d=8 ran out of memory"),
     ]
-    assert len(machine.weighed) == 2
+    assert len(machine.memory_asked) == 2
 
 
 @pytest.mark.parametrize("said", [-1, 10**30, 1.5, "7", None, True])
 def test_bytes_that_cannot_be_are_an_error_of_that_trial(machine: FakeMachine, said: int) -> None:
     machine.memory = lambda trial: (said, None) if trial.sizes["n"] == 4 else (1, None)
 
-    found = visits()
+    found = visits(machine)
 
     assert [visit.status for visit in found] == [Status.OK, Status.ERROR, Status.OK, Status.OK]
     assert "the measuring process said what cannot be" in found[1].reason

@@ -13,7 +13,8 @@ import pytest
 
 from attnbench.errors import WorkerError
 from attnbench.execute import process as room
-from attnbench.execute.process import Process, Setup
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup
 from attnbench.measure.loop import Pace
 from attnbench.trial import Subject, Trial
 
@@ -222,7 +223,7 @@ def test_nothing_is_left_running_afterwards() -> None:
         child = other._child
         assert child is not None
 
-    assert child.returncode == -signal.SIGKILL
+    assert child.code == -signal.SIGKILL
 
 
 def test_a_process_that_cannot_start_is_an_error_with_its_last_words() -> None:

@@ -87,9 +87,9 @@ def test_an_allocator_probe_that_looks_after_the_call_sees_the_output_only(
 @pytest.mark.usefixtures("one_thread")
 def test_a_process_probe_that_looks_after_the_call_misses_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     after = "from attnbench.measure import memory as m; s = m._status; m._status = lambda _: s('VmRSS'); m.main()"
-    run = subprocess.run
+    start = subprocess.Popen
     monkeypatch.setattr(
-        subprocess, "run", lambda command, **how: run([sys.executable, "-c", after, command[-1]], **how)
+        subprocess, "Popen", lambda command, **how: start([sys.executable, "-c", after, command[-1]], **how)
     )
 
     assert process_peak("attention-core", SIZES) < CORE / 2

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from attnbench.execute.process import Process, Setup, compile_folder
+from attnbench.execute.process import Process
+from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure import compiling
 from attnbench.measure.loop import Pace
 from attnbench.measure.worker import serve

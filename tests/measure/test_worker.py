@@ -6,6 +6,8 @@ import gc
 import io
 import json
 import math
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -327,3 +329,17 @@ def test_no_trial_changes_the_numbers_that_another_draws(plugin: str) -> None:
 
     assert after_itself == after_others
     assert after_itself.startswith("RuntimeError: drew ")
+
+
+def test_a_fork_is_under_the_alarm_of_its_parent_and_its_death_is_an_answer() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 500.0)
+    try:
+        left = worker._in_fork(lambda: {"seconds": signal.getitimer(signal.ITIMER_REAL)[0]})["seconds"]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    assert 400.0 < left <= 500.0
+    assert worker._in_fork(lambda: os._exit(3)) == {
+        "status": "error",
+        "reason": "the measuring process ended with exit status 3",
+    }

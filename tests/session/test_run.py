@@ -26,13 +26,14 @@ from attnbench.record import Counted, Status
 from attnbench.session import judge as judging
 from attnbench.session import prepare
 from attnbench.session import run as session
+from attnbench.session.counts import count_layers
 from attnbench.session.reporter import Reporter
 from attnbench.session.run import Run
 from attnbench.trial import slug
 from tests.fake_machine import RATE, FakeMachine, as_counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from attnbench.law import Law
     from attnbench.trial import Trial
@@ -80,16 +81,14 @@ def false_claim(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
-    return FakeMachine(as_counted(), noise=0.02).install(monkeypatch)
+def machine() -> FakeMachine:
+    return FakeMachine(as_counted(), noise=0.02)
 
 
 @pytest.fixture(scope="module")
-def finished(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def finished(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of the grid on a machine that obeys the law."""
-    with pytest.MonkeyPatch.context() as patch:
-        FakeMachine(as_counted(), noise=0.02).install(patch)
-        yield attnbench.run(suite, results=tmp_path_factory.mktemp("results"), seed=3)
+    return FakeMachine(as_counted(), noise=0.02).run(suite, results=tmp_path_factory.mktemp("results"), seed=3)
 
 
 def verdicts(run: Run, layer: str = LAYER) -> dict[str, str]:
@@ -181,7 +180,7 @@ def test_a_false_claim_is_refuted_by_the_count_and_by_the_clock(
 ) -> None:
     machine.seconds = lambda trial: 4 * trial.sizes["b"] * trial.sizes["n"] ** 2 * trial.sizes["d"] / 1e10
 
-    run = attnbench.run(suite, results=tmp_path, plugins=[false_claim], sizes=["b=1", "n=64,128,256", "d=64,128,256"])
+    run = machine.run(suite, results=tmp_path, plugins=[false_claim], sizes=["b=1", "n=64,128,256", "d=64,128,256"])
 
     assert {"flops": "REFUTED", "time": "REFUTED"}.items() <= verdicts(run, "claims-too-little").items()
     assert verdicts(run)["time"] == "CONFIRMED"
@@ -193,7 +192,7 @@ def test_a_plugin_beside_the_suite_finds_its_own_sizes(
 ) -> None:
     machine.seconds = lambda trial: 4 * trial.sizes["b"] * trial.sizes["n"] ** 2 * trial.sizes["d"] / 1e10
 
-    run = attnbench.run(suite, results=tmp_path, plugins=[false_claim])
+    run = machine.run(suite, results=tmp_path, plugins=[false_claim])
 
     sizes = run.records.groupby("layer")[["n", "d"]].nunique().to_dict("index")
     assert sizes[LAYER] == {"n": 3, "d": 3}
@@ -205,14 +204,14 @@ def test_a_plugin_beside_the_suite_finds_its_own_sizes(
 def test_a_batch_is_part_of_what_a_claim_for_each_sequence_says(
     suite: str, machine: FakeMachine, tmp_path: Path
 ) -> None:
-    run = attnbench.run(suite, results=tmp_path, sizes=["b=1,8"])
+    run = machine.run(suite, results=tmp_path, sizes=["b=1,8"])
 
     assert len(run.records) == 2 * len(IDS)
     assert verdicts(run)["time"] == "CONFIRMED"
 
 
 def test_a_layer_without_a_window_has_a_law_that_says_so(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
-    run = attnbench.run(suite, results=tmp_path, sizes=["h=3", "d=auto"])
+    run = machine.run(suite, results=tmp_path, sizes=["h=3", "d=auto"])
 
     law = run.found_laws[-1]
     assert run.records.empty
@@ -228,7 +227,7 @@ def test_what_the_machine_does_at_best_is_kept_for_each_dtype_and_number_of_thre
 ) -> None:
     machine.peaks_seconds = 0.125
 
-    run = attnbench.run(suite_with(tmp_path, 'dtype = ["float32", "float64"]\nthreads = [1, 2]'), results=tmp_path)
+    run = machine.run(suite_with(tmp_path, 'dtype = ["float32", "float64"]\nthreads = [1, 2]'), results=tmp_path)
 
     kinds = [(peaks.dtype, peaks.threads) for peaks in run.info.plan.peaks]
     assert sorted(kinds) == [("float32", 1), ("float32", 2), ("float64", 1), ("float64", 2)]
@@ -243,7 +242,7 @@ def test_a_suite_that_asks_for_no_time_starts_no_process(machine: FakeMachine, t
     path = tmp_path / "counts.toml"
     path.write_text(f'metrics = ["flops"]\ndevice = "cpu"\n[[sweep]]\nlayers = ["{LAYER}"]\n', encoding="utf-8")
 
-    run = attnbench.run(str(path), results=tmp_path)
+    run = machine.run(str(path), results=tmp_path)
 
     assert machine.started == 0
     assert verdicts(run) == {"flops": "CONFIRMED"}
@@ -254,7 +253,7 @@ def test_pictures_that_a_suite_asks_for_are_kept_with_the_run(machine: FakeMachi
     file = tmp_path / "look.toml"
     file.write_text('metrics = ["parameters"]\npictures = ["weights"]\n[[sweep]]\nlayers = ["attention-core"]\n')
 
-    run = attnbench.run(str(file), results=tmp_path)
+    run = machine.run(str(file), results=tmp_path)
 
     (heads,) = run.info.plan.observations.weights.values()
     assert np.shape(heads) == (4, 12, 12)
@@ -269,7 +268,7 @@ def test_a_run_that_counts_hops_keeps_and_shows_the_paths_between_all_positions(
     file = tmp_path / "far.toml"
     file.write_text('metrics = ["hops"]\n[[sweep]]\nlayers = ["feed-forward", "fully-connected"]\n')
 
-    run = attnbench.run(str(file), results=tmp_path)
+    run = machine.run(str(file), results=tmp_path)
 
     assert list(run.info.plan.observations.paths) == ["feed-forward", "fully-connected"]
     assert run.info.plan.observations.paths["fully-connected"].rows == [" ".join(["1"] * 32)] * 32
@@ -281,7 +280,7 @@ def test_a_run_that_counts_hops_keeps_and_shows_the_paths_between_all_positions(
 def test_trials_that_fail_are_rows_with_a_status_and_a_reason(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
     machine.failures = lambda trial: (Status.OOM, "too large") if trial.sizes["n"] == trial.sizes["d"] == 256 else None
 
-    run = attnbench.run(suite, results=tmp_path)
+    run = machine.run(suite, results=tmp_path)
 
     rows = run.records.set_index("trial")
     assert rows.loc[IDS[-1], ["status", "reason", "visits"]].tolist() == ["oom", "too large", 1]
@@ -297,7 +296,7 @@ def test_a_layer_that_cannot_be_counted_costs_its_own_rows_only(
         FALSE_CLAIM.replace("return x @ x.transpose(1, 2) @ x", "raise ValueError('not today')"), encoding="utf-8"
     )
 
-    run = attnbench.run(suite, results=tmp_path, plugins=[str(plugin)])
+    run = machine.run(suite, results=tmp_path, plugins=[str(plugin)])
 
     broken = [law for law in run.found_laws if law.layer == "claims-too-little"]
     assert [(law.metric, str(law.verdict)) for law in broken] == [
@@ -319,9 +318,9 @@ def suite_with(folder: Path, head: str, sweeps: str = 'layers = ["{layer}"]\nn =
 
 
 def test_what_is_printed_does_not_change_what_is_planned_and_judged(machine: FakeMachine, tmp_path: Path) -> None:
-    every = attnbench.run(suite_with(tmp_path, ""), results=tmp_path / "results")
+    every = machine.run(suite_with(tmp_path, ""), results=tmp_path / "results")
     machine.asked.clear()  # its noise is that of the first run again
-    only = attnbench.run(suite_with(tmp_path, "metrics = ['time']"), results=tmp_path / "results")
+    only = machine.run(suite_with(tmp_path, "metrics = ['time']"), results=tmp_path / "results")
 
     assert list(verdicts(only)) == ["time"]
     assert only.info.plan.counted_laws == every.info.plan.counted_laws
@@ -330,11 +329,11 @@ def test_what_is_printed_does_not_change_what_is_planned_and_judged(machine: Fak
 
 
 def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_path: Path) -> None:
-    request = session.request(suite_with(tmp_path, "dtype = ['float32', 'bfloat16']"))
+    request = session.request(suite_with(tmp_path, "dtype = ['float32', 'bfloat16']"), machine=machine)
 
     plan = prepare.make_plan(request, Reporter())
 
-    costs = prepare._subjects(request, *prepare._count_all(request, Reporter()))
+    costs = prepare._cost_models(request, count_layers(request, Reporter()))
     single, half = (one.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for one in costs)
     assert half < single
     assert list(plan.windows) == [f"{LAYER}-cpu-{dtype}-forward-t1" for dtype in ("float32", "bfloat16")]
@@ -349,7 +348,7 @@ def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_pat
 def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machine: FakeMachine, tmp_path: Path) -> None:
     both = 'layers = ["{layer}"]\nn = [64, 128]\nd = [64]\n[[sweep]]\nlayers = ["{layer}"]\nn = [128, 256]\nd = [64]'
 
-    run = attnbench.run(suite_with(tmp_path, "", both), results=tmp_path / "results")
+    run = machine.run(suite_with(tmp_path, "", both), results=tmp_path / "results")
 
     assert list(run.records["n"]) == [64, 128, 256]
     assert set(run.records["visits"]) == {3}
@@ -372,10 +371,10 @@ d = [64, 128, 256]"""
 
 
 def test_each_mode_is_judged_by_its_own_law(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    FakeMachine(counted_in_its_mode, noise=0.02).install(monkeypatch)
+    machine = FakeMachine(counted_in_its_mode, noise=0.02)
     path = suite_with(tmp_path, "mode = ['forward', 'train', 'decode']", MODES)
 
-    run = attnbench.run(path, layers=["attention-core"], results=tmp_path / "results")
+    run = machine.run(path, layers=["attention-core"], results=tmp_path / "results")
 
     times = {law.choices.mode: law for law in run.found_laws if law.metric == "time"}
     assert {mode: (law.claim, str(law.verdict)) for mode, law in times.items()} == {
@@ -397,10 +396,10 @@ def test_each_mode_is_judged_by_its_own_law(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_layer_without_a_mode_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    machine = FakeMachine(counted_in_its_mode, noise=0.02).install(monkeypatch)
+    machine = FakeMachine(counted_in_its_mode, noise=0.02)
     path = suite_with(tmp_path, "mode = 'decode'", MODES)
 
-    run = attnbench.run(path, results=tmp_path / "results")
+    run = machine.run(path, results=tmp_path / "results")
 
     rows = run.records.set_index("trial")
     reason = "layer 'conv1d' has no mode decode, only forward and train"
@@ -424,10 +423,10 @@ def test_a_dtype_without_kernels_is_unsupported_and_the_others_are_measured(
         lacks = trial.choices.dtype == "float16"
         return (Status.UNSUPPORTED, "\"addmm\" not implemented for 'Half'") if lacks else None
 
-    FakeMachine(as_counted(), failures=failure).install(monkeypatch)
+    machine = FakeMachine(as_counted(), failures=failure)
     path = suite_with(tmp_path, "dtype = ['float16', 'float32']", f"layers = ['{{layer}}']\n{sizes}")
 
-    run = attnbench.run(path, results=tmp_path / "results")
+    run = machine.run(path, results=tmp_path / "results")
 
     by_dtype = run.records.groupby("dtype")["status"].unique()
     assert {dtype: list(statuses) for dtype, statuses in by_dtype.items()} == {
@@ -443,10 +442,10 @@ def test_a_compiled_layer_is_probed_as_it_is_written_and_judged_by_itself(
     def faster(trial: Trial) -> float:
         return as_counted()(trial) / (2 if trial.choices.compile else 1)
 
-    machine = FakeMachine(faster, noise=0.02).install(monkeypatch)
+    machine = FakeMachine(faster, noise=0.02)
     path = suite_with(tmp_path, "compile = [false, true]", "layers = ['{layer}']\nn = 'auto'\nd = 'auto'")
 
-    run = attnbench.run(path, results=tmp_path / "results")
+    run = machine.run(path, results=tmp_path / "results")
 
     probes = [trial for _, trial, pace, _ in machine.asked if pace["seconds"] == 0]
     assert sum(trial.choices.compile for trial in probes) == 1  # at tiny sizes, to see whether it can be compiled
@@ -467,8 +466,8 @@ def test_what_cannot_be_compiled_is_one_row_and_the_layer_as_it_is_written_is_me
     def refused(trial: Trial) -> tuple[Status, str] | None:
         return (Status.UNSUPPORTED, "it has no one graph") if trial.choices.compile else None
 
-    FakeMachine(as_counted(), failures=refused).install(monkeypatch)
-    run = attnbench.run(suite_with(tmp_path, "compile = [true, false]"), results=tmp_path / "results")
+    machine = FakeMachine(as_counted(), failures=refused)
+    run = machine.run(suite_with(tmp_path, "compile = [true, false]"), results=tmp_path / "results")
 
     rows = run.records[["compile", "status", "reason"]].value_counts().to_dict()
     assert rows == {(False, "ok", ""): 4, (True, "unsupported", "it has no one graph"): 1}
@@ -478,7 +477,7 @@ def test_a_run_of_which_nothing_is_left_says_why(machine: FakeMachine, tmp_path:
     path = suite_with(tmp_path, "mode = 'decode'", MODES)
 
     with pytest.raises(SuiteError) as caught:
-        attnbench.run(path, layers=["conv1d"], results=tmp_path / "results")
+        machine.run(path, layers=["conv1d"], results=tmp_path / "results")
 
     assert str(caught.value) == (
         "nothing of suite odd can be run here: cpu-float32-decode-t1: "
@@ -490,7 +489,7 @@ def test_a_run_of_which_nothing_is_left_says_why(machine: FakeMachine, tmp_path:
 def test_each_number_of_threads_has_processes_and_a_law_of_its_own(machine: FakeMachine, tmp_path: Path) -> None:
     grid = 'layers = ["{layer}"]\nn = [64, 128, 256]\nd = [64, 128, 256]'
 
-    run = attnbench.run(suite_with(tmp_path, "threads = [1, 2]", grid), results=tmp_path / "results")
+    run = machine.run(suite_with(tmp_path, "threads = [1, 2]", grid), results=tmp_path / "results")
 
     assert [(law.choices.threads, str(law.verdict)) for law in run.found_laws if law.metric == "time"] == [
         (1, "CONFIRMED"),
@@ -507,7 +506,7 @@ def interrupted(suite: str, machine: FakeMachine, results: Path, at: int) -> tup
     """Stop a run at a visit; its folder, and what was said."""
     machine.interrupt_at = at
     with pytest.raises(RunInterruptedError) as caught:
-        attnbench.run(suite, results=results)
+        machine.run(suite, results=results)
     machine.interrupt_at = None
     (folder,) = results.iterdir()
     return folder, str(caught.value)
@@ -534,7 +533,7 @@ def test_a_resumed_run_ends_with_the_same_trials_each_visited_once_a_round(
     folder, _ = interrupted(suite, machine, tmp_path, at)
     before = attnbench.load(folder)
 
-    run = session.resume(folder, Reporter())
+    run = machine.resume(folder)
 
     assert list(run.records["trial"]) == list(before.records["trial"]) == IDS
     assert run.visits[: at - 1] == before.visits
@@ -577,16 +576,16 @@ def hard(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
     """An order whose law three rounds do not settle: visits differ much, and take long enough to choose among them."""
     machine.noise, machine.seconds = 0.0, rough(0.06)
     for room in ("execute.rounds", "session.run"):
-        monkeypatch.setattr(f"attnbench.{room}.MOST_ROUNDS", 8)
+        monkeypatch.setattr(f"attnbench.{room}.MAX_ROUNDS", 8)
     return {"sizes": ["n=512,1024,2048"], "budget": "1h", "seed": 1}
 
 
 def test_a_hard_suite_goes_on_with_the_visits_that_are_worth_it(
-    suite: str, hard: dict[str, Any], tmp_path: Path
+    suite: str, machine: FakeMachine, hard: dict[str, Any], tmp_path: Path
 ) -> None:
     watcher = Watcher()
 
-    run = attnbench.run(suite, results=tmp_path, reporter=watcher, **hard)
+    run = machine.run(suite, results=tmp_path, reporter=watcher, **hard)
 
     rounds = Counter(visit.round for visit in run.visits)
     assert [rounds[number] for number in range(3)] == [len(IDS)] * 3
@@ -598,15 +597,15 @@ def test_a_hard_suite_goes_on_with_the_visits_that_are_worth_it(
 def test_a_run_that_is_stopped_within_such_a_round_makes_its_other_visits_when_it_is_resumed(
     suite: str, machine: FakeMachine, hard: dict[str, Any], tmp_path: Path
 ) -> None:
-    whole = attnbench.run(suite, results=tmp_path / "whole", **hard)
+    whole = machine.run(suite, results=tmp_path / "whole", **hard)
     machine.seconds, machine.asked = rough(0.06), []
     machine.interrupt_at = 3 * len(IDS) + 2
 
     with pytest.raises(RunInterruptedError):
-        attnbench.run(suite, results=tmp_path / "stopped", **hard)
+        machine.run(suite, results=tmp_path / "stopped", **hard)
     machine.interrupt_at = None
     (folder,) = (tmp_path / "stopped").iterdir()
-    resumed = session.resume(folder, Reporter())
+    resumed = machine.resume(folder)
 
     round_3 = [[(v.trial, v.block_seconds) for v in run.visits if v.round == 3] for run in (whole, resumed)]
     assert 1 < len(round_3[0]) < len(IDS)
@@ -619,7 +618,7 @@ def test_a_trial_that_failed_before_the_interrupt_is_not_tried_again(
     machine.failures = lambda trial: (Status.ERROR, "why") if trial.id == IDS[4] else None
     folder, _ = interrupted(suite, machine, tmp_path, 11)
 
-    run = session.resume(folder, Reporter())
+    run = machine.resume(folder)
 
     assert [visit.status for visit in run.visits if visit.trial == IDS[4]] == [Status.ERROR]
     assert len(run.visits) == 3 * (len(IDS) - 1) + 1
@@ -641,7 +640,7 @@ def test_an_interrupt_before_the_first_visit_leaves_nothing_behind(
 
     monkeypatch.setattr(Reporter, "stage", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        attnbench.run(suite, results=tmp_path)
+        machine.run(suite, results=tmp_path)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -655,12 +654,12 @@ def test_a_process_that_cannot_go_on_leaves_tables_and_laws_and_the_way_on(
 
     machine.failures = fail
     with pytest.raises(WorkerError) as caught:
-        attnbench.run(suite, results=tmp_path)
+        machine.run(suite, results=tmp_path)
 
     (folder,) = tmp_path.iterdir()
     assert str(caught.value) == f"no process could be started. To continue: attnbench run --resume {folder}"
     assert {"records.parquet", "samples.parquet", "laws.json"} <= {path.name for path in folder.iterdir()}
-    assert len(session.resume(folder, Reporter()).visits) == 27
+    assert len(machine.resume(folder).visits) == 27
 
 
 def test_an_interrupt_while_fitting_says_how_to_go_on(
@@ -671,7 +670,7 @@ def test_an_interrupt_while_fitting_says_how_to_go_on(
 
     monkeypatch.setattr(session, "_finish", interrupt)
     with pytest.raises(RunInterruptedError) as caught:
-        attnbench.run(suite, results=tmp_path)
+        machine.run(suite, results=tmp_path)
 
     (folder,) = tmp_path.iterdir()
     assert str(caught.value).endswith(f"everything measured is kept. To continue: attnbench run --resume {folder}")
@@ -682,7 +681,7 @@ def test_an_interrupt_while_fitting_says_how_to_go_on(
 def test_laws_that_cannot_be_read_are_fitted_from_the_journal(
     content: str | None, suite: str, machine: FakeMachine, tmp_path: Path
 ) -> None:
-    run = attnbench.run(suite, results=tmp_path)
+    run = machine.run(suite, results=tmp_path)
     (run.path / "laws.json").unlink()
     if content:
         (run.path / "laws.json").write_text(content, encoding="utf-8")
@@ -698,7 +697,7 @@ def test_two_runs_of_the_same_second_have_folders_of_their_own(
     monkeypatch.setattr(session, "dt", clock)
     (tmp_path / "grid-20250102-030405").mkdir()  # claimed, and its run.json not yet written
 
-    run = attnbench.run(suite, results=tmp_path)
+    run = machine.run(suite, results=tmp_path)
 
     assert (run.path.name, run.info.name) == ("grid-20250102-030405-2", "grid-20250102-030405-2")
 
@@ -708,18 +707,18 @@ def test_a_plugin_is_found_again_from_another_folder(
 ) -> None:
     machine.seconds = lambda _: 0.01
     monkeypatch.chdir(Path(false_claim).parent)
-    run = attnbench.run(suite, results=tmp_path, plugins="false_claim.py", sizes=["b=1", "n=64,128", "d=64,128"])
+    run = machine.run(suite, results=tmp_path, plugins="false_claim.py", sizes=["b=1", "n=64,128", "d=64,128"])
     monkeypatch.chdir(tmp_path)
 
     assert run.info.plugins == (str(Path(false_claim).resolve()),)
-    assert session.resume(run.path, Reporter()).visits == run.visits
+    assert machine.resume(run.path).visits == run.visits
 
 
 def test_a_finished_run_that_is_resumed_asks_nothing_more(suite: str, machine: FakeMachine, tmp_path: Path) -> None:
-    run = attnbench.run(suite, results=tmp_path)
+    run = machine.run(suite, results=tmp_path)
     asked = len(machine.asked)
 
-    again = session.resume(run.path, Reporter())
+    again = machine.resume(run.path)
 
     assert (len(machine.asked), again.visits, again.found_laws) == (asked, run.visits, run.found_laws)
 
@@ -733,7 +732,7 @@ def test_a_run_of_another_machine_is_not_continued_here(
     monkeypatch.setattr(session, "read_host", lambda: here)
 
     with pytest.raises(RunError) as caught:
-        session.resume(folder, Reporter())
+        machine.resume(folder)
 
     assert str(caught.value) == f"{folder} was measured on {there.key}; this is {here.key}: start a new run here"
     assert here.key == f"Another CPU · 99 cores · torch {there.torch}"
@@ -761,7 +760,7 @@ def test_a_run_is_not_continued_with_another_gpu_or_other_libraries(
     monkeypatch.setattr(session, "read_host", lambda: replace(there, **changes))
 
     with pytest.raises(RunError) as caught:
-        session.resume(folder, Reporter())
+        machine.resume(folder)
 
     told = {"key": there.key, "python": there.python, "blas": there.blas, "torch": there.torch}
     told["cpu"] = f"{there.cpu} · {there.cores} cores"
@@ -879,7 +878,7 @@ def test_results_that_cannot_be_written_are_an_error_in_one_line(
     (tmp_path / "file").write_text("here first", encoding="utf-8")
 
     with pytest.raises(RunError) as caught:
-        attnbench.run(suite, results=tmp_path / "file" / "results")
+        machine.run(suite, results=tmp_path / "file" / "results")
 
     place = re.escape(str(tmp_path / "file" / "results"))
     assert re.fullmatch(
@@ -918,7 +917,7 @@ def test_whoever_watches_a_run_sees_its_stages_visits_and_laws(
 ) -> None:
     watcher = Watcher()
 
-    run = attnbench.run(suite, results=tmp_path, reporter=watcher, sizes=["d=auto"])
+    run = machine.run(suite, results=tmp_path, reporter=watcher, sizes=["d=auto"])
 
     assert watcher.stages == [
         "counting on fake tensors",

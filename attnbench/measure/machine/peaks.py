@@ -26,7 +26,7 @@ _TOO_SLOW_SECONDS = 1.0
 #: Calls that one size costs at least: the first, the second, and a block.
 _CALLS = 4
 #: Each of the two buffers of a copy is this many times as large as the last cache, and never smaller than the least.
-_CACHES, _LEAST_COPY = 2, 2**26
+_CACHES, _MIN_COPY = 2, 2**26
 #: Share of the available memory that a buffer may take.
 _MEMORY_SHARE = 1 / 8
 #: Share of the time that the product gets.
@@ -112,5 +112,5 @@ def _copies(device: str, dtype: str, seconds: float, clock: Clock) -> tuple[floa
 def _buffer(device: str) -> int:
     """Bytes of a buffer well beyond the last cache, rounded to whole numbers of any kind."""
     cache = last_cache_bytes() if device == "cpu" else last_cache(torch.device(device))
-    wanted = max(_LEAST_COPY, _CACHES * cache if math.isfinite(cache) else 0)
+    wanted = max(_MIN_COPY, _CACHES * cache if math.isfinite(cache) else 0)
     return int(min(wanted, _MEMORY_SHARE * available_bytes(device))) // 64 * 64

@@ -79,7 +79,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     monkeypatch.setattr(torch, "mm", lambda *_, out: clock.work(1e-3))
     monkeypatch.setattr(torch.Tensor, "copy_", lambda *_: clock.work(2e-3))
     monkeypatch.setattr(peaks, "EDGES", (16, 32))
-    monkeypatch.setattr(peaks, "_LEAST_COPY", 0)
+    monkeypatch.setattr(peaks, "_MIN_COPY", 0)
     monkeypatch.setattr(peaks, "last_cache_bytes", lambda: 2.0**16)
     return clock
 
