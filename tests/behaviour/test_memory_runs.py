@@ -199,7 +199,10 @@ def test_decoding_has_no_claim_of_memory_so_its_law_is_inferred(machine: FakeMac
     ],
 )
 def test_what_no_visit_for_memory_can_say_is_a_flaw(said: dict[str, Any]) -> None:
-    assert Visit("any", 0, 0, **{"metric": "memory", **said}).flaw
+    visit = Visit("any", 0, 0, metric="memory").answered(said)
+
+    assert visit.status is Status.ERROR
+    assert visit.reason.startswith("the measuring process said what cannot be: ")
 
 
 @pytest.mark.parametrize(
