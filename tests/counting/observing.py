@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from attnbench.counting.operators.contract.operator import Call
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,7 +23,7 @@ class Observed(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = operation(*args, **(kwargs or {}))
-        self.total += self.reading(operation, args, kwargs or {}, output)
+        self.total += self.reading(Call(operation, args, kwargs or {}, output))
         self.names.append(operation.overloadpacket.__name__)
         return output
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from attnbench.counting import counter, flops
+from attnbench.counting import counter, operators
 from attnbench.counting.counter import Counter
 from attnbench.counting.laws import count_laws
 from attnbench.counting.trace import Way
@@ -136,7 +136,8 @@ def test_training_a_depthwise_convolution_is_three_times_its_forward_pass() -> N
 
 def test_the_stock_formula_for_its_gradient_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """It multiplies the gradient of the weight by the channels."""
-    monkeypatch.delitem(flops._FORMULAS, torch.ops.aten.convolution_backward)
+    without = replace(operators.TABLE["convolution_backward"], flops=None)
+    monkeypatch.setitem(operators.TABLE, "convolution_backward", without)
 
     assert law_of(DEPTHWISE, "flops", "train").formula == "2*b*k*n*d**2 + 4*b*k*n*d"
 
@@ -240,8 +241,8 @@ def test_a_layer_that_pads_is_found_out_and_its_step_named(
 def test_the_peak_is_not_what_is_left_after_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = layer_calling(lambda x: attend(x) + 1)
     right = law_of(layer, "peak_bytes").formula
-    after = replace(counter.READINGS["peak_bytes"], read=lambda found: found.live_bytes[-1:])
-    monkeypatch.setitem(counter.READINGS, "peak_bytes", after)
+    after = replace(counter.TRACE_METRICS["peak_bytes"], read=lambda found: found.live_bytes[-1:])
+    monkeypatch.setitem(counter.TRACE_METRICS, "peak_bytes", after)
     wrong = law_of(layer, "peak_bytes").formula
 
     assert wrong == "8*b*n*d"  # the mixed, and one more
@@ -267,8 +268,8 @@ def test_a_recurrence_in_one_kernel_is_neither_shallow_nor_short(
     name: str, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depth, hops = count_laws(REGISTRY.get(name), ["depth", "hops"])
-    fused = replace(counter.READINGS["depth"], ways={"forward": way})
-    monkeypatch.setitem(counter.READINGS, "depth", fused)
+    fused = replace(counter.TRACE_METRICS["depth"], ways={"forward": way})
+    monkeypatch.setitem(counter.TRACE_METRICS, "depth", fused)
     wrong = law_of(REGISTRY.get(name), "depth")
 
     assert (depth.verdict, hops.verdict, hops.formula) == (Verdict.CONFIRMED, Verdict.CONFIRMED, "n - 1")

@@ -13,7 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv1d, conv_transpose1d, scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from attnbench.counting.flops import flops_of
+from attnbench.counting.operators import flops_of
+from attnbench.counting.operators.contract.operator import Call as KernelCall
 from attnbench.counting.trace import Way
 from tests.counting.calling import Calling, trace_of, trace_of_module
 
@@ -242,7 +243,7 @@ def test_kernels_that_only_other_devices_have_are_counted_by_their_shapes(kernel
     operation = getattr(torch.ops.aten, name + ("_overrideable" if "overrideable" in kernel else "")).default
     query, key, value = (torch.empty(shape, device="meta") for shape in [(B, H, 5, 4), (B, H, 9, 4), (B, H, 9, 6)])
 
-    assert flops_of(operation, (query, key, value), {}, None) == 2 * B * H * 5 * 9 * (4 + 6)
+    assert flops_of(KernelCall(operation, (query, key, value), {})) == 2 * B * H * 5 * 9 * (4 + 6)
 
 
 @pytest.mark.parametrize("mask", ["causal", "band"])

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from attnbench.counting.log_depth import log_depth_of
+from attnbench.counting.operators import log_depth_of
+from attnbench.counting.operators.contract.operator import Call
 from tests.counting.observing import observed
 
 if TYPE_CHECKING:
@@ -116,20 +117,20 @@ def test_a_core_is_logarithmically_deep_and_a_recurrence_linearly(n: int, d: int
     x = torch.randn(1, n, d)
     heads = x[:, None]
     core = observed(log_depth_of, functional.scaled_dot_product_attention, heads, heads, heads)
-    steps = log_depth_of(*fused(nn.RNN(d, d, bias=False, batch_first=True), x))
+    steps = log_depth_of(fused(nn.RNN(d, d, bias=False, batch_first=True), x))
 
     assert core == pytest.approx(6 + log2(d) + 3 * log2(n))
     assert steps == pytest.approx(n * (3 + log2(d)))
 
 
-def fused(module: nn.RNNBase, x: torch.Tensor) -> tuple[Any, tuple[Any, ...], dict[str, Any], None]:
-    """The one operation that inference sees of a recurrence, as arguments of a reading."""
+def fused(module: nn.RNNBase, x: torch.Tensor) -> Call:
+    """The one operation that inference sees of a recurrence."""
     operation = {"RNN_TANH": aten.rnn_tanh.input, "GRU": aten.gru.input, "LSTM": aten.lstm.input}[module.mode]
     directions = 2 if module.bidirectional else 1
     state = torch.zeros(module.num_layers * directions, x.shape[0], module.hidden_size)
     states = [state, state] if module.mode == "LSTM" else state
     flags = (module.bias, module.num_layers, 0.0, False, module.bidirectional, module.batch_first)
-    return operation, (x, states, [*module.parameters()], *flags), {}, None
+    return Call(operation, (x, states, [*module.parameters()], *flags), {})
 
 
 def longest_chain(module: nn.Module, x: torch.Tensor) -> float:
@@ -137,11 +138,13 @@ def longest_chain(module: nn.Module, x: torch.Tensor) -> float:
     behind: dict[int, float] = {}
     kept: list[Any] = []
 
-    def reading(operation: Any, args: Any, kwargs: Any, output: Any) -> float:
-        read = [leaf for leaf in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        made = [leaf for leaf in torch.utils._pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+    def reading(call: Call) -> float:
+        read = [
+            leaf for leaf in torch.utils._pytree.tree_leaves((call.args, call.kwargs)) if isinstance(leaf, torch.Tensor)
+        ]
+        made = [leaf for leaf in torch.utils._pytree.tree_leaves(call.output) if isinstance(leaf, torch.Tensor)]
         depth = max((behind.get(id(one), 0.0) for one in read), default=0.0)
-        depth += log_depth_of(operation, args, kwargs, output) if read else 0
+        depth += log_depth_of(call) if read else 0
         kept.extend((read, made))  # an id is good for as long as its tensor lives
         behind.update((id(one), depth) for one in made)
         return 0.0
@@ -159,21 +162,23 @@ def test_a_fused_recurrence_is_as_deep_as_its_steps(kind: type[nn.RNNBase], bias
     module = kind(d, d, bias=bias, batch_first=True, dtype=torch.float64)
     x = torch.randn(1, n, d, dtype=torch.float64)
 
-    assert log_depth_of(*fused(module, x)) == pytest.approx(longest_chain(module, x) - 1)
+    assert log_depth_of(fused(module, x)) == pytest.approx(longest_chain(module, x) - 1)
 
 
 def test_layers_of_a_recurrence_follow_each_other_and_directions_do_not() -> None:
     x = torch.randn(B, N, D)
-    one = log_depth_of(*fused(nn.GRU(D, D, batch_first=True), x))
-    both = log_depth_of(*fused(nn.GRU(D, D, batch_first=True, bidirectional=True), x))
-    three = log_depth_of(*fused(nn.GRU(D, D, 3, batch_first=True), x))
+    one = log_depth_of(fused(nn.GRU(D, D, batch_first=True), x))
+    both = log_depth_of(fused(nn.GRU(D, D, batch_first=True, bidirectional=True), x))
+    three = log_depth_of(fused(nn.GRU(D, D, 3, batch_first=True), x))
     by_onednn = nn.LSTM(D, D, batch_first=True)
 
     assert both == one
     assert three == pytest.approx(3 * one)
-    first = log_depth_of(*fused(by_onednn, x))
+    first = log_depth_of(fused(by_onednn, x))
     with torch.no_grad():
-        assert observed(lambda *call: log_depth_of(*call) if "mkldnn" in str(call[0]) else 0, by_onednn, x) == first
+        assert (
+            observed(lambda call: log_depth_of(call) if "mkldnn" in str(call.operation) else 0, by_onednn, x) == first
+        )
 
 
 def test_fused_layers_of_a_transformer_are_their_parts_in_sequence() -> None:

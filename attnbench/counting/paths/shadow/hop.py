@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attnbench.counting.operators.contract.dependencies import Reads
+
 Distances = NDArray[np.float32]
 Labels = NDArray[np.int64]
-#: Positions of numbers among those that can be read; -1 reads nothing.
-Reads = NDArray[np.int64]
 
 #: Distances looked at together; bounds the memory of one step.
 _TOGETHER = 1 << 22
