@@ -36,15 +36,15 @@ _SAVED = {"forward": Way.KEPT, "train": Way.KEPT}
 
 #: Metrics read from traces, in the order in which people ask for them.
 TRACE_METRICS = {
-    "flops": TraceMetric(_AS_WORKED, lambda found: (found.flops,)),
-    "elementwise": TraceMetric(_AS_STEPPED, lambda found: (found.elementwise,)),
-    "parameters": TraceMetric(_AS_WORKED, lambda found: (found.parameters,)),
-    "peak_bytes": TraceMetric(_AS_RUN, lambda found: found.live_bytes or (0,)),
-    "saved_bytes": TraceMetric(_SAVED, lambda found: (found.saved_bytes,)),
-    "depth": TraceMetric(_AS_STEPPED, lambda found: (found.depth,)),
-    "log_depth": TraceMetric(_AS_STEPPED, lambda found: (found.log_depth,)),
-    "prefill_flops": TraceMetric(_PREFILL, lambda found: (found.flops,)),
-    "prefill_bytes": TraceMetric(_PREFILL, lambda found: found.live_bytes or (0,)),
+    "flops": TraceMetric(_AS_WORKED, lambda traced: (traced.flops,)),
+    "elementwise": TraceMetric(_AS_STEPPED, lambda traced: (traced.elementwise,)),
+    "parameters": TraceMetric(_AS_WORKED, lambda traced: (traced.parameters,)),
+    "peak_bytes": TraceMetric(_AS_RUN, lambda traced: traced.live_bytes or (0,)),
+    "saved_bytes": TraceMetric(_SAVED, lambda traced: (traced.saved_bytes,)),
+    "depth": TraceMetric(_AS_STEPPED, lambda traced: (traced.depth,)),
+    "log_depth": TraceMetric(_AS_STEPPED, lambda traced: (traced.log_depth,)),
+    "prefill_flops": TraceMetric(_PREFILL, lambda traced: (traced.flops,)),
+    "prefill_bytes": TraceMetric(_PREFILL, lambda traced: traced.live_bytes or (0,)),
 }
 #: Metrics of the forward pass that are read from runs on small real tensors.
 _PATHS = ("hops", "hops_rf")

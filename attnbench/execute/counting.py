@@ -11,7 +11,7 @@ from typing import TypeVar
 from attnbench.counting.laws import Reach, count_at, count_laws, reach_of
 from attnbench.counting.paths.maps import path_map_of
 from attnbench.counting.pictures.attention_weights import Weights, weights_of
-from attnbench.counting.pictures.position_probe import Fading, fading_of
+from attnbench.counting.pictures.position_probe import PositionProbe, position_probe_of
 from attnbench.errors import LayerError
 from attnbench.execute.pool import enough, side_by_side
 from attnbench.execute.process import Process, Setup
@@ -37,7 +37,7 @@ class Pictures:
     """
 
     weights: dict[str, Weights] = field(default_factory=dict)
-    fading: dict[str, Fading] = field(default_factory=dict)
+    fading: dict[str, PositionProbe] = field(default_factory=dict)
 
 
 def count_all(
@@ -114,7 +114,7 @@ def pictures_of(registry: Registry, names: Sequence[str], wanted: Collection[str
         WorkerError: no process could be started.
     """
     weights = _of_each(registry, names, weights_of, Process.weights) if "weights" in wanted else {}
-    fading = _of_each(registry, names, fading_of, Process.fading) if "position" in wanted else {}
+    fading = _of_each(registry, names, position_probe_of, Process.fading) if "position" in wanted else {}
     return Pictures(weights, fading)
 
 

@@ -234,10 +234,10 @@ def _weights(registry: Registry, layer: str) -> dict[str, Any]:
 
 def _fading(registry: Registry, layer: str) -> dict[str, Any]:
     """What is left of a position after copies of one layer, or one line that says why it cannot be told."""
-    from attnbench.counting.pictures.position_probe import fading_of
+    from attnbench.counting.pictures.position_probe import position_probe_of
 
     try:
-        return {"fading": fading_of(registry.get(layer))}
+        return {"fading": position_probe_of(registry.get(layer))}
     except BaseException as error:
         return _refused(layer, error)
 

@@ -110,8 +110,8 @@ def moved(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
             return torch.empty(0, dtype=torch.float64)
         return torch.from_numpy(call.operand(tensor).places + _OFFSET)
 
-    found = [output.numpy().reshape(-1, 1) - _OFFSET for output in call.again(carrier)()]
-    reads = [np.where((at >= 0) & (at < call.readable), at, -1).astype(np.int64) for at in found]
+    places = [output.numpy().reshape(-1, 1) - _OFFSET for output in call.again(carrier)()]
+    reads = [np.where((at >= 0) & (at < call.readable), at, -1).astype(np.int64) for at in places]
     return Dependencies(reads, a_sum=False)
 
 
@@ -121,18 +121,18 @@ def tried(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
     The other factor of a product keeps its constants, so that a weight of 0 reads nothing. With `indexed`, whole
     numbers and masks say where, and not what.
     """
-    run = partial(_impulses, call, is_index=_is_index if indexed else lambda tensor: False)
-    found = [impulse for tensor in call.read_tensors for impulse in run(tensor)]
+    is_index = _is_index if indexed else lambda tensor: False
+    impulses = [one for tensor in call.read_tensors for one in _impulses(call, tensor, is_index)]
     reads = []
     for number, output in enumerate(call.outputs):
-        seen = np.stack([np.where(outputs[number], place, -1) for place, outputs in found], axis=1)
+        seen = np.stack([np.where(changed[number], place, -1) for place, changed in impulses], axis=1)
         width = int((seen >= 0).sum(axis=1).max(initial=0))
         reads.append(-np.sort(-seen, axis=1)[:, :width].reshape(output.numel(), width))
     return Dependencies(reads, a_sum=True)
 
 
 def _impulses(
-    call: ShadowCall, probed: Tensor, *, is_index: Callable[[Tensor], bool]
+    call: ShadowCall, probed: Tensor, is_index: Callable[[Tensor], bool]
 ) -> list[tuple[int, list[NDArray[np.bool_]]]]:
     """For each number of `probed` that may be read: its place, and which outputs change with it."""
     if is_index(probed):
@@ -150,13 +150,13 @@ def _impulses(
 
     run = call.again(stand_in)
     still = [output.clone() for output in run()]
-    found = []
+    impulses = []
     for number in np.flatnonzero(places >= 0).tolist():
         impulse.reshape(-1)[number] = 1.0
         changed = [(new != old).numpy().reshape(-1) for new, old in zip(run(), still, strict=True)]
-        found.append((int(places[number]), changed))
+        impulses.append((int(places[number]), changed))
         impulse.reshape(-1)[number] = 0.0
-    return found
+    return impulses
 
 
 def _is_index(tensor: Tensor) -> bool:
