@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from attnbench.counting.operators.contract.costs import each_taken, nothing, numbers, tree
-from attnbench.counting.operators.contract.operator import Call, Factors, Operator
+from attnbench.counting.operators.contract.operator import Call, Factors, Operator, each_taken, nothing, numbers, tree
 from attnbench.counting.operators.contract.rules import moved, tried
 from attnbench.counting.operators.matmul import product_depth
 
@@ -74,15 +73,8 @@ def _depth_backward(call: Call) -> float:
 
 
 OPERATORS = (
-    Operator(
-        "convolution _convolution",
-        flops=_flops,
-        elementwise=_bias,
-        log_depth=_depth,
-        effective=Factors(0, 1, _multiply),
-        dependencies=tried,
-    ),
-    Operator("convolution_backward", flops=_flops_backward, elementwise=_bias_backward, log_depth=_depth_backward),
-    Operator("im2col", flops=nothing, elementwise=nothing, dependencies=moved),
-    Operator("col2im", flops=nothing, elementwise=each_taken(), dependencies=tried),
+    Operator("convolution _convolution", _flops, _bias, _depth, Factors(0, 1, _multiply), tried),
+    Operator("convolution_backward", _flops_backward, _bias_backward, _depth_backward),
+    Operator("im2col", nothing, nothing, dependencies=moved),
+    Operator("col2im", nothing, each_taken(), dependencies=tried),
 )

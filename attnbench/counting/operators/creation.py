@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from attnbench.counting.operators.contract.costs import each_given, each_taken, nothing
-from attnbench.counting.operators.contract.operator import Effect, Operator
+from attnbench.counting.operators.contract.operator import Effect, Operator, each_given, each_taken, nothing
 from attnbench.counting.operators.contract.rules import constants, merged
 
 OPERATORS = (

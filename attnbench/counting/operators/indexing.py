@@ -6,9 +6,8 @@ may meet in one place.
 
 from __future__ import annotations
 
-from attnbench.counting.operators.contract.costs import each_of, each_taken, length, nothing, tree
 from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
-from attnbench.counting.operators.contract.operator import Call, Operator
+from attnbench.counting.operators.contract.operator import Call, Operator, each_of, each_taken, length, nothing, tree
 from attnbench.counting.operators.contract.rules import (
     everything,
     moved_by_index,

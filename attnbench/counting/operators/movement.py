@@ -5,9 +5,8 @@ They cost nothing. A view has no depth either; a copy is one step.
 
 from __future__ import annotations
 
-from attnbench.counting.operators.contract.costs import each_taken, nothing
 from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
-from attnbench.counting.operators.contract.operator import Effect, Operator
+from attnbench.counting.operators.contract.operator import Effect, Operator, each_taken, nothing
 from attnbench.counting.operators.contract.rules import merged, moved, side_by_side
 
 

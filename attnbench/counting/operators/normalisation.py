@@ -1,8 +1,11 @@
-"""Normalisations: of layers, groups, batches, and by the root of the mean square.
+"""Normalisations of layers, groups and batches, and by the root of the mean square; softmaxes.
 
-Element-wise: 5 per number (mean, subtract, square, sum, divide), 3 without the mean, 2 with stored statistics, and 1
-more for each of weight and bias; backwards 9, 3 more for a weight and 1 for a bias. Depth over m numbers: 6 + 2·log₂
-m, 1 more for each of weight and bias; 4 + log₂ m without the mean.
+A normalisation, element-wise: 5 per number (mean, subtract, square, sum, divide), 3 without the mean, 2 with stored
+statistics, and 1 more for each of weight and bias; backwards 9, 3 more for a weight and 1 for a bias. Depth over m
+numbers: 6 + 2·log₂ m, 1 more for each of weight and bias; 4 + log₂ m without the mean.
+
+A softmax, element-wise: 5 per number (maximum, subtract, exp, sum, divide), backwards 4. Depth: 3 + 2·log₂ m, one more
+for a logarithm; backwards 3 + log₂ m, 2 + log₂ m of a log-softmax.
 """
 
 from __future__ import annotations
@@ -10,11 +13,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from attnbench.counting.operators.contract.costs import log, nothing, number_given
-from attnbench.counting.operators.contract.operator import Call, Effect, Operator
+import numpy as np
 
-#: Element-wise work for each number, without weight and bias.
-NORMALISE = 5
+from attnbench.counting.operators.contract.dependencies import Dependencies, Rule, ShadowCall
+from attnbench.counting.operators.contract.operator import (
+    Call,
+    Effect,
+    Operator,
+    along_dimension,
+    each_taken,
+    log,
+    nothing,
+    number_given,
+)
+from attnbench.counting.operators.contract.rules import row_of, rows, unless
+
+#: Element-wise work for each number; weight and bias come on top.
+NORMALISE = SOFTMAX = 5
 
 
 def normalise_depth(length: float, factors: int) -> float:
@@ -73,6 +88,38 @@ def _backward_depth(call: Call) -> float:
     return max(8 + log(row), 3 + log(call.args[0].numel() / row))
 
 
+def softmax_depth(length: float) -> float:
+    """Steps of a softmax over `length` numbers."""
+    return 3 + 2 * log(length)
+
+
+def _weighed(masked: float) -> Rule:
+    """A weight of exactly `masked` was masked out, and neither knows anything nor counts."""
+
+    def rule(call: ShadowCall) -> Dependencies:
+        dead = (call.outputs[0].detach() == masked).numpy().reshape(-1)
+        positions = rows(call)
+        read = unless(dead[positions], call.operands[0].places.reshape(-1)[positions])
+        return Dependencies([unless(dead[:, None], read[row_of(call, call.outputs[0])])], a_sum=True)
+
+    return rule
+
+
+def _softmax(names: str, effective: Effect | None = None) -> Operator:
+    depth = along_dimension(softmax_depth)
+    return Operator(names, nothing, each_taken(SOFTMAX), depth, effective, dependencies=_weighed(0))
+
+
+def _log_softmax(names: str, effective: Effect | None = None) -> Operator:
+    depth = along_dimension(lambda length: 1 + softmax_depth(length))
+    return Operator(names, nothing, each_taken(SOFTMAX), depth, effective, dependencies=_weighed(-np.inf))
+
+
+def _softmax_backward(names: str, steps: int) -> Operator:
+    depth = along_dimension(lambda length: steps + log(length), place=2)
+    return Operator(names, flops=nothing, elementwise=each_taken(4), log_depth=depth)
+
+
 OPERATORS = (
     # (input, shape, weight, bias, eps) and (input, weight, bias, N, C, HxW, group, eps)
     _normalisation("native_layer_norm", lambda call: math.prod(call.args[1]), slice(2, 4)),
@@ -88,4 +135,10 @@ OPERATORS = (
         _backward,
         _backward_depth,
     ),
+    _softmax("_softmax _safe_softmax", Effect.SMOOTH),
+    _softmax("softmax"),
+    _log_softmax("_log_softmax", Effect.SMOOTH),
+    _log_softmax("log_softmax"),
+    _softmax_backward("_softmax_backward_data", steps=3),
+    _softmax_backward("_log_softmax_backward_data", steps=2),
 )

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attnbench.counting.operators.contract.costs import each_given, each_taken, nothing
 from attnbench.counting.operators.contract.dependencies import Dependencies, Operand, Reads, ShadowCall
-from attnbench.counting.operators.contract.operator import Effect, Operator
+from attnbench.counting.operators.contract.operator import Effect, Operator, each_given, each_taken, nothing
 from attnbench.counting.operators.contract.rules import merged, merging, side_by_side, unless
 
 

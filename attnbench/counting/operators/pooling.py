@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 
-from attnbench.counting.operators.contract.costs import each_given, each_taken, nothing, tree
-from attnbench.counting.operators.contract.operator import Call, Operator
+from attnbench.counting.operators.contract.operator import Call, Operator, each_given, each_taken, nothing, tree
 from attnbench.counting.operators.contract.rules import moved, tried
 from attnbench.counting.operators.reduction import reduction_depth
 

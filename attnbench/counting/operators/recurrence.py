@@ -16,8 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attnbench.counting.operators.contract.costs import nothing, number_given
-from attnbench.counting.operators.contract.operator import Call, Cost, Operator
+from attnbench.counting.operators.contract.operator import Call, Cost, Operator, nothing, number_given
 from attnbench.counting.operators.matmul import product_depth
 
 #: Element-wise work for each number of a state, by the gates of the cell: one (plain), three (GRU) or four (LSTM).

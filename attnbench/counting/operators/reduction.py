@@ -10,8 +10,17 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attnbench.counting.operators.contract.costs import each_taken, log, nothing, numbers, tree
-from attnbench.counting.operators.contract.operator import Call, Cost, Effect, Operator
+from attnbench.counting.operators.contract.operator import (
+    Call,
+    Cost,
+    Effect,
+    Operator,
+    each_taken,
+    log,
+    nothing,
+    numbers,
+    tree,
+)
 from attnbench.counting.operators.contract.rules import along
 
 

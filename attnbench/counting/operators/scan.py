@@ -10,7 +10,12 @@ import math
 
 import numpy as np
 
-from attnbench.counting.operators.contract.costs import (
+from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
+from attnbench.counting.operators.contract.operator import (
+    Call,
+    Cost,
+    Effect,
+    Operator,
     along_dimension,
     each_given,
     each_taken,
@@ -19,8 +24,6 @@ from attnbench.counting.operators.contract.costs import (
     nothing,
     tree,
 )
-from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
-from attnbench.counting.operators.contract.operator import Call, Cost, Effect, Operator
 from attnbench.counting.operators.contract.rules import along, dimensions, rows, unless
 
 

@@ -1,4 +1,4 @@
-"""Normalisations by what they take: a mean and a square, a weight, a bias."""
+"""Normalisations by what they take: a mean and a square, a weight, a bias; softmaxes by their five steps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 from tests.counting.operators.stating import NUMBERS, B, Costs, D, N, Stated, X, assert_costs, gradient_costs, stated
 
 COLUMNS = (B, D, N)
+DEPTH = 3 + 2 * log2(N)
 STATED = {
     "layer": stated(lambda x: functional.layer_norm(x, (D,)), X, elementwise=5 * NUMBERS, log_depth=6 + 2 * log2(D)),
     "layer-with-factors": stated(nn.LayerNorm(D), X, elementwise=7 * NUMBERS, log_depth=8 + 2 * log2(D)),
@@ -23,6 +24,9 @@ STATED = {
         log_depth=1 + 8 + 2 * log2(B * N),
     ),
     "batch": stated(nn.BatchNorm1d(D).eval(), COLUMNS, elementwise=4 * NUMBERS, log_depth=1 + 4),
+    "softmax": stated(lambda x: x.softmax(1), X, elementwise=5 * NUMBERS, log_depth=DEPTH),
+    "softmax-of-rows": stated(lambda x: x.softmax(-1), X, elementwise=5 * NUMBERS),
+    "log-softmax": stated(lambda x: x.log_softmax(1), X, elementwise=5 * NUMBERS, log_depth=1 + DEPTH),
 }
 
 
@@ -40,3 +44,7 @@ def test_gradients_of_factors_cost_extra() -> None:
 
     assert_costs(plain, Costs(0, 9 * NUMBERS, 8 + log2(D)))
     assert_costs(with_factors, Costs(0, 13 * NUMBERS))
+
+
+def test_the_derivative_of_a_softmax_is_four_for_each_number_and_one_tree() -> None:
+    assert_costs(gradient_costs(lambda x: x.softmax(1), torch.randn(X)), Costs(0, 4 * NUMBERS, 3 + log2(N)))

@@ -12,8 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
 from attnbench.counting.operators import TABLE, by_name, elementwise_of, flops_of, is_free, log_depth_of
-from attnbench.counting.operators.contract.costs import nothing
-from attnbench.counting.operators.contract.operator import Call, Operator
+from attnbench.counting.operators.contract.operator import Call, Operator, nothing
 from attnbench.counting.trace import Way
 from tests.counting.calling import Calling, trace_of, trace_of_module
 
