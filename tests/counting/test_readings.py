@@ -15,6 +15,7 @@ from attnbench.layers.base import Layer
 from attnbench.layers.building import make_inputs
 from attnbench.layers.registry import Registry
 from tests.counting.calling import SIZES, Calling, layer_calling, trace_of, trace_of_module
+from tests.counting.families import REPRESENTATIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ def saved_by_torch(module: nn.Module, *inputs: torch.Tensor) -> int:
     return sum(storage.nbytes() for place, storage in seen.items() if place not in weights)
 
 
-@pytest.mark.parametrize("name", REGISTRY.names)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_saved_bytes_are_what_autograd_really_keeps(name: str) -> None:
     layer = REGISTRY.get(name)
     own = {axis: size for axis, size in {"h": 2, "c": 8}.items() if axis in layer.axes}
@@ -193,7 +194,7 @@ def test_nobody_asks_a_recurrence_for_the_gradient_of_its_first_state(name: str)
     assert found == 3 * trace(layer, sizes).flops - 2 * b * gates * d**2
 
 
-@pytest.mark.parametrize("name", REGISTRY.names)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_every_layer_is_counted_in_training(name: str) -> None:
     layer = REGISTRY.get(name)
     sizes = layer.sizes({"b": 2, "n": 32, "d": 12, **({"c": 8} if "c" in layer.axes else {})})

@@ -15,6 +15,7 @@ from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from tests.counting.calling import SIZES, layer_calling, trace_of, trace_of_module
+from tests.counting.families import REPRESENTATIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,11 +223,11 @@ def test_a_million_positions_are_traced_without_a_number_being_stored() -> None:
     assert found.flops == 4 * 2**40 * 4
 
 
-#: Recurrences in loops of their own call their kernels anew for each step, and a scan for each doubling.
-STEP_BY_STEP = {"attention-bahdanau", "sru", "min-gru"}
+#: A scan calls its kernels anew for each doubling.
+STEP_BY_STEP = {"min-gru"}
 
 
-@pytest.mark.parametrize("name", [name for name in REGISTRY.names if name not in STEP_BY_STEP])
+@pytest.mark.parametrize("name", sorted(REPRESENTATIVES.keys() - STEP_BY_STEP))
 def test_a_million_positions_take_as_many_kernels_as_a_few(name: str) -> None:
     layer = REGISTRY.get(name)
     few, more, million = (trace(layer, layer.sizes({"b": 1, "n": n, "d": 12})) for n in (64, 128, 2**20))
