@@ -28,8 +28,9 @@ from pkgutil import iter_modules
 import torch
 from torch.utils.flop_counter import flop_registry
 
+from attnbench.counting.operators.contract.costs import numbers
 from attnbench.counting.operators.contract.dependencies import Rule
-from attnbench.counting.operators.contract.operator import Call, Effect, Operation, Operator, nothing, numbers
+from attnbench.counting.operators.contract.operator import Call, Effect, Operation, Operator, nothing
 from attnbench.counting.operators.contract.rules import merged, moved
 
 

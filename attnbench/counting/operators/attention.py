@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from attnbench.counting.operators.contract.operator import Call, Operator, number_given, numbers
+from attnbench.counting.operators.contract.costs import number_given, numbers
+from attnbench.counting.operators.contract.operator import Call, Operator
 from attnbench.counting.operators.matmul import product_depth
 from attnbench.counting.operators.normalisation import NORMALISE, SOFTMAX, normalise_depth, softmax_depth
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from attnbench.counting.operators.contract.operator import Call, Factors, Operator, each_taken, nothing, numbers, tree
+from attnbench.counting.operators.contract.costs import each_taken, numbers, tree
+from attnbench.counting.operators.contract.operator import Call, Factors, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import moved, tried
 from attnbench.counting.operators.matmul import product_depth
 
@@ -75,6 +76,6 @@ def _depth_backward(call: Call) -> float:
 OPERATORS = (
     Operator("convolution _convolution", _flops, _bias, _depth, Factors(0, 1, _multiply), tried),
     Operator("convolution_backward", _flops_backward, _bias_backward, _depth_backward),
-    Operator("im2col", nothing, nothing, dependencies=moved),
+    costless("im2col", dependencies=moved),
     Operator("col2im", nothing, each_taken(), dependencies=tried),
 )

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from attnbench.counting.operators.contract.operator import Effect, Operator, each_given, each_taken, nothing
-from attnbench.counting.operators.contract.rules import constants, merged
+from attnbench.counting.operators.contract.costs import each_given, each_taken
+from attnbench.counting.operators.contract.operator import Effect, Operator, costless, nothing
+from attnbench.counting.operators.contract.rules import merged, new_constants
 
 OPERATORS = (
-    Operator(
+    costless(
         "empty_like zeros_like ones_like full_like new_empty new_zeros new_ones new_full",
-        nothing,
-        nothing,
-        effective=Effect.SMOOTH,
-        dependencies=constants,
+        Effect.SMOOTH,
+        dependencies=new_constants,
         is_allocation=True,
     ),
-    Operator("new_empty_strided rand_like randn_like", nothing, nothing, dependencies=constants, is_allocation=True),
-    Operator("empty zeros ones full scalar_tensor arange", nothing, nothing, effective=Effect.SMOOTH),
-    Operator("zero", nothing, nothing, effective=Effect.SMOOTH, dependencies=constants),
-    Operator(
-        "empty_strided empty_permuted linspace eye tril_indices triu_indices rand randn randint randperm multinomial",
-        nothing,
-        nothing,
+    costless("new_empty_strided rand_like randn_like", dependencies=new_constants, is_allocation=True),
+    costless("empty zeros ones full scalar_tensor arange", Effect.SMOOTH),
+    costless("zero", Effect.SMOOTH, new_constants),
+    costless(
+        "empty_strided empty_permuted linspace eye tril_indices triu_indices rand randn randint randperm multinomial"
     ),
-    Operator("normal uniform exponential randint_like", nothing, nothing, dependencies=constants),
-    Operator("bernoulli", nothing, nothing, dependencies=merged),
+    costless("normal uniform exponential randint_like", dependencies=new_constants),
+    costless("bernoulli", dependencies=merged),
     Operator("native_dropout", nothing, each_taken(2), dependencies=merged),
     Operator("native_dropout_backward", nothing, each_given),
 )

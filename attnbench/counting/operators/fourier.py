@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from attnbench.counting.operators.contract.operator import Call, Effect, Operator, tree
+from attnbench.counting.operators.contract.costs import tree
+from attnbench.counting.operators.contract.operator import Call, Effect, Operator
 from attnbench.counting.operators.contract.rules import along
 
 

@@ -6,14 +6,10 @@ may meet in one place.
 
 from __future__ import annotations
 
+from attnbench.counting.operators.contract.costs import each_of, each_taken, length, tree
 from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
-from attnbench.counting.operators.contract.operator import Call, Operator, each_of, each_taken, length, nothing, tree
-from attnbench.counting.operators.contract.rules import (
-    everything,
-    moved_by_index,
-    side_by_side,
-    tried_by_index,
-)
+from attnbench.counting.operators.contract.operator import Call, Operator, costless, nothing
+from attnbench.counting.operators.contract.rules import everything, moved_by_index, side_by_side, tried_by_index
 
 
 def _does_accumulate(call: Call) -> bool:
@@ -36,6 +32,11 @@ def _added_depth(call: Call) -> float:
     return tree(length(call.args[3], call.args[1]))
 
 
+def _looked_up_depth_backward(call: Call) -> float:
+    """``embedding_dense_backward(grad, indices, …)``."""
+    return tree(call.args[1].numel())
+
+
 def _looked_up(call: ShadowCall) -> Dependencies:
     """``embedding(weight, indices)``: a row of the table, chosen by an index."""
     chosen = call.operand("indices").places
@@ -51,21 +52,16 @@ def _placed(call: ShadowCall) -> Dependencies:
 
 
 OPERATORS = (
-    Operator(
-        "index index_select gather take masked_select masked_scatter repeat_interleave",
-        nothing,
-        nothing,
-        dependencies=moved_by_index,
+    costless(
+        "index index_select gather take masked_select masked_scatter repeat_interleave", dependencies=moved_by_index
     ),
     Operator("index_copy", dependencies=moved_by_index),
-    Operator("embedding", nothing, nothing, dependencies=_looked_up),
-    Operator(
-        "embedding_dense_backward", nothing, each_taken(), log_depth=lambda call: tree(call.args[1].numel())
-    ),  # (grad, indices, …)
-    Operator("scatter", nothing, nothing, dependencies=_placed),
+    costless("embedding", dependencies=_looked_up),
+    Operator("embedding_dense_backward", nothing, each_taken(), _looked_up_depth_backward),
+    costless("scatter", dependencies=_placed),
     Operator("index_put", nothing, _put, _put_depth, dependencies=_placed),
     Operator("_index_put_impl", nothing, _put, dependencies=_placed),
     Operator("index_add scatter_add", nothing, each_of(3), _added_depth, dependencies=tried_by_index),
     Operator("scatter_reduce", nothing, each_of(3)),
-    Operator("_unsafe_index index_fill one_hot nonzero", nothing, nothing),
+    costless("_unsafe_index index_fill one_hot nonzero"),
 )

@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 
+from attnbench.counting.operators.contract.costs import log, numbers
 from attnbench.counting.operators.contract.dependencies import Dependencies, Operand, Reads, Rule, ShadowCall
-from attnbench.counting.operators.contract.operator import Call, Cost, Factors, Operator, log, numbers
+from attnbench.counting.operators.contract.operator import Call, Cost, Factors, Operator
 from attnbench.counting.operators.contract.rules import tried, unless
 
 

@@ -15,17 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from attnbench.counting.operators.contract.costs import along_dimension, each_taken, log, number_given
 from attnbench.counting.operators.contract.dependencies import Dependencies, Rule, ShadowCall
-from attnbench.counting.operators.contract.operator import (
-    Call,
-    Effect,
-    Operator,
-    along_dimension,
-    each_taken,
-    log,
-    nothing,
-    number_given,
-)
+from attnbench.counting.operators.contract.operator import Call, Effect, Operator, nothing
 from attnbench.counting.operators.contract.rules import row_of, rows, unless
 
 #: Element-wise work for each number; weight and bias come on top.
@@ -117,7 +109,7 @@ def _log_softmax(names: str, effective: Effect | None = None) -> Operator:
 
 def _softmax_backward(names: str, steps: int) -> Operator:
     depth = along_dimension(lambda length: steps + log(length), place=2)
-    return Operator(names, flops=nothing, elementwise=each_taken(4), log_depth=depth)
+    return Operator(names, nothing, each_taken(4), depth)
 
 
 OPERATORS = (

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from attnbench.counting.operators.contract.costs import each_given, each_taken
 from attnbench.counting.operators.contract.dependencies import Dependencies, Operand, Reads, ShadowCall
-from attnbench.counting.operators.contract.operator import Effect, Operator, each_given, each_taken, nothing
+from attnbench.counting.operators.contract.operator import Effect, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import merged, merging, side_by_side, unless
 
 
@@ -81,5 +82,5 @@ OPERATORS = (
     Operator("hardswish polar", nothing, each_given, dependencies=merged),
     Operator("log_sigmoid_forward", nothing, each_taken(), dependencies=merged),
     Operator("glu", nothing, each_taken(), dependencies=_halved),
-    Operator("complex", nothing, nothing, dependencies=merged),
+    costless("complex", dependencies=merged),
 )

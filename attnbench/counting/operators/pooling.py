@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from attnbench.counting.operators.contract.operator import Call, Operator, each_given, each_taken, nothing, tree
+from attnbench.counting.operators.contract.costs import each_given, each_taken, tree
+from attnbench.counting.operators.contract.operator import Call, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import moved, tried
 from attnbench.counting.operators.reduction import reduction_depth
 
@@ -36,10 +37,5 @@ OPERATORS = (
     Operator("adaptive_avg_pool1d", nothing, each_taken(), reduction_depth()),
     Operator("_adaptive_avg_pool2d_backward", nothing, each_given),
     Operator("adaptive_max_pool2d upsample_linear1d upsample_bilinear2d", dependencies=tried),
-    Operator(
-        "pixel_shuffle pixel_unshuffle channel_shuffle upsample_nearest1d upsample_nearest2d",
-        nothing,
-        nothing,
-        dependencies=moved,
-    ),
+    costless("pixel_shuffle pixel_unshuffle channel_shuffle upsample_nearest1d upsample_nearest2d", dependencies=moved),
 )

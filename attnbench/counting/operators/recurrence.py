@@ -16,7 +16,8 @@ from typing import Any
 
 from torch import Tensor
 
-from attnbench.counting.operators.contract.operator import Call, Cost, Operator, nothing, number_given
+from attnbench.counting.operators.contract.costs import number_given
+from attnbench.counting.operators.contract.operator import Call, Cost, Operator, nothing
 from attnbench.counting.operators.matmul import product_depth
 
 #: Element-wise work for each number of a state, by the gates of the cell: one (plain), three (GRU) or four (LSTM).
@@ -92,16 +93,18 @@ def _backward(
     )
 
 
-def _products(call: Call, parameters: Iterable[Any]) -> int:
-    return (
-        2 * _positions(call) * sum(int(one.numel()) for one in parameters if isinstance(one, Tensor) and one.ndim == 2)
-    )
+def _products(call: Call, parameters: Sequence[Any]) -> int:
+    return 2 * _positions(call) * _numbers(parameters, dimensions=2)
 
 
 def _cells(call: Call, parameters: Sequence[Any], cell: dict[int, int], extra: int = 0) -> int:
-    biases = sum(int(one.numel()) for one in parameters if isinstance(one, Tensor) and one.ndim == 1)
     work = sum(layer.hidden * (cell[layer.gates] + extra) for layer in _layers(parameters))
-    return _positions(call) * (work + biases)
+    return _positions(call) * (work + _numbers(parameters, dimensions=1))
+
+
+def _numbers(parameters: Sequence[Any], dimensions: int) -> int:
+    """In the matrices, or in the biases."""
+    return sum(int(one.numel()) for one in parameters if isinstance(one, Tensor) and one.ndim == dimensions)
 
 
 def _positions(call: Call) -> int:

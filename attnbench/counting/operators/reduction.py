@@ -10,17 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attnbench.counting.operators.contract.operator import (
-    Call,
-    Cost,
-    Effect,
-    Operator,
-    each_taken,
-    log,
-    nothing,
-    numbers,
-    tree,
-)
+from attnbench.counting.operators.contract.costs import each_taken, log, numbers, tree
+from attnbench.counting.operators.contract.operator import Call, Cost, Effect, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import along
 
 
@@ -66,6 +57,6 @@ OPERATORS = (
     _reduction("std_mean", 4, _DEVIATION),
     Operator("max min", nothing, _extreme, _extreme_depth, dependencies=along),
     Operator("count_nonzero trace", nothing, each_taken()),
-    Operator("value_selecting_reduction_backward", nothing, nothing),
+    costless("value_selecting_reduction_backward"),
     Operator("mode", dependencies=along),
 )

@@ -10,20 +10,9 @@ import math
 
 import numpy as np
 
+from attnbench.counting.operators.contract.costs import along_dimension, each_given, each_taken, length, log, tree
 from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
-from attnbench.counting.operators.contract.operator import (
-    Call,
-    Cost,
-    Effect,
-    Operator,
-    along_dimension,
-    each_given,
-    each_taken,
-    length,
-    log,
-    nothing,
-    tree,
-)
+from attnbench.counting.operators.contract.operator import Call, Cost, Effect, Operator, nothing
 from attnbench.counting.operators.contract.rules import along, dimensions, rows, unless
 
 

@@ -23,7 +23,7 @@ def everything(call: ShadowCall) -> Dependencies:
     return Dependencies([whole for _ in call.outputs], a_sum=True)
 
 
-def constants(call: ShadowCall) -> Dependencies:
+def new_constants(call: ShadowCall) -> Dependencies:
     """New constants."""
     return Dependencies([np.empty((output.numel(), 0), np.int64) for output in call.outputs], a_sum=False)
 

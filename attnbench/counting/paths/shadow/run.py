@@ -17,8 +17,7 @@ from attnbench.counting.calls import plain_kernels
 from attnbench.counting.operators import is_view, rule_for
 from attnbench.counting.operators.contract.dependencies import Dependencies, Reads, ShadowCall
 from attnbench.counting.operators.contract.operator import Operation
-from attnbench.counting.operators.contract.rules import constants as new_constants
-from attnbench.counting.operators.contract.rules import everything
+from attnbench.counting.operators.contract.rules import everything, new_constants
 from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants, join
 from attnbench.counting.paths.shadow.storage import Storages
 from attnbench.errors import LayerError
