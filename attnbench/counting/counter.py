@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from attnbench.counting.effective_flops import needed_flops
+from attnbench.counting.effective_flops import effective_flops
 from attnbench.counting.paths.hops import Hops, hops_at
 from attnbench.counting.paths.reach import bracket
 from attnbench.counting.recover import Domain, Recovered, Values, recover, recover_ceiling
@@ -19,7 +19,7 @@ from attnbench.trial import INPUT_AXES, USUAL, Choices, Sizes, Subject, describe
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TraceMetric:
     """How a metric is read: of which trace in which mode, and which of its numbers (the largest is meant)."""
 
     ways: dict[str, Way]
@@ -35,16 +35,16 @@ _PREFILL = {"decode": Way.PREFILL}
 _SAVED = {"forward": Way.KEPT, "train": Way.KEPT}
 
 #: Metrics read from traces, in the order in which people ask for them.
-READINGS = {
-    "flops": Reading(_AS_WORKED, lambda found: (found.flops,)),
-    "elementwise": Reading(_AS_STEPPED, lambda found: (found.elementwise,)),
-    "parameters": Reading(_AS_WORKED, lambda found: (found.parameters,)),
-    "peak_bytes": Reading(_AS_RUN, lambda found: found.live_bytes or (0,)),
-    "saved_bytes": Reading(_SAVED, lambda found: (found.saved_bytes,)),
-    "depth": Reading(_AS_STEPPED, lambda found: (found.depth,)),
-    "log_depth": Reading(_AS_STEPPED, lambda found: (found.log_depth,)),
-    "prefill_flops": Reading(_PREFILL, lambda found: (found.flops,)),
-    "prefill_bytes": Reading(_PREFILL, lambda found: found.live_bytes or (0,)),
+TRACE_METRICS = {
+    "flops": TraceMetric(_AS_WORKED, lambda traced: (traced.flops,)),
+    "elementwise": TraceMetric(_AS_STEPPED, lambda traced: (traced.elementwise,)),
+    "parameters": TraceMetric(_AS_WORKED, lambda traced: (traced.parameters,)),
+    "peak_bytes": TraceMetric(_AS_RUN, lambda traced: traced.live_bytes or (0,)),
+    "saved_bytes": TraceMetric(_SAVED, lambda traced: (traced.saved_bytes,)),
+    "depth": TraceMetric(_AS_STEPPED, lambda traced: (traced.depth,)),
+    "log_depth": TraceMetric(_AS_STEPPED, lambda traced: (traced.log_depth,)),
+    "prefill_flops": TraceMetric(_PREFILL, lambda traced: (traced.flops,)),
+    "prefill_bytes": TraceMetric(_PREFILL, lambda traced: traced.live_bytes or (0,)),
 }
 #: Metrics of the forward pass that are read from runs on small real tensors.
 _PATHS = ("hops", "hops_rf")
@@ -84,7 +84,7 @@ class Counter:
 
     def metrics(self) -> tuple[str, ...]:
         """What can be counted in this mode."""
-        read = tuple(metric for metric, reading in READINGS.items() if self._mode in reading.ways)
+        read = tuple(metric for metric, reading in TRACE_METRICS.items() if self._mode in reading.ways)
         return (*read, NEEDED, *_PATHS) if self._mode == "forward" else read
 
     def recover(self, metric: str) -> Recovered:
@@ -98,7 +98,7 @@ class Counter:
             return replace(path, reason="; ".join([path.reason, *self._evidence()]))
         if metric == NEEDED:
             return self._needed()
-        way = READINGS[metric].ways[self._mode]
+        way = TRACE_METRICS[metric].ways[self._mode]
         *_, found = self._until_one_fits(metric, way)
         return found if self.switch is None else self._on_both_sides(metric, way, found, self.switch)
 
@@ -137,7 +137,7 @@ class Counter:
             return tuple(dict.fromkeys(name for hops in self._hops.values() for name in hops.unknown))
         if metric not in ("flops", "saved_bytes"):
             return ()
-        way = READINGS[metric].ways[self._mode]
+        way = TRACE_METRICS[metric].ways[self._mode]
         traces = [found for (of, _), found in self._traces.items() if isinstance(found, Trace) and of is way]
         named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
@@ -150,7 +150,7 @@ class Counter:
         Raises:
             LayerError: the layer cannot be counted at any of the sizes tried.
         """
-        way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
+        way, read = TRACE_METRICS[metric].ways[self._mode], TRACE_METRICS[metric].read
         for only in ({}, *self._no_single_parts(way)):
             held = " and ".join(f"{axis} ≥ {sizes[0]}" for axis, sizes in only.items())
             points = self._domain(only, way).held_out()
@@ -161,7 +161,7 @@ class Counter:
 
         Empty where the layer refuses too many of them to tell how a size that it has makes the count grow.
         """
-        way, read = READINGS[metric].ways[self._mode], READINGS[metric].read
+        way, read = TRACE_METRICS[metric].ways[self._mode], TRACE_METRICS[metric].read
         pools = {axis: _GROWING.get(axis, _GROWING_PARTS) for axis in self.layer.axes}
         first = {axis: sizes[1] for axis, sizes in pools.items()}
         lines = {axis: [first | {axis: size} for size in sizes] for axis, sizes in pools.items()}
@@ -216,7 +216,7 @@ class Counter:
     def _attempt(
         self, metric: str, only: dict[str, Values], way: Way, *, only_polynomials: bool = False, short: bool = False
     ) -> Recovered:
-        read, domain = READINGS[metric].read, self._domain(only, way)
+        read, domain = TRACE_METRICS[metric].read, self._domain(only, way)
         if short:
             domain = replace(domain, large=False)
         found = recover(lambda sizes: read(self.trace(sizes, way)), domain, only_polynomials=only_polynomials)
@@ -284,7 +284,7 @@ class Counter:
         """Work as needed, at lengths that hold a whole kernel or window; of a stack, at its usual height."""
         fixed: dict[str, Values] = {axis: (size or 1,) for axis, size in self.layer.axes.items() if axis == "l"}
         domain = Domain(tuple(self.layer.axes), self._is_long, large=False, tiny=True, only=fixed)
-        found = recover(lambda sizes: (needed_flops(self.layer, sizes),), domain)
+        found = recover(lambda sizes: (effective_flops(self.layer, sizes),), domain)
         held = [f"{axis} = {size}" for axis, (size,) in fixed.items()]
         held += [f"n ≥ {part}" for part in self._parts if part in ("k", "w")]
         return replace(found, reason=", for ".join([found.reason, " and ".join(held)])) if held else found

@@ -45,7 +45,7 @@ class _Part:
     log_depth: float
 
 
-class Chains:
+class CriticalPath:
     """The longest dependent chain of kernels behind every tensor seen so far.
 
     Parts of one storage are told apart by the range of elements they span, so that writing one step of a

@@ -28,13 +28,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line
-from attnbench.counting.flops import Operation, flops_of, has_formula
+from attnbench.counting.operators import flops_of, has_formula, is_smooth, operator_of
+from attnbench.counting.operators.contract.operator import Call, Effect, Factors, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.trial import Sizes
-
-aten = torch.ops.aten
 
 #: Smooth functions of random numbers are zero where they must be; a few draws, lest one of them underflows.
 _SMOOTH_DRAWS = 3
@@ -44,36 +43,8 @@ _FEWEST_DRAWS = 24
 _PATIENCE = 4
 _SEED = 0
 
-#: Where the two factors stand among the arguments.
-_FACTORS: dict[Any, tuple[int, int]] = {
-    aten.mm: (0, 1),
-    aten.bmm: (0, 1),
-    aten.mv: (0, 1),
-    aten.dot: (0, 1),
-    aten.vdot: (0, 1),
-    aten.addmm: (1, 2),
-    aten.addmm_: (1, 2),
-    aten.baddbmm: (1, 2),
-    aten.baddbmm_: (1, 2),
-    aten.addmv: (1, 2),
-    aten.convolution: (0, 1),
-}
-#: Operations that bring no zeros and stop no gradients but where the structure does: smooth ones, copies, constants.
-#: Whatever is not named here may be a rectifier. A choice by a mask is: what makes a mask of data is not.
-_SMOOTH = frozenset(
-    """
-    add sub rsub mul div neg reciprocal square pow sqrt rsqrt exp expm1 exp2 log log1p log2 sin cos tanh sigmoid erf
-    gelu silu softplus elu mish addcmul addcdiv lerp sum mean cumsum logsumexp _softmax _log_softmax _safe_softmax
-    native_layer_norm native_group_norm _fused_rms_norm linalg_vector_norm var_mean var std masked_fill where triu tril
-    clone copy _to_copy cat stack constant_pad_nd roll flip repeat unsafe_split unsafe_split_with_sizes _unsafe_view
-    empty empty_like new_empty zeros zeros_like new_zeros ones ones_like new_ones full full_like new_full fill zero
-    scalar_tensor arange lift_fresh transpose t squeeze unsqueeze detach
-    """.split()
-)
-_TRANSFORMS = (aten._fft_r2c, aten._fft_c2r, aten._fft_c2c)
 
-
-def needed_flops(layer: Layer, sizes: Sizes) -> float:
+def effective_flops(layer: Layer, sizes: Sizes) -> float:
     """FLOPs of one call whose result could make a difference; run on real tensors, so choose small sizes.
 
     Raises:
@@ -189,16 +160,17 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch do
         self.listen()
         kwargs = kwargs or {}
         output = operation(*args, **kwargs)
-        packet = operation.overloadpacket
-        if packet in _FACTORS:
-            product = _seen(operation, args)
+        call = Call(operation, args, kwargs, output)
+        effective = operator_of(operation).effective
+        if isinstance(effective, Factors):
+            product = _seen(call, effective)
             self.products.append(product)
             self._latest = product, output
-        elif packet in _TRANSFORMS:
-            self.transforms += flops_of(operation, args, kwargs, output) or 0
-        elif not _is_smooth(operation, args, kwargs):
+        elif effective is Effect.ALL_NEEDED:
+            self.transforms += flops_of(call) or 0
+        elif not _is_smooth(call):
             self.is_smooth = False
-            if not has_formula(operation) or flops_of(operation, args, kwargs, output):
+            if not has_formula(operation) or flops_of(call):
                 raise LayerError(
                     f"contains {operation}, which cannot be looked into; what is needed of it is not known"
                 )
@@ -213,23 +185,13 @@ class _Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch do
             output.register_hook(lambda gradient: _influence(product, gradient))  # type: ignore[no-untyped-call]
 
 
-def _is_smooth(operation: Operation, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+def _is_smooth(call: Call) -> bool:
     """Whether an operation gives zeros only where the structure has them; what works on integers is structure."""
-    if operation.is_view or operation.overloadpacket.__name__.rstrip("_") in _SMOOTH:
-        return True
-    return not any(_has_gradient(value) for value in tree_leaves((args, kwargs)))
+    return is_smooth(call.operation) or not any(_has_gradient(value) for value in tree_leaves((call.args, call.kwargs)))
 
 
-def _seen(operation: Operation, args: Sequence[Any]) -> _Product:
-    first, second = (args[place] for place in _FACTORS[operation.overloadpacket])
-    if operation.overloadpacket is aten.convolution:
-
-        def convolve(values: Tensor, weight: Tensor) -> Tensor:
-            result: Tensor = operation(values, weight, None, *args[3:])
-            return result
-
-        return _Product(convolve, (_mask(first), _mask(second)))
-    return _Product(torch.matmul, (_mask(first), _mask(second)))
+def _seen(call: Call, factors: Factors) -> _Product:
+    return _Product(factors.multiply(call), (_mask(call.args[factors.first]), _mask(call.args[factors.second])))
 
 
 def _influence(product: _Product, gradient: Tensor) -> None:
@@ -252,7 +214,7 @@ class _FormalSoftmax(TorchDispatchMode):  # type: ignore[no-untyped-call]  # tor
     def __torch_dispatch__(
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if operation.overloadpacket is not aten._softmax_backward_data:
+        if operation.overloadpacket is not torch.ops.aten._softmax_backward_data:
             return operation(*args, **(kwargs or {}))
         gradient, weights, dimension = args[:3]
         return weights * gradient.abs().sum(dimension, keepdim=True)

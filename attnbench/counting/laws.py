@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from attnbench.counting.counter import READINGS, Counter
+from attnbench.counting.counter import TRACE_METRICS, Counter
 from attnbench.counting.paths.reach import effective_reach
 from attnbench.counting.recover import Recovered
 from attnbench.counting.recover.result import Miss, agree
@@ -49,7 +49,7 @@ def count_at(
     Raises:
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
-    worked, run = (READINGS[metric].ways[choices.mode] for metric in ("flops", "peak_bytes"))
+    worked, run = (TRACE_METRICS[metric].ways[choices.mode] for metric in ("flops", "peak_bytes"))
     whole = trace(layer, sizes, dtype=choices.dtype, way=worked, sdpa=choices.sdpa)
     known = [law for law in laws if law.formula and (law.metric != "peak_bytes" or law.speaks_of(sizes))]
     formulas = {law.metric: Formula(law.formula) for law in known}
@@ -164,7 +164,7 @@ def _if_it_holds(counter: Counter, metric: str) -> Law | None:
 
 def _if_it_grows_so(counter: Counter, metric: str, claim: Formula) -> Law | None:
     """The same for a class: the count is a multiple of the claim and a constant, wherever a size grows."""
-    counts = counter.growing_counts(metric) if metric in READINGS else []
+    counts = counter.growing_counts(metric) if metric in TRACE_METRICS else []
     try:
         points = [(claim.evaluate(sizes), Fraction(counted)) for sizes, counted in counts]
     except FormulaError:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from attnbench.counting.laws import reach_of
 from attnbench.counting.paths.maps import path_map_of
 from attnbench.counting.pictures.attention_weights import weights_of
-from attnbench.counting.pictures.position_probe import fading_of
+from attnbench.counting.pictures.position_probe import position_probe_of
 from attnbench.layers.base import Layer
 from attnbench.record import PathMap
 
@@ -32,7 +32,7 @@ OBSERVATIONS: dict[str, Observation] = {
     "reach": Observation(lambda layer: [list(pair) for pair in reach_of(layer)], "hops"),
     "paths": Observation(lambda layer: asdict(path_map_of(layer)), "hops", lambda why: asdict(PathMap(refused=why))),
     "weights": Observation(weights_of, "weights"),
-    "fading": Observation(fading_of, "position"),
+    "fading": Observation(position_probe_of, "position"),
 }
 
 

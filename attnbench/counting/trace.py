@@ -11,7 +11,7 @@ import logging
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -28,25 +28,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line, without_onednn
-from attnbench.counting.critical_path import Chains
-from attnbench.counting.elementwise import elementwise_of
-from attnbench.counting.flops import Operation, flops_of, fused_recurrence_output, has_formula
-from attnbench.counting.log_depth import log_depth_of
+from attnbench.counting.critical_path import CriticalPath
+from attnbench.counting.operators import (
+    WITH_WORKSPACE,
+    elementwise_of,
+    flops_of,
+    has_formula,
+    log_depth_of,
+    operator_of,
+)
+from attnbench.counting.operators.contract.operator import Call, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, check_output, make_inputs
 from attnbench.trial import Sizes
-
-#: Operations that take the shape of a tensor and read none of its numbers.
-_ALLOCATIONS = frozenset(
-    """
-    empty_like zeros_like ones_like full_like rand_like randn_like
-    new_empty new_empty_strided new_zeros new_ones new_full
-    """.split()
-)
-#: Kernels that keep a workspace for the backward pass whose size only the real kernel knows.
-_WITH_WORKSPACE = frozenset({"aten.mkldnn_rnn_layer.default", "aten._cudnn_rnn.default"})
 
 
 class Way(Enum):
@@ -139,7 +135,7 @@ class Trace:
     @property
     def hidden(self) -> tuple[str, ...]:
         """Names of operations that keep more for the backward pass than can be seen."""
-        return tuple(dict.fromkeys(kernel.name for kernel in self.kernels if kernel.name in _WITH_WORKSPACE))
+        return tuple(dict.fromkeys(kernel.name for kernel in self.kernels if kernel.name in WITH_WORKSPACE))
 
 
 def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.WHOLE, sdpa: str = "default") -> Trace:
@@ -250,13 +246,13 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         self._whole = whole
         self._live = 0
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-        self._chains = Chains()
+        self._critical_path = CriticalPath()
         self.know(known)
 
     def know(self, values: Sequence[Any], after: Sequence[Any] = ()) -> None:
         """Take tensors as given: they cost no memory and no kernel, but may depend on what came before."""
         self._seen.update(_storages(values))
-        self._chains.follow(after, values)
+        self._critical_path.follow(after, values)
 
     def trace(self, module: nn.Module, saved_bytes: int = 0) -> Trace:
         """What was written."""
@@ -267,26 +263,25 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self._whole and (outputs := fused_recurrence_output(operation, args)) is not None:
-            return self._write(operation, args, kwargs, outputs)
+        call = Call(operation, args, kwargs)
+        if self._whole and (outputs := operator_of(operation).outputs):
+            return self._write(replace(call, output=outputs(call)))
         if not has_formula(operation):
             with self:  # a composite operation is made of others that may have formulas
                 output = operation.decompose(*args, **kwargs)
             if output is not NotImplemented:
                 return output
-        return self._write(operation, args, kwargs, operation(*args, **kwargs))
+        return self._write(replace(call, output=operation(*args, **kwargs)))
 
-    def _write(self, operation: Operation, args: Sequence[Any], kwargs: dict[str, Any], output: Any) -> Any:
-        made = self._account(output)
-        flops = flops_of(operation, args, kwargs, output)
-        if made or flops or flops is None or _writes(operation):
-            weight = log_depth_of(operation, args, kwargs, output)
-            read = [] if operation.overloadpacket.__name__ in _ALLOCATIONS else tree_leaves((args, kwargs))
-            chain = self._chains.extend(read, tree_leaves(output), weight)
-            work = elementwise_of(operation, args, kwargs, output)
-            self._kernels.append(Kernel(str(operation), flops, work, *chain))
+    def _write(self, call: Call) -> Any:
+        made = self._account(call.output)
+        flops = flops_of(call)
+        if made or flops or flops is None or _writes(call.operation):
+            read = [] if operator_of(call.operation).is_allocation else tree_leaves((call.args, call.kwargs))
+            chain = self._critical_path.extend(read, tree_leaves(call.output), log_depth_of(call))
+            self._kernels.append(Kernel(str(call.operation), flops, elementwise_of(call), *chain))
             self._live_bytes.append(self._live)
-        return output
+        return call.output
 
     def _account(self, output: Any) -> bool:
         """Add the storages that `output` brought into the world; whether there were any."""

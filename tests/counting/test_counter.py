@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from attnbench.counting import counter, flops
+from attnbench.counting import counter, operators
 from attnbench.counting.counter import Counter
-from attnbench.counting.laws import count_laws
+from attnbench.counting.laws import claimed_laws, count_laws
 from attnbench.counting.trace import Way
 from attnbench.errors import LayerError
 from attnbench.formula import Formula
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REGISTRY = Registry()
-FUSED = REGISTRY.get("attention-core-fused")
 
 
 def law_of(layer: Layer, metric: str, mode: str = "forward") -> Law:
@@ -35,19 +35,26 @@ def law_of(layer: Layer, metric: str, mode: str = "forward") -> Law:
     return law
 
 
+def of_one_head(x: torch.Tensor) -> torch.Tensor:
+    heads = x[:, None]
+    return scaled_dot_product_attention(heads, heads, heads)[:, 0]
+
+
 def test_attention_that_is_not_fused_is_counted_with_its_matrix() -> None:
     """By hand: n² scores and n² weights of four bytes are alive together, and the weights are kept for the way back."""
-    fused, written_out = (
-        {law.metric: law for law in count_laws(FUSED, ["flops", "peak_bytes", "saved_bytes"], Choices(sdpa=sdpa))}
-        for sdpa in ("default", "math")
-    )
-    large = {"b": 2, "n": 4096, "d": 8, "h": 1}
+    layer = Layer("x", lambda: Calling(of_one_head), claims=Claims(flops="4*b*n**2*d"))
+    fused = {law.metric: law for law in count_laws(layer, ["flops", "saved_bytes"])}
+    written_out = {
+        law.metric: law for law in count_laws(layer, ["flops", "peak_bytes", "saved_bytes"], Choices(sdpa="math"))
+    }
+    large = {"b": 2, "n": 4096, "d": 8}
 
     assert {law.choices.sdpa for law in written_out.values()} == {"math"}
     assert fused["flops"].formula == written_out["flops"].formula == "4*b*n**2*d"
     assert Formula(written_out["peak_bytes"].formula).evaluate(large) == 8 * 2 * 4096**2 + 4 * 2 * 4096 * 8
     assert Formula(written_out["saved_bytes"].formula).evaluate(large) == 4 * 2 * 4096**2 + 12 * 2 * 4096 * 8
     assert Formula(fused["saved_bytes"].formula).evaluate(large) == 8 * 2 * 4096 * 8 + 4 * 2 * 4096
+    assert fused["flops"].verdict is Verdict.CONFIRMED
     assert written_out["flops"].claim is None  # what its author says is about the layer as it runs by itself
 
 
@@ -132,12 +139,13 @@ def test_training_a_depthwise_convolution_is_three_times_its_forward_pass() -> N
     forward, train = (law_of(DEPTHWISE, "flops", mode) for mode in ("forward", "train"))
 
     assert (forward.formula, train.formula) == ("2*b*k*n*d", "6*b*k*n*d")
-    assert (train.mode, train.uncounted) == ("train", ())
+    assert (train.choices.mode, train.uncounted) == ("train", ())
 
 
 def test_the_stock_formula_for_its_gradient_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """It multiplies the gradient of the weight by the channels."""
-    monkeypatch.delitem(flops._FORMULAS, torch.ops.aten.convolution_backward)
+    without = replace(operators.TABLE["convolution_backward"], flops=None)
+    monkeypatch.setitem(operators.TABLE, "convolution_backward", without)
 
     assert law_of(DEPTHWISE, "flops", "train").formula == "2*b*k*n*d**2 + 4*b*k*n*d"
 
@@ -159,18 +167,14 @@ class Switching(nn.Module):
         return self.longer(x, self.weight)
 
 
-def test_a_layer_that_changes_its_work_gets_a_formula_for_each_side() -> None:
-    law = law_of(Layer("x", lambda d: Switching(d, lambda x, _: attend(x))), "flops")
-
-    assert law.formula == "4*b*n**2*d"
-    assert law.window["n"][0] == 64
-    assert law.reason.endswith("; other kernels run from n = 64 on, and below it is 2*b*n*d**2")
-
-
-def test_a_claim_that_holds_for_short_sequences_only_is_refuted_and_the_reason_says_where_it_holds() -> None:
+def test_work_that_changes_has_a_formula_for_each_side_and_refutes_a_claim_that_holds_for_short_sequences_only() -> (
+    None
+):
     law = law_of(claiming(lambda d: Switching(d, lambda x, _: attend(x)), flops="2*b*n*d**2"), "flops")
 
     assert law.verdict is Verdict.REFUTED
+    assert law.formula == "4*b*n**2*d"
+    assert law.window["n"][0] == 64
     assert law.reason.endswith("for n ≥ 64; other kernels run from n = 64 on, and below it is 2*b*n*d**2")
 
 
@@ -241,8 +245,8 @@ def test_a_layer_that_pads_is_found_out_and_its_step_named(
 def test_the_peak_is_not_what_is_left_after_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = layer_calling(lambda x: attend(x) + 1)
     right = law_of(layer, "peak_bytes").formula
-    after = replace(counter.READINGS["peak_bytes"], read=lambda found: found.live_bytes[-1:])
-    monkeypatch.setitem(counter.READINGS, "peak_bytes", after)
+    after = replace(counter.TRACE_METRICS["peak_bytes"], read=lambda found: found.live_bytes[-1:])
+    monkeypatch.setitem(counter.TRACE_METRICS, "peak_bytes", after)
     wrong = law_of(layer, "peak_bytes").formula
 
     assert wrong == "8*b*n*d"  # the mixed, and one more
@@ -264,17 +268,21 @@ def test_scores_that_a_layer_keeps_are_in_its_peak() -> None:
 
 
 @pytest.mark.parametrize(("name", "way"), [("rnn", Way.WHOLE), ("lstm", Way.OPENED)])
-def test_a_recurrence_in_one_kernel_is_neither_shallow_nor_short(
-    name: str, way: Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    depth, hops = count_laws(REGISTRY.get(name), ["depth", "hops"])
-    fused = replace(counter.READINGS["depth"], ways={"forward": way})
-    monkeypatch.setitem(counter.READINGS, "depth", fused)
+def test_a_recurrence_in_one_kernel_is_not_shallow(name: str, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    (depth,) = claimed_laws(replace(REGISTRY.get(name), claims=Claims(depth="n")))
+    fused = replace(counter.TRACE_METRICS["depth"], ways={"forward": way})
+    monkeypatch.setitem(counter.TRACE_METRICS, "depth", fused)
     wrong = law_of(REGISTRY.get(name), "depth")
 
-    assert (depth.verdict, hops.verdict, hops.formula) == (Verdict.CONFIRMED, Verdict.CONFIRMED, "n - 1")
+    assert depth.verdict is Verdict.CONFIRMED
     assert wrong.verdict is Verdict.REFUTED
     assert Formula(wrong.formula).axes == frozenset()
+
+
+def test_a_recurrence_in_one_kernel_is_not_short() -> None:
+    hops = law_of(REGISTRY.get("rnn"), "hops")
+
+    assert (hops.verdict, hops.formula) == (Verdict.CONFIRMED, "n - 1")
 
 
 @pytest.mark.parametrize("name", ["feed-forward", "attention-block-diagonal"])
@@ -361,12 +369,18 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("mode", ["forward", "train"])
-@pytest.mark.parametrize("metric", ["flops", "depth", "saved_bytes"])
-@pytest.mark.parametrize(("function", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_layer_that_cannot_be_counted_is_one_clear_line(
-    function: Callable[[torch.Tensor], torch.Tensor], words: str, metric: str, mode: str
-) -> None:
+#: Each way to refuse once, and each way to be called.
+REFUSALS = [
+    *((name, "flops", "forward") for name in REFUSED),
+    *(("raises", metric, mode) for metric in ("depth", "saved_bytes") for mode in ("forward", "train")),
+    ("raises", "flops", "train"),
+]
+
+
+@pytest.mark.parametrize(("name", "metric", "mode"), REFUSALS)
+def test_a_layer_that_cannot_be_counted_is_one_clear_line(name: str, metric: str, mode: str) -> None:
+    function, words = REFUSED[name]
+
     with pytest.raises(LayerError) as caught:
         count_laws(layer_calling(function), [metric], choices=Choices(mode=mode))
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from attnbench.counting.effective_flops import needed_flops
+from attnbench.counting.effective_flops import effective_flops
 from attnbench.counting.laws import count_laws
 from attnbench.counting.trace import trace
 from attnbench.errors import LayerError
@@ -33,7 +33,7 @@ DENSE = 2 * B * N * D**2
 
 
 def needed(function: Function) -> float:
-    return needed_flops(layer_calling(function), SIZES)
+    return effective_flops(layer_calling(function), SIZES)
 
 
 def attention(x: torch.Tensor, allowed: torch.Tensor | None = None, *, causal: bool = False) -> torch.Tensor:
@@ -148,7 +148,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], int]] = {
 
 @pytest.mark.parametrize(("build", "truth"), MODULES.values(), ids=MODULES)
 def test_what_is_needed_of_a_module_is_its_formula(build: Callable[[], nn.Module], truth: int) -> None:
-    assert needed_flops(Layer("x", build), SIZES) == truth
+    assert effective_flops(Layer("x", build), SIZES) == truth
 
 
 class Convolution(nn.Module):
@@ -170,9 +170,9 @@ class Convolution(nn.Module):
 def test_padding_is_not_needed(n: int, k: int) -> None:
     sizes = SIZES | {"n": n}
 
-    centred = needed_flops(Layer("x", lambda: Convolution(k, causal=False)), sizes)
+    centred = effective_flops(Layer("x", lambda: Convolution(k, causal=False)), sizes)
     assert centred == 2 * B * D**2 * (k * n - (k**2 - 1) // 4)
-    causal = needed_flops(Layer("x", lambda: Convolution(k, causal=True)), sizes)
+    causal = effective_flops(Layer("x", lambda: Convolution(k, causal=True)), sizes)
     assert causal == 2 * B * D**2 * (k * n - k * (k - 1) // 2)
 
 
@@ -191,14 +191,14 @@ def test_convolutions_are_counted_tap_by_tap(stride: int, padding: int, dilation
     coarse, fine = (N, out) if transposed else (out, N)
     meetings = sum(0 <= t * stride + j * dilation - padding < fine for t in range(coarse) for j in range(3))
 
-    found = needed_flops(Layer("x", build, inputs=lambda: torch.randn(B, D, N)), SIZES)
+    found = effective_flops(Layer("x", build, inputs=lambda: torch.randn(B, D, N)), SIZES)
     assert found == 2 * B * meetings * D * (2 * D) // 2
 
 
 def test_padding_of_images_is_not_needed() -> None:
     layer = Layer("x", lambda: nn.Conv2d(D, D, 3, padding=1), inputs=lambda: torch.randn(B, D, N, N))
 
-    assert needed_flops(layer, SIZES) == 2 * B * D**2 * (3 * N - 2) ** 2
+    assert effective_flops(layer, SIZES) == 2 * B * D**2 * (3 * N - 2) ** 2
 
 
 @pytest.mark.parametrize("name", ["attention-core", "multi-head-attention", "rnn", "gru", "conv1d"])
@@ -208,10 +208,10 @@ def test_the_needed_is_at_most_the_computed_and_the_same_every_time(name: str) -
     torch.manual_seed(1)
     state = torch.get_rng_state()
 
-    first = needed_flops(layer, sizes)
+    first = effective_flops(layer, sizes)
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's random numbers are touched
     torch.manual_seed(2)
-    assert needed_flops(layer, sizes) == first
+    assert effective_flops(layer, sizes) == first
     assert first <= trace(layer, sizes).flops
 
 

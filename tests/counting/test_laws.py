@@ -33,7 +33,7 @@ REGISTRY = Registry()
 
 #: Where the stock counter is right on the meta device.
 STOCK_IS_RIGHT = [name for name in BY_HAND if name not in ("attention-core-fused", "multi-head-attention")]
-GIVEN = ({"b": 2, "n": 60, "d": 30}, {"b": 5, "n": 17, "d": 64}, {"b": 3, "n": 128, "d": 6})
+GIVEN = ({"b": 2, "n": 60, "d": 30}, {"b": 5, "n": 17, "d": 64}, {"b": 3, "n": 32, "d": 6})
 
 
 # ------------------------------------------------------------------------------------------------ built-in layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attnbench.counting.calls import sizes_or_own_parts
 from attnbench.counting.paths.hops import path_map
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
@@ -17,16 +18,8 @@ _SMALL_PARTS: Sizes = {"k": 3, "w": 4, "c": 8}
 def path_map_of(layer: Layer) -> PathMap:
     """Hops between all positions at n = 32 and d = 8, or why the layer has no such map."""
     try:
-        sizes = _sizes(layer)
+        sizes = sizes_or_own_parts(layer, _SIZES, _SMALL_PARTS)
         rows = path_map(layer, sizes).tolist()
     except LayerError as error:
         return PathMap(refused=str(error))
     return PathMap(sizes, [" ".join(f"{hops:g}" for hops in row) for row in rows])
-
-
-def _sizes(layer: Layer) -> Sizes:
-    parts = {axis: size for axis, size in _SMALL_PARTS.items() if axis in layer.axes}
-    try:
-        return layer.sizes(_SIZES | parts)
-    except LayerError:
-        return layer.sizes(_SIZES)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from attnbench.counting.calls import one_clear_line, plain_kernels
+from attnbench.counting.calls import one_clear_line, plain_kernels, sizes_or_own_parts
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
@@ -38,7 +38,7 @@ def weights_of(layer: Layer) -> Weights:
     Raises:
         LayerError: the layer cannot be built or called at these sizes, or no weights are to be seen.
     """
-    sizes = _sizes(layer)
+    sizes = sizes_or_own_parts(layer, _SIZES, _SMALL_PARTS)
     with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes), plain_kernels(), torch.no_grad():
         torch.manual_seed(1)
         module = build_module(layer, sizes)
@@ -47,14 +47,6 @@ def weights_of(layer: Layer) -> Weights:
     if not heads:
         raise LayerError(f"layer {layer.name!r} has no attention weights to be seen")
     return heads[:_MOST_HEADS]
-
-
-def _sizes(layer: Layer) -> Sizes:
-    parts = {axis: size for axis, size in _SMALL_PARTS.items() if axis in layer.axes}
-    try:
-        return layer.sizes(_SIZES | parts)
-    except LayerError:
-        return layer.sizes(_SIZES)
 
 
 def _found(module: nn.Module, inputs: tuple[Any, ...], n: int) -> list[Tensor]:

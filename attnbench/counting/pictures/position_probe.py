@@ -21,7 +21,7 @@ from attnbench.layers.position.sinusoidal import SinusoidalEncoding
 from attnbench.trial import Sizes
 
 #: Way of stacking → explained share after 0, 1, 2 … layers, one list for each draw of weights and tokens.
-Fading = dict[str, list[list[float]]]
+PositionProbe = dict[str, list[list[float]]]
 
 _SIZES: Sizes = {"b": 96, "n": 32, "d": 64}
 _HEADS = 4
@@ -32,7 +32,7 @@ _RIDGE = 1e-3
 PLAIN, RESIDUAL = "plain", "residual"
 
 
-def fading_of(layer: Layer) -> Fading:
+def position_probe_of(layer: Layer) -> PositionProbe:
     """What is left of the position on top of 0 to 8 layers, stacked in both ways, in three draws.
 
     Raises:
@@ -69,8 +69,8 @@ def _stacked(layer: Layer, sizes: Sizes, add: bool, draw: int) -> list[float]:
     torch.manual_seed(draw)
     x: Tensor = torch.randn(sizes["b"], sizes["n"], sizes["d"], dtype=torch.float64)
     x = SinusoidalEncoding(sizes["d"], sizes["n"]).double()(x)
-    found = [x]
+    outputs = [x]
     for _ in range(_LAYERS):
-        y = build_module(layer, sizes, dtype="float64")(found[-1])
-        found.append(found[-1] + y if add else y)
-    return [round(readable(x.numpy(), _LEARNT_FROM), 4) for x in found]
+        y = build_module(layer, sizes, dtype="float64")(outputs[-1])
+        outputs.append(outputs[-1] + y if add else y)
+    return [round(readable(x.numpy(), _LEARNT_FROM), 4) for x in outputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula, Monomial
@@ -50,11 +50,7 @@ class Rounding:
 
     def at(self, sizes: Sizes) -> int | None:
         """Value, None where it has none."""
-        try:
-            value = int(self.formula.evaluate(sizes))
-        except FormulaError:
-            return None
-        return value if value > 0 or not self.log_text else None
+        return _value(self, sizes[self.axis], sizes.get(self.other, 0))
 
     @property
     def edges(self) -> Sequence[int]:
@@ -77,6 +73,15 @@ class Rounding:
         powers = sorted(itertools.product(range(4), repeat=3), key=sum)
         products = [Monomial.of({self.axis: p, self.other: q, ROUNDED: r}) for p, q, r in powers if p + q + r <= 3]
         return [*products, Monomial.of({self.other: 2, ROUNDED: 2})]
+
+
+@lru_cache(maxsize=1 << 16)  # the same sizes are rounded in every search, in hundreds of ways
+def _value(rounding: Rounding, size: int, other: int) -> int | None:
+    try:
+        value = int(rounding.formula.evaluate({rounding.axis: size, rounding.other: other}))
+    except FormulaError:
+        return None
+    return value if value > 0 or not rounding.log_text else None
 
 
 def roundings(axis: str, others: Sequence[str], longest: int) -> Iterator[Rounding]:

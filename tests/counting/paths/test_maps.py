@@ -12,7 +12,8 @@ from torch import nn
 from attnbench.counting.paths.hops import hops_at, path_map
 from attnbench.counting.paths.maps import path_map_of
 from attnbench.layers.base import Layer
-from attnbench.layers.registry import BUILT_IN, Registry
+from attnbench.layers.registry import Registry
+from tests.counting.families import REPRESENTATIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def test_a_position_goes_through_a_layer_that_mixes_to_arrive_where_it_is(name: 
     assert set(np.diag(kept(name))) == {hops}
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_the_longest_path_on_the_map_is_the_maximum_path_length(name: str) -> None:
     layer = REGISTRY.get(name)
     sizes = layer.sizes({"b": 1, "n": 6, "d": 4, **({"c": 3} if "c" in layer.axes else {})})

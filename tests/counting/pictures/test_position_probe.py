@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from attnbench.counting.pictures.position_probe import fading_of, readable
+from attnbench.counting.pictures.position_probe import position_probe_of, readable
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
@@ -38,7 +38,9 @@ def test_features_that_never_change_are_no_trouble() -> None:
 
 
 def test_the_position_fades_in_a_stack_of_attention_and_not_beside_it() -> None:
-    found = {way: np.mean(draws, axis=0) for way, draws in fading_of(Registry().get("multi-head-attention")).items()}
+    found = {
+        way: np.mean(draws, axis=0) for way, draws in position_probe_of(Registry().get("multi-head-attention")).items()
+    }
 
     assert found["plain"][0] == found["residual"][0] > 0.6
     assert found["plain"][1] < 0.25
@@ -47,7 +49,7 @@ def test_the_position_fades_in_a_stack_of_attention_and_not_beside_it() -> None:
 
 
 def test_what_changes_nothing_loses_nothing() -> None:
-    found = fading_of(Layer("identity", lambda d: nn.Identity()))
+    found = position_probe_of(Layer("identity", lambda d: nn.Identity()))
 
     assert all(len(set(draw)) == 1 and len(draw) == 9 for draw in found["plain"])
     assert len({draw[0] for draw in found["plain"]}) == 3
@@ -55,6 +57,6 @@ def test_what_changes_nothing_loses_nothing() -> None:
 
 def test_a_layer_with_inputs_of_its_own_cannot_be_stacked() -> None:
     with pytest.raises(LayerError) as caught:
-        fading_of(Layer("mine", lambda d: nn.Identity(), inputs=lambda d: None))
+        position_probe_of(Layer("mine", lambda d: nn.Identity(), inputs=lambda d: None))
 
     assert str(caught.value) == "layer 'mine' has inputs of its own: its copies cannot be stacked on tokens"

@@ -77,7 +77,7 @@ def test_paths_without_bound_from_some_length_on_say_so() -> None:
     assert recovered.window["n"] == (5, 24)
 
 
-@pytest.mark.parametrize("changed", [0, 13, 26, 40, 54, 68])
+@pytest.mark.parametrize("changed", [0, 13, 68])
 def test_one_step_more_at_one_size_leaves_no_formula(changed: int) -> None:
     """Wherever the wrong value is, among those that choose or among those that confirm."""
     values = table("k", lambda n, k: walk(n - 1, k - 1))

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attnbench.counting.operators.contract.dependencies import Reads
+
 Distances = NDArray[np.float32]
 Labels = NDArray[np.int64]
-#: Positions of numbers among those that can be read; -1 reads nothing.
-Reads = NDArray[np.int64]
 
 #: Distances looked at together; bounds the memory of one step.
 _TOGETHER = 1 << 22
@@ -92,14 +92,14 @@ class Meetings:
             self._known[labels] = largest
         return self._known[labels]
 
-    def settle(self, found: Sequence[set[int]]) -> bool:
-        """Learn from the labels that come out, position by position, what is met on the spot; whether anything is.
+    def settle(self, outputs: Sequence[set[int]]) -> bool:
+        """Whether some meetings cost nothing, as the labels that come out at each position show; they do from now on.
 
         A label is at home where it comes out, if that is one position that it knows, and so are labels that met there
         and all knew it. An input is on the spot in what is at home at its own position, if this is so for all inputs,
         but the one that a recurrence starts from.
         """
-        homes = self._homes(found)
+        homes = self._homes(outputs)
         met, entered = set[int](), set[int]()
         for labels, together in self._known.items():
             if (home := homes.get(together)) is None:
@@ -116,11 +116,11 @@ class Meetings:
         )
         return bool(met | entered)
 
-    def _homes(self, found: Sequence[set[int]]) -> dict[int, int]:
-        out = set[int]().union(*found)
+    def _homes(self, outputs: Sequence[set[int]]) -> dict[int, int]:
+        out = set[int]().union(*outputs)
         homes = {}
         for label in out:
-            places = [place for place, labels in enumerate(found) if label in labels]
+            places = [place for place, labels in enumerate(outputs) if label in labels]
             if len(places) == 1 and self._all_know({label}, places[0]):
                 homes[label] = places[0]
         for labels, together in self._known.items():

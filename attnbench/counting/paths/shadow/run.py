@@ -14,9 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import plain_kernels
-from attnbench.counting.paths.shadow.call import Call, Operation
+from attnbench.counting.operators import is_view, rule_for
+from attnbench.counting.operators.contract.dependencies import Dependencies, Reads, ShadowCall
+from attnbench.counting.operators.contract.operator import Operation
+from attnbench.counting.operators.contract.rules import everything, new_constants
 from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants, join
-from attnbench.counting.paths.shadow.reads import Reading, everything, nothing, rule_for
 from attnbench.counting.paths.shadow.storage import Storages
 from attnbench.errors import LayerError
 
@@ -120,17 +122,18 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
     ) -> Any:
         kwargs = kwargs or {}
         reached = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if _is_view(operation) or not any(self._storages.reaches(leaf) for leaf in reached):
+        only_looks = is_view(operation) or torch.Tag.inplace_view in operation.tags
+        if only_looks or not any(self._storages.reaches(leaf) for leaf in reached):
             return operation(*args, **kwargs)
-        call = Call(operation, args, kwargs, self._storages)
-        rule = rule_for(operation, call.name)
+        call, rule = ShadowCall(operation, args, kwargs), rule_for(operation)
+        read = self._storages.locate(call)
         if rule is None and not call.written:
             opened = self._open(operation, args, kwargs)
             if opened is not NotImplemented:
                 return opened
         result = operation(*args, **kwargs)
         call.outputs = call.written or [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        self._follow(call, rule(call) if rule else None)
+        self._follow(call, read, rule(call) if rule else None)
         return result
 
     def _open(self, operation: Operation, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -142,34 +145,23 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
                 return smaller(*args, **kwargs)
             return operation.decompose(*args, **kwargs)
 
-    def _follow(self, call: Call, reading: Reading | None) -> None:
+    def _follow(self, call: ShadowCall, read: Shadow, dependencies: Dependencies | None) -> None:
         """Give every output the shadow that its rule, or none, leaves it."""
-        if not call.read.label.any():
-            reading = nothing(call)
-        elif reading is None:
+        if not read.label.any():
+            dependencies = new_constants(call)
+        elif dependencies is None:
             self.unknown[str(call.operation)] = None
-            reading = everything(call)
-        for output, reads in zip(call.outputs, reading.outputs, strict=True):
-            shadow = self._meetings.step(call.read, reads, a_sum=reading.a_sum)
-            if reading.added is not None:
-                shadow = self._add(shadow, call.read, reading.added)
+            dependencies = everything(call)
+        for output, reads in zip(call.outputs, dependencies.outputs, strict=True):
+            shadow = self._meetings.step(read, reads, a_sum=dependencies.a_sum)
+            if dependencies.added is not None:
+                shadow = self._add(shadow, read, dependencies.added)
             if len(reads) == 1 < output.numel():
                 shadow = shadow.take(np.zeros(output.numel(), np.int64))
             self._storages.write(output, shadow)
 
-    def _add(self, shadow: Shadow, read: Shadow, added: NDArray[np.int64]) -> Shadow:
+    def _add(self, shadow: Shadow, read: Shadow, added: Reads) -> Shadow:
         both = join([shadow, read])
         count = len(shadow.label)
         theirs = np.where(added < 0, -1, added + count)
         return self._meetings.step(both, np.hstack([np.arange(count)[:, None], theirs]), a_sum=False)
-
-
-def _is_view(operation: Operation) -> bool:
-    """Whether an operation only looks at the same numbers in another way; some do so without telling the schema."""
-    if torch.Tag.inplace_view in operation.tags or operation.overloadpacket.__name__ in _VIEWS:
-        return True
-    aliases = [result.alias_info for result in operation._schema.returns]
-    return bool(aliases) and all(alias is not None and not alias.is_write for alias in aliases)
-
-
-_VIEWS = frozenset({"_unsafe_view", "unsafe_split", "unsafe_split_with_sizes"})

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants
+from attnbench.counting.operators.contract.dependencies import ShadowCall
+from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants, join
 
 
 @dataclass
@@ -42,6 +43,15 @@ class Storages:
         parts = tensor.element_size() // kept.unit  # two where a complex number is read over two real ones
         first = _numbers(tensor)[:, None] * parts
         return self._meetings.step(kept.shadow, first + np.arange(parts), a_sum=False)
+
+    def locate(self, call: ShadowCall) -> Shadow:
+        """The shadows of all tensors that `call` reads, in one row; the call learns where in it each number stands."""
+        shadows = []
+        for tensor in {id(tensor): tensor for tensor in call.read_tensors}.values():
+            shadow = self.read(tensor) if self.reaches(tensor) else None
+            call.locate(tensor, None if shadow is None else shadow.label > 0)
+            shadows += [] if shadow is None else [shadow]
+        return join(shadows)
 
     def write(self, tensor: Tensor, shadow: Shadow) -> None:
         """Give every number of `tensor`, in logical order, its shadow."""

@@ -1,4 +1,4 @@
-"""One executed operation as the rules see it: its arguments by name, what is known of each, and what came out."""
+"""One executed operation as the rules of the shadow execution see it, and what such a rule says of it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from attnbench.counting.paths.shadow.hop import Reads, Shadow, join
-from attnbench.counting.paths.shadow.storage import Storages
+#: Positions of numbers among those that can be read; -1 reads nothing.
+Reads = NDArray[np.int64]
 
-Operation = torch._ops.OpOverload
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Which numbers each number computed was computed from.
+
+    Attributes:
+        outputs: one array ``[number, k]`` for each output; of a single row where all numbers read the same.
+        a_sum: whether each output is one sum over what it reads, or a merge of operands side by side.
+        added: ``[number, 1]``, what is merged in afterwards: the bias of a matrix product.
+    """
+
+    outputs: list[Reads]
+    a_sum: bool
+    added: Reads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +52,46 @@ class Operand:
         """Which numbers are constants of this value."""
         return np.asarray(self.constant & (self.value == number))
 
+    def viewed(self, reshape: Callable[[Any], Any]) -> Operand:
+        """The same numbers in another shape."""
+        return Operand(reshape(self.places), reshape(self.value))
 
-class Call:
+
+class ShadowCall:
     """An operation, before and after it ran.
 
     Attributes:
         operation: what runs.
         named: argument name → value, defaults included, in the order of the signature.
+        readable: how many numbers of the arguments can be read.
         outputs: tensors that it made or wrote, once it ran.
     """
 
-    def __init__(
-        self, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], storages: Storages
-    ) -> None:
+    def __init__(self, operation: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         schema = operation._schema.arguments
         self.operation = operation
         self.outputs: list[Tensor] = []
+        self.readable = 0
         self.args, self.kwargs = args, kwargs
         given = {item.name: value for item, value in zip(schema, args, strict=False)} | dict(kwargs)
         self.named = {item.name: given.get(item.name, item.default_value) for item in schema}
         self._written = {item.name for item in schema if item.alias_info is not None and item.alias_info.is_write}
         self._only_written = {item.name for item in schema if item.kwarg_only} & self._written
-        self._read_all(storages)
-
-    def _read_all(self, storages: Storages) -> None:
-        """The shadows of all tensors that are read, in one row, and where each begins."""
         self._operands: dict[int, Operand] = {}
-        shadows: list[Shadow] = []
-        begin = 0
-        for tensor in self.read_tensors:
-            if id(tensor) in self._operands:
-                continue
-            shadow = storages.read(tensor) if storages.reaches(tensor) else None
-            places = np.full(tensor.numel(), -1, np.int64)
-            if shadow is not None:
-                places = np.where(shadow.label > 0, np.arange(begin, begin + tensor.numel()), -1)
-                begin += tensor.numel()
-                shadows.append(shadow)
-            self._operands[id(tensor)] = Operand(places.reshape(tensor.shape), self._values(tensor))
-        self.read = join(shadows)
+
+    def locate(self, tensor: Tensor, depends: NDArray[np.bool_] | None) -> None:
+        """Give an argument its places: the next ones to numbers that `depends` marks, none where it is None."""
+        places = np.full(tensor.numel(), -1, np.int64)
+        if depends is not None:
+            places = np.where(depends, np.arange(self.readable, self.readable + tensor.numel()), -1)
+            self.readable += tensor.numel()
+        self._operands[id(tensor)] = Operand(places.reshape(tensor.shape), self._values(tensor))
 
     def _values(self, tensor: Tensor) -> NDArray[Any]:
         tensor = tensor.detach().resolve_conj().resolve_neg()
         if tensor.dtype == torch.bfloat16:  # numpy has none
             tensor = tensor.double()
         return tensor.clone().numpy() if self._written else tensor.numpy()
-
-    @property
-    def name(self) -> str:
-        """The operation's name without the underscore of its in-place form."""
-        name: str = self.operation.overloadpacket.__name__
-        return name[:-1] if self._written and name.endswith("_") else name
 
     @property
     def read_tensors(self) -> list[Tensor]:
@@ -125,6 +127,9 @@ class Call:
             return [leaf for leaf in tree_leaves(self.operation(*args, **kwargs)) if isinstance(leaf, Tensor)]
 
         return run
+
+
+Rule = Callable[[ShadowCall], Dependencies]
 
 
 def _mapped(change: Callable[[Tensor], Tensor], values: Any) -> Any:
