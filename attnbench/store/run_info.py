@@ -20,6 +20,12 @@ from attnbench.store.fingerprint import of_mapping
 
 #: Key of run.json: the hash of all its other keys.
 _SHA256 = "sha256"
+#: Keys that stand first, in their order.
+_ORDER = """
+    schema name suite suite_name command seed started version host trials counted counted_laws plugins skipped
+    unsupported claims scopes windows calibration calibration_seconds timer_overhead_seconds floors visit_seconds
+    journal_start code reach paths weights fading peaks
+""".split()
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class RunInfo:
         plan = content.pop("plan")
         observations = plan.pop("observations")
         del plan["sentences"]
-        return {
+        return dict.fromkeys(_ORDER) | {
             "schema": SCHEMA,
             **content,
             **plan,
