@@ -144,8 +144,8 @@ def test_a_layer_that_cannot_be_counted_is_one_line_of_its_own_and_the_others_ar
     assert said["raises_too"].endswith(" raised ValueError: neither")
     assert said["leaves"] == "layer 'leaves' cannot be counted: SystemExit: goodbye"
     assert said["exits"] == "layer 'exits' cannot be counted: the measuring process ended with exit status 3"
-    assert [law.formula for law in found["linear", "float32", "forward", "default"]] == ["2*b*n*d**2"]  # type: ignore[union-attr]
-    assert isinstance(found["feed-forward", "float32", "forward", "default"], list)
+    assert [law.formula for law in found[Subject("linear")]] == ["2*b*n*d**2"]  # type: ignore[union-attr]
+    assert isinstance(found[Subject("feed-forward")], list)
     assert left_behind() == []
 
 
@@ -156,10 +156,7 @@ def test_a_layer_that_is_never_counted_is_given_up(
 
     found = count_all(registry, wanted("hangs"), ("flops",), lambda name: None)
 
-    assert (
-        str(found["hangs", "float32", "forward", "default"])
-        == "layer 'hangs' cannot be counted: no answer within 0.5 s"
-    )
+    assert str(found[Subject("hangs")]) == "layer 'hangs' cannot be counted: no answer within 0.5 s"
     assert left_behind() == []
 
 
