@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from attnbench.child import GIVES_BACK
 from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.process import Process
-from attnbench.execute.rounds import Failure, Progress, not_tried, patience
+from attnbench.execute.rounds import Failure, Progress, made, not_tried, patience
 from attnbench.execute.setup import Setup
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
@@ -65,13 +64,7 @@ class MemoryPass:
                     yield replace(visit, status=Status.SKIPPED, reason=reason)
                     continue
                 show(Progress(0, position, len(order), trial, 0.0))
-                visit = _made(visit, process.measure_memory(trial, patience(planned)))
+                visit = made(visit, process.measure_memory(trial, patience(planned)))
                 if visit.status is not Status.OK:
                     failures.append((trial, visit.status))
                 yield visit
-
-
-def _made(visit: Visit, answer: Mapping[str, Any]) -> Visit:
-    """The visit with what the process said of it."""
-    made = replace(visit, **{**answer, "status": Status(answer["status"])})
-    return made.failed(f"the measuring process said what cannot be: {made.flaw}") if made.flaw else made

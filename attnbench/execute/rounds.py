@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -56,6 +56,12 @@ def patience(planned: PlannedTrial) -> float:
     return max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
 
 
+def made(visit: Visit, answer: Mapping[str, Any]) -> Visit:
+    """The visit with what the process said of it; an error where that cannot be, as a layer may reach for the clock."""
+    done = replace(visit, **{**answer, "status": Status(answer["status"])})
+    return done.failed(f"the measuring process said what cannot be: {done.flaw}") if done.flaw else done
+
+
 def _no_smaller(sizes: Sizes, others: Sizes) -> bool:
     return all(sizes[axis] >= size for axis, size in others.items())
 
@@ -90,18 +96,17 @@ def answer_probes(process: Process, probing: Probing, subject: Subject) -> Gener
         sizes = next(probing)
         while True:
             trial = Trial(subject, sizes)
-            if not_tried(trial, failures):
-                sizes = probing.send(None)
-                continue
-            yield trial
-            answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
-            if answer["status"] == Status.UNSUPPORTED:
-                raise UnsupportedError(answer["reason"])
-            if answer["status"] == Status.OK:
-                sizes = probing.send(min(answer["first_call_seconds"], *answer["block_seconds"]))
-            else:
-                failures.append((trial, Status(answer["status"])))
-                sizes = probing.send(None)
+            seconds = None
+            if not not_tried(trial, failures):
+                yield trial
+                answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
+                if answer["status"] == Status.UNSUPPORTED:
+                    raise UnsupportedError(answer["reason"])
+                if answer["status"] == Status.OK:
+                    seconds = min(answer["first_call_seconds"], *answer["block_seconds"])
+                else:
+                    failures.append((trial, Status(answer["status"])))
+            sizes = probing.send(seconds)
     except StopIteration as stop:
         probed: Probed = stop.value
         return probed
@@ -197,24 +202,9 @@ class Rounds:
                 yield replace(visit, status=Status.SKIPPED, reason=reason)
                 continue
             course.show(Progress(round_, position, len(order), trial, course.spent_seconds))
-            visit = self._made(visit, process, planned, first=first)
+            visit = made(visit, _timed(process, planned, first=first))
             course.note(trial, visit, self.machine.now() - start)
             yield visit
-
-    def _made(self, visit: Visit, process: Process, planned: PlannedTrial, *, first: bool) -> Visit:
-        """The visit with what the process said of it."""
-        made = replace(visit, **self._ask(process, planned, first))
-        if made.flaw:  # a layer may reach for the clock
-            return made.failed(f"the measuring process said what cannot be: {made.flaw}")
-        return made
-
-    def _ask(self, process: Process, planned: PlannedTrial, first: bool) -> dict[str, Any]:
-        pace = asdict(Pace(seconds=planned.visit_seconds))
-        answer = process.ask(planned.trial, pace, patience(planned), first=first)
-        lists = {name: tuple(answer.get(name, ())) for name in ("block_seconds", "kernels")}
-        read = answer.get("conditions")
-        conditions = None if read is None else Conditions.from_json(read)
-        return {**answer, "status": Status(answer["status"]), **lists, "conditions": conditions}
 
 
 @dataclass
@@ -269,6 +259,14 @@ class _Processes:
         if setup not in self._running:
             self._running[setup] = next(self._numbers), self._stack.enter_context(self._machine.process(setup))
         return self._running[setup]
+
+
+def _timed(process: Process, planned: PlannedTrial, *, first: bool) -> dict[str, Any]:
+    """What the process said of a trial, as a visit keeps it."""
+    answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), patience(planned), first=first)
+    lists = {name: tuple(answer.get(name, ())) for name in ("block_seconds", "kernels")}
+    read = answer.get("conditions")
+    return {**answer, **lists, "conditions": None if read is None else Conditions.from_json(read)}
 
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:
