@@ -10,6 +10,7 @@
     │   │   ├── PluginError       a plugin that cannot be loaded or breaks the contract
     │   │   └── UnsupportedError  a mode or dtype that a layer does not support here
     │   ├── RunError              a folder that is not a run, or cannot be written
+    │   ├── ChoiceError           choices that name no law of a run, or several
     │   └── DeviceError           a device that this machine does not have
     ├── WorkerError               a measuring process that could not be started
     └── RunInterruptedError       the user stopped a run; what was measured is kept   exit 130
@@ -61,6 +62,27 @@ class UnsupportedError(LayerError):
 
 class RunError(InputError):
     """A folder that is not a run, or one that cannot be read or written."""
+
+
+class ChoiceError(InputError):
+    """Choices that name no law of a run, or several; it says how as Python has it, and `written` as others do.
+
+    Args:
+        before, after: what the message says before and after it lists the choices.
+        choices: names of the choices that there are.
+    """
+
+    def __init__(self, before: str, choices: Iterable[str], after: str = "") -> None:
+        super().__init__(before, after)
+        self._before, self._choices, self._after = before, tuple(choices), after
+
+    def __str__(self) -> str:
+        return self.written("{}=")
+
+    def written(self, form: str) -> str:
+        """The message with each choice in a form such as ``--{}``."""
+        *most, last = map(form.format, self._choices)
+        return f"{self._before}{', '.join(most)} or {last}{self._after}"
 
 
 class DeviceError(InputError):

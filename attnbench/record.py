@@ -11,23 +11,34 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from attnbench import units
 
 #: Version of the files in a run folder. History: 1 = first format (0.1.0).
 SCHEMA = 1
 
-#: No call takes longer (three years) or less (light goes 0.3 mm) than this; what says so was not measured.
-_LONGEST_SECONDS, _SHORTEST_SECONDS = 1e8, 1e-12
-#: No run has more rounds, processes or calls in a block than this.
-_MOST = 10**12
-#: No machine has more bytes than this.
-_MOST_BYTES = 10**18
-#: A number below this is read as it is.
-_SHORT = 10_000
 #: What one visit measures: time and memory never come from the same call.
 MEASURED_METRICS = ("time", "memory")
+#: A number below this is read as it is.
+_SHORT = 10_000
+#: No call takes longer (three years) or less (light goes 0.3 mm) than this; what says so was not measured.
+_MIN_SECONDS, _MAX_SECONDS = 1e-12, 1e8
+#: No run has more rounds, processes or calls in a block than this.
+_MAX_NUMBER = 10**12
+#: No machine has more bytes than this.
+_MAX_BYTES = 10**18
+#: What the numbers of a visit may be.
+_POSSIBLE: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("process", "round", "iterations"), (0, _MAX_NUMBER)),
+    **dict.fromkeys(
+        ("block_seconds", "first_call_seconds", "reference_seconds", "compile_seconds"), (_MIN_SECONDS, _MAX_SECONDS)
+    ),
+    "started": (0.0, _MAX_SECONDS),
+    **dict.fromkeys(("allocated_bytes", "resident_bytes"), (0, _MAX_BYTES)),
+}
 #: What a condition may be: no machine has more load or a faster clock, or works when it is colder or hotter.
-_POSSIBLE = {
+_POSSIBLE_CONDITIONS: dict[str, tuple[float, float]] = {
     "load": (0.0, 1e6),
     "steal": (0.0, 1.0),
     "frequency_mhz": (1.0, 1e5),
@@ -64,6 +75,24 @@ class PathMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Observations:
+    """What was seen of layers beside their counts, where a suite asked for it.
+
+    Attributes:
+        reach: layer → pairs of distance and mean gradient norm at it, the largest being 1: how far inputs really act.
+        paths: layer → path lengths between all its positions, or why there are none.
+        weights: layer → head, query, key → attention weight, on the same few random tokens for every layer.
+        fading: layer → way of stacking it → what a read-out still tells of the position after 0, 1, 2 … layers, one
+            list for each draw.
+    """
+
+    reach: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    paths: dict[str, PathMap] = field(default_factory=dict)
+    weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
+    fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Conditions:
     """What one visit was made under, read outside of what is timed; what a system does not tell is None or empty.
 
@@ -82,29 +111,9 @@ class Conditions:
     temperature_c: float | None = None
     throttle: tuple[str, ...] = ()
 
-    @property
-    def flaw(self) -> str:
-        """Why this cannot have been read, in words; empty for what a system may have said."""
-        for name, (low, high) in _POSSIBLE.items():
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and low <= value <= high):
-                return f"{name} cannot be {value!r:.40}"
-        if not all(isinstance(word, str) for word in self.throttle):
-            return "throttle must be words"
-        return ""
-
     def as_json(self) -> dict[str, Any]:
-        """A mapping that `from_json` reads back: what is known."""
-        known = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-        return known | {"throttle": list(self.throttle)} if self.throttle else known
-
-    @classmethod
-    def from_json(cls, line: dict[str, Any]) -> Conditions:
-        """Inverse of `as_json`. Raises TypeError on a foreign mapping."""
-        throttle = line.get("throttle", [])
-        if not isinstance(throttle, list):
-            raise TypeError("throttle must be a list")
-        return cls(**{**line, "throttle": tuple(throttle)})
+        """A mapping of what is known."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +167,8 @@ class Visit:
         """Why this cannot have happened, in words; empty for what a clock or an allocator may have said."""
         if self.metric not in MEASURED_METRICS:
             return f"metric cannot be {self.metric!r:.40}"
-        for name in ("process", "round", "iterations"):
-            if not _is_whole(number := getattr(self, name)):
-                return f"{name} cannot be {number!r:.40}"
-        words: list[Any] = [self.trial, self.reason, *self.kernels]
-        if not all(isinstance(word, str) for word in words):
-            return "trial, reason and kernels must be words"
-        once = [(name, getattr(self, name)) for name in ("first_call_seconds", "reference_seconds", "compile_seconds")]
-        times = [("block_seconds", seconds) for seconds in self.block_seconds]
-        for name, seconds in times + [(name, seconds) for name, seconds in once if seconds is not None]:
-            if not _is_seconds(seconds):
-                return f"{name} cannot be {seconds!r:.40}"
-        if not (_is_number(self.started) and 0 <= self.started <= _LONGEST_SECONDS):
-            return f"started cannot be {self.started!r:.40}"
-        if self.conditions and (flaw := self.conditions.flaw):
+        conditions = self.conditions or Conditions()
+        if flaw := _impossible(self, _POSSIBLE) or _impossible(conditions, _POSSIBLE_CONDITIONS):
             return flaw
         return self._flaw_of_memory if self.metric == "memory" else self._flaw_of_time
 
@@ -187,15 +184,20 @@ class Visit:
     def _flaw_of_memory(self) -> str:
         if self.block_seconds or self.iterations or (self.first_call_seconds, self.reference_seconds) != (None, None):
             return "a visit that measures memory times nothing"
-        for name in ("allocated_bytes", "resident_bytes"):
-            if (number := getattr(self, name)) is not None and not _is_whole(number, _MOST_BYTES):
-                return f"{name} cannot be {number!r:.40}"
         if self.status is Status.OK and self.allocated_bytes is None:
             return "status is ok, and no bytes were measured"
         return ""
 
-    def failed(self, reason: str) -> Visit:
-        """The same visit as an error, without what it said."""
+    def answered(self, answer: dict[str, Any]) -> Visit:
+        """The visit with what the measuring process said of it; an error where that cannot be."""
+        try:
+            visit = Visit.from_json({**self.as_json(), **answer})
+            flaw = visit.flaw
+        except msgspec.ValidationError as error:  # a layer may reach for the clock
+            flaw = str(error)
+        return self._failed(f"the measuring process said what cannot be: {flaw}") if flaw else visit
+
+    def _failed(self, reason: str) -> Visit:
         status = Status.ERROR
         return Visit(self.trial, self.process, self.round, status, reason, started=self.started, metric=self.metric)
 
@@ -204,32 +206,28 @@ class Visit:
         return {**asdict(self), "conditions": self.conditions and self.conditions.as_json()}
 
     @classmethod
-    def from_json(cls, line: dict[str, Any]) -> Visit:
-        """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
-        values = dict(line)
-        values["status"] = Status(values["status"])
-        if values.get("conditions") is not None:
-            values["conditions"] = Conditions.from_json(values["conditions"])
-        values["block_seconds"] = tuple(values["block_seconds"])  # `flaw` says whether they are numbers
-        values["kernels"] = tuple(values.get("kernels", ()))
-        return cls(**values)
+    def from_json(cls, line: Any) -> Visit:
+        """Inverse of `as_json`; `flaw` says whether its numbers can be.
+
+        Raises:
+            msgspec.ValidationError: it is something else.
+        """
+        return msgspec.convert(line, cls)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_whole(value: object, most: int = _MOST) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def _impossible(record: Visit | Conditions, possible: dict[str, tuple[float, float]]) -> str:
+    """Which number of a record lies outside of what it may be; empty where none does."""
+    for name, (least, most) in possible.items():
+        value = getattr(record, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and not least <= number <= most:
+                return f"{name} cannot be {number!r:.40}"
+    return ""
 
 
 def _exact(number: int, written: Callable[[float], str]) -> str:
     """``4294967296 (4.29 GFLOP)``; a number that is short as it is stands alone."""
     return str(number) if number < _SHORT else f"{number} ({written(number)})"
-
-
-def _is_seconds(value: Any) -> bool:
-    return _is_number(value) and _SHORTEST_SECONDS <= value <= _LONGEST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +282,13 @@ class Counted:
 
     @classmethod
     def from_json(cls, line: dict[str, Any]) -> Counted:
-        """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
-        values = {**line, "uncounted": tuple(line["uncounted"])}
-        if line.get("hops") is not None:
-            values["hops"] = float(line["hops"])
-        return cls(**values)
+        """Inverse of `as_json`.
+
+        Raises:
+            msgspec.ValidationError: it is something else.
+        """
+        hops = line.get("hops")
+        return msgspec.convert({**line, "hops": math.inf if hops == "inf" else hops}, cls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,18 @@ includes nothing. Anything unknown is an error with the nearest known word.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attnbench.errors import InputError, SuiteError, near_miss
 from attnbench.law import COUNTED_METRICS
 from attnbench.record import MEASURED_METRICS
 from attnbench.trial import AXES, MODES, SDPA_BACKENDS, Choices, parse_size
 from attnbench.units import parse_duration
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 #: What a run can produce today, and what it produces where a suite does not say.
 METRICS = (*COUNTED_METRICS, *MEASURED_METRICS)

@@ -21,10 +21,13 @@ from unittest.mock import patch
 import numpy as np
 
 from attnbench.law import Curves, Estimate, Exponent, FittedTerm, Law, Specification, Verdict
+from attnbench.plan.plan import Plan
 from attnbench.record import Counted, Host, Visit
 from attnbench.report.page import write_report
+from attnbench.spec import from_mapping
 from attnbench.store.journal import Journal
-from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored
+from attnbench.store.run_folder import StoredRun, create, load_stored
+from attnbench.store.run_info import RunInfo
 from attnbench.trial import Choices, Subject, Trial
 
 EXAMPLE = Path(__file__).parents[1] / "results" / "example"
@@ -75,15 +78,14 @@ def write(folder: Path, trials: int) -> StoredRun:
     planned = list(grid(trials))
     names = [f"layer-{layer:02}" for layer in range(LAYERS)]
     texts = ("4*b*n**2*d", "4*b*n**2*d + 4*b*n*d**2")
-    info = RunInfo(
-        name=folder.name,
-        suite={"title": "A large run", "question": "How large may a report be?", "metrics": ["flops", "time"]},
-        suite_name="large",
-        command="attnbench run --suite large",
-        seed=1,
-        started="2026-01-01T00:00:00+00:00",
-        version="0.1.0",
-        host=HOST,
+    suite = {
+        "title": "A large run",
+        "question": "How large may a report be?",
+        "metrics": ["flops", "time"],
+        "sweep": [{"layers": names}],
+    }
+    plan = Plan(
+        suite=from_mapping(suite, "large", "benchmarks/big_report.py"),
         trials=tuple(trial for trial, _, _ in planned),
         counted={trial.id: Counted(work, 4, 4, ()) for trial, work, _ in planned},
         counted_laws=tuple(
@@ -98,6 +100,15 @@ def write(folder: Path, trials: int) -> StoredRun:
             for k, name in enumerate(names)
         ),
     )
+    info = RunInfo(
+        name=folder.name,
+        command="attnbench run --suite large",
+        seed=1,
+        started="2026-01-01T00:00:00+00:00",
+        version="0.1.0",
+        host=HOST,
+        plan=plan,
+    )
     create(folder, info)
     with patch.object(os, "fsync"), Journal(folder) as journal:  # how durable it is does not matter here
         for number in range(3):
@@ -105,7 +116,7 @@ def write(folder: Path, trials: int) -> StoredRun:
                 blocks = tuple(float(seconds * (1 + 0.03 * delay)) for delay in rng.exponential(size=5))
                 facts = {"started": number * 1000 + place / 10, "reference_seconds": 1e-3}
                 journal.append(Visit(trial.id, number, number, iterations=5, block_seconds=blocks, **facts))
-    laws = (*info.counted_laws, *(law(name, 1 + k % 2, trials // LAYERS) for k, name in enumerate(names)))
+    laws = (*plan.counted_laws, *(law(name, 1 + k % 2, trials // LAYERS) for k, name in enumerate(names)))
     stored = load_stored(folder)
     StoredRun(stored.path, stored.info, stored.visits, laws).write_derived()
     return stored

@@ -161,7 +161,7 @@ def run_for_share(folder: str | None) -> tuple[str, float]:
     """The name of a run and its share."""
     if folder:
         stored = load(Path(folder))
-        return stored.info.suite_name, timed_share(stored)
+        return stored.info.plan.suite.name, timed_share(stored)
     with tempfile.TemporaryDirectory() as results:
         made = run("scaling", results=results, budget="20s")
         return "scaling with a budget of 20 s", timed_share(made)

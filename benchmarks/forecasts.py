@@ -67,7 +67,8 @@ def asked(base: Run, count: int) -> list[Forecast]:
 def measured(forecasts: list[Forecast], base: Run, budget: str, results: str) -> Run:
     """The sizes of the forecasts, measured as those of any suite."""
     sweeps = [{"layers": [one.layer], **{axis: [size] for axis, size in one.at.items()}} for one in forecasts]
-    kept = {key: base.info.suite[key] for key in ("device", "dtype", "mode", "threads") if key in base.info.suite}
+    suite = base.info.plan.suite.as_json()
+    kept = {key: suite[key] for key in ("device", "dtype", "mode", "threads")}
     content: dict[str, Any] = {
         "title": "Beyond",
         "metrics": ["flops", "time"],

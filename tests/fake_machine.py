@@ -17,7 +17,7 @@ from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
 from attnbench.record import Peaks, Status
 from attnbench.session import run as session
-from attnbench.session.reporter import Silent
+from attnbench.session.reporter import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ class FakeMachine(Machine):
 
     def resume(self, folder: Path) -> Run:
         """The rest of an interrupted run, on this machine."""
-        return session.resume(folder, Silent(), self)
+        return session.resume(folder, Reporter(), self)
 
     def invoke(self, words: str | Sequence[str]) -> Result:
         """Run attnbench on this machine, as if it had been called with these words."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from attnbench.cli.options import json_option, print_json, results_option, run_folder, say
+from attnbench.errors import ChoiceError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from attnbench.fitting.predict.crossover import Crossover
     from attnbench.fitting.predict.forecast import Forecast
@@ -23,8 +25,15 @@ _CHOICES = (
     click.option("--compile/--no-compile", default=None, help="Compiled or not, if it was measured both ways."),
     click.option("--sdpa", metavar="B", help="The backend of attention it was measured with, if with several."),
 )
-#: How a choice is written on the command line.
-_SPELLED = "--{}"
+
+
+@contextlib.contextmanager
+def _choices_as_flags() -> Iterator[None]:
+    """Within, an error that names choices names them as the command line has them."""
+    try:
+        yield
+    except ChoiceError as error:
+        raise InputError(error.written("--{}")) from None
 
 
 def with_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,13 +58,14 @@ def predict(run: str, layer: str, at: str, results: str, as_json: bool, **choice
     Says why there is no forecast where the sizes are too far from what was measured, or beyond a known edge.
     """
     from attnbench.fitting.predict.forecast import forecast
-    from attnbench.session import queries as asking
+    from attnbench.session import queries
     from attnbench.session import run as session
     from attnbench.trial import parse_sizes
 
     loaded = session.load(run_folder(run, Path(results)))
-    law = asking.time_law(loaded, layer, choices, _SPELLED)
-    footprint = asking.footprint_here(loaded, law)
+    with _choices_as_flags():
+        law = queries.time_law(loaded, layer, choices)
+    footprint = queries.footprint_here(loaded, law)
     found = forecast(law, parse_sizes(at), footprint)
     if as_json:
         print_json(found.as_json())
@@ -75,11 +85,12 @@ def crossover(run: str, one: str, other: str, results: str, as_json: bool, **cho
 
     "They do not cross" is an answer, and so is a band that is open at one end.
     """
-    from attnbench.session import queries as asking
+    from attnbench.session import queries
     from attnbench.session import run as session
 
     loaded = session.load(run_folder(run, Path(results)))
-    found = asking.crossover_of(loaded, (one, other), choices, _SPELLED)
+    with _choices_as_flags():
+        found = queries.crossover_of(loaded, (one, other), choices)
     if as_json:
         print_json(found.as_json())
     else:

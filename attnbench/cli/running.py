@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from attnbench.execute.machine import Machine
-    from attnbench.session.prepare import Plan
-    from attnbench.session.reporter import Show
+    from attnbench.plan.plan import Plan
+    from attnbench.session.reporter import Reporter
+    from attnbench.session.request import RunRequest
     from attnbench.session.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -75,11 +76,11 @@ def run(suite: str | None, resume: str | None, dry_run: bool, fail_on: str | Non
     if suite is None:
         finished = _resume(str(resume), results, quiet)
     else:
-        planned, view = _plan(suite, options, quiet)
+        request, planned, view = _plan(suite, options, quiet)
         if dry_run:
             _print_plan(planned, as_json)
             return
-        finished = _start(planned, results, view)
+        finished = _start(request, planned, results, view)
     page = finished.report(reports)
     if as_json:
         print_json(
@@ -104,39 +105,40 @@ def run(suite: str | None, resume: str | None, dry_run: bool, fail_on: str | Non
 def plan(suite: str, quiet: bool, as_json: bool, **options: Any) -> None:
     """Print what a run would measure (the same as run --dry-run)."""
     options.pop("results")
-    planned, _ = _plan(suite, options, quiet)
-    _print_plan(planned, as_json)
+    _print_plan(_plan(suite, options, quiet)[1], as_json)
 
 
-def _plan(suite: str, options: dict[str, Any], quiet: bool) -> tuple[Plan, AbstractContextManager[Show]]:
-    """The plan, and who showed how it was made and will show how it is carried out."""
+def _plan(
+    suite: str, options: dict[str, Any], quiet: bool
+) -> tuple[RunRequest, Plan, AbstractContextManager[Reporter]]:
+    """The request, its plan, and who was told how it was made and will be told how it is carried out."""
     from attnbench.session import prepare
-    from attnbench.session.request import order
+    from attnbench.session.request import request
 
     try:
-        asked = order(suite, **options, command=_command_line(), machine=_machine())
-        view = _view(asked.suite.budget, quiet)
-        with view as shown:
-            return prepare.make_plan(asked, shown), view
+        checked = request(suite, **options, command=_command_line(), machine=_machine())
+        view = _view(checked.suite.budget, quiet)
+        with view as reporter:
+            return checked, prepare.make_plan(checked, reporter), view
     except KeyboardInterrupt as stop:
         raise stopped_by(stop, "interrupted before the first measurement; nothing was written") from None
 
 
-def _start(planned: Plan, results: Path, view: AbstractContextManager[Show]) -> Run:
+def _start(request: RunRequest, planned: Plan, results: Path, view: AbstractContextManager[Reporter]) -> Run:
     from attnbench.session import run as session
 
-    with view as shown:
-        return session.start(planned, results, shown)
+    with view as reporter:
+        return session.start(request, planned, results, reporter)
 
 
-def _view(budget: float, quiet: bool) -> AbstractContextManager[Show]:
+def _view(budget: float, quiet: bool) -> AbstractContextManager[Reporter]:
     """Who shows a run: nobody where only results and errors are wanted."""
     from contextlib import nullcontext
 
-    from attnbench.session.reporter import Silent
+    from attnbench.session.reporter import Reporter
     from attnbench.terminal import RunView
 
-    return nullcontext(Silent()) if quiet else RunView(budget)
+    return nullcontext(Reporter()) if quiet else RunView(budget)
 
 
 def _refuse_changes(options: dict[str, Any]) -> None:
@@ -149,13 +151,11 @@ def _refuse_changes(options: dict[str, Any]) -> None:
 
 def _resume(run: str, results: Path, quiet: bool) -> Run:
     from attnbench.session import run as session
-    from attnbench.spec import from_mapping
     from attnbench.store.run_folder import read_info
 
     folder = run_folder(run, results)
-    info = read_info(folder)
-    with _view(from_mapping(info.suite, info.suite_name, str(folder / "run.json")).budget, quiet) as view:
-        return session.resume(folder, view, _machine())
+    with _view(read_info(folder).plan.suite.budget, quiet) as reporter:
+        return session.resume(folder, reporter, _machine())
 
 
 def _machine() -> Machine:
@@ -179,13 +179,13 @@ def _print_plan(planned: Plan, as_json: bool) -> None:
         print_json(planned.as_json())
         return
     console().print(laws_table(planned.shown_laws))
-    apart = differences(subject.costs.choices for subject in planned.subjects)
-    for subject in planned.subjects:
-        told = apart[subject.costs.choices]
+    apart = differences(subject.choices for subject, _ in planned.sentences)
+    for subject, sentence in planned.sentences:
+        choices = apart[subject.choices]
         say()
-        say(f"{subject.costs.layer.name}{f' ({told})' if told else ''}: {subject.why}")
+        say(f"{subject.layer}{f' ({choices})' if choices else ''}: {sentence}")
     say()
-    console().print(plan_table(planned.subjects, planned.unsupported))
+    console().print(plan_table(planned))
 
 
 COMMANDS = (run, plan)

@@ -70,7 +70,7 @@ def laws(run: str, claims: tuple[str, ...], fail_on: str | None, results: str, a
     from attnbench.session import run as session
 
     loaded = session.load(run_folder(run, Path(results)))
-    found = [*loaded.info.shown_laws, *judging.fit_laws(loaded, _claims(claims, loaded))]
+    found = [*loaded.info.plan.shown_laws, *judging.fit_laws(loaded, _claims(claims, loaded))]
     if as_json:
         print_json([law.as_json(curves=False) for law in found])
     else:
@@ -158,10 +158,10 @@ def _claims(texts: tuple[str, ...], run: Run) -> dict[str, str]:
         layer, equals, formula = text.partition("=")
         if not equals:
             raise InputError(f"--claim {text}: write a layer and a formula, such as rnn=n*d**2")
-        if layer not in run.info.scopes:
-            raise LayerError(f"--claim {text}: the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
+        if layer not in run.info.plan.scopes:
+            raise LayerError(f"--claim {text}: the run has no layer {layer!r}.{near_miss(layer, run.info.plan.scopes)}")
         claims[layer] = Formula(formula).text
-        axes = {axis for trial in run.info.trials if trial.layer == layer for axis in trial.sizes}
+        axes = {axis for trial in run.info.plan.trials if trial.layer == layer for axis in trial.sizes}
         if axes and (foreign := sorted(Formula(formula).axes - axes)):
             raise LayerError(
                 f"--claim {text}: layer {layer!r} has no axis {foreign[0]!r}.{near_miss(foreign[0], axes)}"

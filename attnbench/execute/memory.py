@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from attnbench.child import GIVES_BACK
 from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.process import Process
-from attnbench.execute.rounds import Failure, Progress, made, not_tried, patience
+from attnbench.execute.rounds import Failure, Progress, not_tried, patience
 from attnbench.execute.setup import Setup
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
@@ -64,7 +64,7 @@ class MemoryPass:
                     yield replace(visit, status=Status.SKIPPED, reason=reason)
                     continue
                 show(Progress(0, position, len(order), trial, 0.0))
-                visit = made(visit, process.measure_memory(trial, patience(planned)))
+                visit = visit.answered(process.measure_memory(trial, patience(planned)))
                 if visit.status is not Status.OK:
                     failures.append((trial, visit.status))
                 yield visit

@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
-from typing import Any
 
 from attnbench.errors import UnsupportedError
 from attnbench.execute.machine import THIS_MACHINE, Machine
@@ -22,7 +21,7 @@ from attnbench.execute.process import Process
 from attnbench.execute.setup import Setup, compile_folder
 from attnbench.measure.loop import Pace
 from attnbench.plan.decide import PlannedTrial, Probed, Probing
-from attnbench.record import Conditions, Status, Visit
+from attnbench.record import Status, Visit
 from attnbench.trial import Choices, Sizes, Subject, Trial, describe
 
 #: Every trial is visited in at least this many rounds, spread over at least two processes.
@@ -54,12 +53,6 @@ def not_tried(trial: Trial, failures: Collection[Failure]) -> str:
 def patience(planned: PlannedTrial) -> float:
     """Seconds after which a visit is given up."""
     return max(_PATIENCE * planned.visit_seconds, _PATIENCE_SECONDS)
-
-
-def made(visit: Visit, answer: Mapping[str, Any]) -> Visit:
-    """The visit with what the process said of it; an error where that cannot be, as a layer may reach for the clock."""
-    done = replace(visit, **{**answer, "status": Status(answer["status"])})
-    return done.failed(f"the measuring process said what cannot be: {done.flaw}") if done.flaw else done
 
 
 def _no_smaller(sizes: Sizes, others: Sizes) -> bool:
@@ -202,7 +195,8 @@ class Rounds:
                 yield replace(visit, status=Status.SKIPPED, reason=reason)
                 continue
             course.show(Progress(round_, position, len(order), trial, course.spent_seconds))
-            visit = made(visit, _timed(process, planned, first=first))
+            pace = asdict(Pace(seconds=planned.visit_seconds))
+            visit = visit.answered(process.ask(trial, pace, patience(planned), first=first))
             course.note(trial, visit, self.machine.now() - start)
             yield visit
 
@@ -259,14 +253,6 @@ class _Processes:
         if setup not in self._running:
             self._running[setup] = next(self._numbers), self._stack.enter_context(self._machine.process(setup))
         return self._running[setup]
-
-
-def _timed(process: Process, planned: PlannedTrial, *, first: bool) -> dict[str, Any]:
-    """What the process said of a trial, as a visit keeps it."""
-    answer = process.ask(planned.trial, asdict(Pace(seconds=planned.visit_seconds)), patience(planned), first=first)
-    lists = {name: tuple(answer.get(name, ())) for name in ("block_seconds", "kernels")}
-    read = answer.get("conditions")
-    return {**answer, **lists, "conditions": None if read is None else Conditions.from_json(read)}
 
 
 def _affordable(order: Sequence[PlannedTrial], seconds: float) -> list[PlannedTrial]:

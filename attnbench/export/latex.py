@@ -140,7 +140,7 @@ def _records(run: StoredRun) -> str:
 
 
 def _axes(run: StoredRun) -> list[str]:
-    return list(dict.fromkeys(axis for trial in run.info.trials for axis in trial.sizes))
+    return list(dict.fromkeys(axis for trial in run.info.plan.trials for axis in trial.sizes))
 
 
 def _choices_of_records(records: pd.DataFrame) -> list[_Column]:

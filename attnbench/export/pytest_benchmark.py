@@ -56,7 +56,7 @@ def _benchmarks(run: StoredRun) -> Iterator[dict[str, Any]]:
     for visit in run.visits:
         if visit.block_seconds:
             timed.setdefault(visit.trial, []).append(visit)
-    for trial in run.info.trials:
+    for trial in run.info.plan.trials:
         if visits := timed.get(trial.id):
             yield _benchmark(trial, visits, run.info.name)
 

@@ -12,12 +12,15 @@ from enum import StrEnum
 from numbers import Real
 from typing import Any
 
+import msgspec
+
 from attnbench.errors import InputError, LayerError, near_miss
 from attnbench.formula import Formula
+from attnbench.law import rows
 from attnbench.law.estimate import Curves as Curves
 from attnbench.law.estimate import Estimate as Estimate
 from attnbench.law.estimate import told_interval
-from attnbench.trial import CHOICES, Choices, Subject, ordered
+from attnbench.trial import Choices, Subject, ordered
 
 #: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
 FARTHEST = 16.0
@@ -274,83 +277,17 @@ class Law:
 
     def as_json(self, *, curves: bool = True) -> dict[str, Any]:
         """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
-        return {
-            "layer": self.layer,
-            "device": self.choices.device,
-            "dtype": self.choices.dtype,
-            "mode": self.choices.mode,
-            "threads": self.choices.threads,
-            "scope": self.scope,
-            "metric": self.metric,
-            "claim": self.claim,
-            "formula": self.formula,
-            "exponents": {
-                axis: {**_interval(e.estimate), "level": e.estimate.level, "claimed": e.claimed}
-                for axis, e in self.exponents.items()
-            },
-            "terms": [
-                {
-                    "term": t.term,
-                    "coefficient": t.coefficient.value,
-                    "low": t.coefficient.low,
-                    "high": t.coefficient.high,
-                    "level": t.coefficient.level,
-                    "share": t.share,
-                }
-                for t in self.terms
-            ],
-            "window": {axis: list(ends) for axis, ends in self.window.items()},
-            "trials": self.trials,
-            "verdict": str(self.verdict),
-            "reason": self.reason,
-            "specifications": [{"name": s.name, "exponents": s.exponents} for s in self.specifications],
-            "uncounted": list(self.uncounted),
-            "fixed": self.fixed,
-            "parts": {axis: asdict(parts) for axis, parts in self.parts.items()},
-            "regimes": list(self.regimes),
-            "compile": self.choices.compile,
-            "sdpa": self.choices.sdpa,
-            **({"curves": self.curves.as_json() if self.curves else None} if curves else {}),
-        }
+        row = rows.flat(asdict(self))
+        return row if curves else {key: value for key, value in row.items() if key != "curves"}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Law:
-        """Inverse of `as_json`. Raises KeyError, TypeError or ValueError on a foreign mapping."""
-        chosen = {name: row[name] for name in CHOICES if name in row}
-        values = {name: value for name, value in row.items() if name not in ("layer", *CHOICES)}
-        values["subject"] = Subject(row["layer"], Choices(**chosen))
-        values["verdict"] = Verdict(row["verdict"])
-        values["exponents"] = {
-            axis: Exponent(Estimate(e["value"], e["low"], e["high"], e["level"]), e["claimed"])
-            for axis, e in row["exponents"].items()
-        }
-        values["terms"] = tuple(
-            FittedTerm(t["term"], Estimate(t["coefficient"], t["low"], t["high"], t.get("level", 0.9)), t["share"])
-            for t in row["terms"]
-        )
-        values["window"] = {axis: (ends[0], ends[1]) for axis, ends in row["window"].items()}
-        values["uncounted"] = tuple(row["uncounted"])
-        values["specifications"] = tuple(Specification(s["name"], s["exponents"]) for s in row["specifications"])
-        values["parts"] = {axis: Parts(**parts) for axis, parts in row.get("parts", {}).items()}
-        values["regimes"] = tuple(row.get("regimes", ()))
-        values["curves"] = _curves(row.get("curves"))
-        return cls(**values)
-
-
-def _curves(row: dict[str, Any] | None) -> Curves | None:
-    if row is None:
-        return None
-    draws = tuple(tuple(draw) for draw in row["draws"])
-    least, most = row.get("other_code", (1.0, 1.0))
-    return Curves(tuple(row["terms"]), tuple(row["bends"]), draws, row["scatter"], (least, most))
+        """Inverse of `as_json`. Raises LookupError, TypeError, AttributeError or ValueError on a foreign mapping."""
+        return msgspec.convert(rows.nested(row), cls)
 
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, Real) and bool(0 < float(value) < math.inf)
-
-
-def _interval(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 def told_once(laws: Iterable[Law]) -> tuple[Law, ...]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from attnbench.formula import Formula
 
@@ -68,12 +67,6 @@ class Curves:
     draws: tuple[tuple[float, ...], ...]
     scatter: float = 0.0
     other_code: tuple[float, float] = (1.0, 1.0)
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON form."""
-        draws = [list(draw) for draw in self.draws]
-        named = {"terms": list(self.terms), "bends": list(self.bends), "draws": draws, "scatter": self.scatter}
-        return {**named, "other_code": list(self.other_code)}
 
     @cached_property
     def _formulas(self) -> tuple[Formula, ...]:

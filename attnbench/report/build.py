@@ -62,10 +62,10 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
     """
     anchors = {subject: f"layer-{number}" for number, subject in enumerate(subjects(run), start=1)}
     references = reference_times(run)
-    timed = bool(run.info.trials) or "time" in run.info.suite.get("metrics", MEASURED_METRICS)
+    timed = bool(run.info.plan.trials) or run.info.plan.measures("time")
     return PageContext(
         title=title(run),
-        question=str(run.info.suite.get("question", "")),
+        question=run.info.plan.suite.question,
         answer=_answer(run) if timed else _counted_answer(run),
         counted_answer=_counted_answer(run) if timed else "",
         facts=_facts(run, timed),
@@ -85,14 +85,14 @@ def build_context(run: StoredRun, folder: Path | None = None) -> PageContext:
         sections=tuple(
             section(run, s, anchor, detail(run, place)) for place, (s, anchor) in enumerate(anchors.items())
         ),
-        trials=tuple(map(_trial_row, run.info.trials, run.records.to_dict("records"))),
-        trials_summary=f"{words.plural(len(run.info.trials), 'trial')}: {_trials_summary(run)}",
+        trials=tuple(map(_trial_row, run.info.plan.trials, run.records.to_dict("records"))),
+        trials_summary=f"{words.plural(len(run.info.plan.trials), 'trial')}: {_trials_summary(run)}",
         notices=notices(run),
         steadiness=_steadiness(references) if len(references) > 1 else Gallery(),
         environment=environment(run),
         command=run.info.command,
         files=files(run, folder),
-        suite=as_toml(run.info.suite),
+        suite=as_toml(run.info.plan.suite.as_json()),
         version=run.info.version,
     )
 
@@ -120,7 +120,7 @@ def index_row(run: Overview) -> IndexRow:
 
 def title(run: StoredRun) -> str:
     """The suite's title, or its name."""
-    return str(run.info.suite.get("title") or run.info.suite_name or run.info.name)
+    return run.info.plan.suite.title or run.info.plan.suite.name or run.info.name
 
 
 def file_name(run: str) -> str:
@@ -140,7 +140,7 @@ def _answer(run: StoredRun) -> str:
     laws = _measured(run)
     counts = words.tally(laws)
     if not counts:
-        what = words.listing(metric for metric in MEASURED_METRICS if run.info.measures(metric))
+        what = words.listing(metric for metric in MEASURED_METRICS if run.info.plan.measures(metric))
         return (
             f"Laws of {what} were inferred; none was claimed."
             if laws
@@ -175,7 +175,7 @@ def _facts(run: StoredRun, timed: bool) -> tuple[Fact, ...]:
     return (
         Fact("Measured", words.moment(run.info.started)),
         Fact("Machine", machine),
-        Fact("Suite", run.info.suite_name),
+        Fact("Suite", run.info.plan.suite.name),
         *([Fact("Trials", _trials_summary(run))] if timed else []),
     )
 
@@ -241,7 +241,7 @@ def _counted(run: StoredRun) -> tuple[CountedLayer, ...]:
         if law.metric not in MEASURED_METRICS:
             laws.setdefault(law.layer, []).append(law)
     return tuple(
-        CountedLayer(layer, run.info.scopes.get(layer, found[0].scope), tuple(_counted_rows(found)))
+        CountedLayer(layer, run.info.plan.scopes.get(layer, found[0].scope), tuple(_counted_rows(found)))
         for layer, found in laws.items()
     )
 

@@ -11,9 +11,9 @@ from attnbench.fitting.memory_law import memory_laws
 from attnbench.fitting.time_law import Question, time_laws
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_FOR, Law, Verdict
+from attnbench.plan.plan import Plan
 from attnbench.record import Status
-from attnbench.spec import from_mapping
-from attnbench.store.run_folder import RunInfo, StoredRun
+from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
 
 
@@ -27,68 +27,67 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
 
 def fit_times(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
     """Laws of time; none where the suite does not ask for time."""
-    if not stored.info.measures("time"):
+    plan = stored.info.plan
+    if not plan.measures("time"):
         return []
-    info, questions = stored.info, questions_of(stored.info, claims)
+    questions = questions_of(plan, claims)
     records = stored.records[stored.records["status"] != Status.UNSUPPORTED]  # what cannot be run has no law to judge
     laws = time_laws(records, stored.samples, questions) if len(records) else []
-    return laws + _unread(info, questions, "time")
+    return laws + _unread(plan, questions, "time")
 
 
 def fit_memory(stored: StoredRun) -> list[Law]:
     """Laws of memory; none where the suite does not ask for memory."""
-    if not stored.info.measures("memory"):
+    plan = stored.info.plan
+    if not plan.measures("memory"):
         return []
-    info, questions = stored.info, questions_of(stored.info, metric="memory")
+    questions = questions_of(plan, metric="memory")
     records = stored.records[stored.records["status"] != Status.UNSUPPORTED]
     laws = memory_laws(records, questions) if len(records) else []
-    told = [law if tells(law.choices.device) else replace(law, reason=_untold(law.choices.device)) for law in laws]
-    return told + _unread(info, questions, "memory")
+    laws = [law if tells(law.choices.device) else replace(law, reason=_untold(law.choices.device)) for law in laws]
+    return laws + _unread(plan, questions, "memory")
 
 
 def _untold(device: str) -> str:
     return f"device {device} does not tell how much of its memory was in use at most, so there is nothing to judge"
 
 
-def questions_of(
-    info: RunInfo, claims: Mapping[str, str] | None = None, metric: str = "time"
-) -> dict[Subject, Question]:
+def questions_of(plan: Plan, claims: Mapping[str, str] | None = None, metric: str = "time") -> dict[Subject, Question]:
     """What is asked of the times, or of another measured `metric`, of each layer and choice.
 
     `claims` (layer → formula) replaces what the layers claim.
     """
-    laws = [law for law in info.counted_laws if law.metric == COUNTED_FOR[metric]]
-    sizes = {law.layer: [trial.sizes for trial in info.trials if trial.layer == law.layer] for law in laws}
+    laws = [law for law in plan.counted_laws if law.metric == COUNTED_FOR[metric]]
+    sizes = {law.layer: [trial.sizes for trial in plan.trials if trial.layer == law.layer] for law in laws}
     speak = [law for law in laws if metric != "memory" or all(map(law.speaks_of, sizes[law.layer]))]
     counts = {law.subject.count_key: law for law in speak}
-    subjects = dict.fromkeys([*(trial.subject for trial in info.trials), *_without_trials(info)])
+    subjects = dict.fromkeys([*(trial.subject for trial in plan.trials), *_without_trials(plan)])
     questions = {}
     for subject in subjects:
         layer, mode = subject.layer, subject.choices.mode
-        text = (claims or {}).get(layer, claimed(info.claims.get(layer, {}), metric, mode))
+        text = (claims or {}).get(layer, claimed(plan.claims.get(layer, {}), metric, mode))
         counted = counts.get(subject.count_key)
         questions[subject.count_key] = Question(
             claim=Formula(text) if text else None,
             counted=Formula(counted.formula) if counted and counted.formula else None,
-            scope=info.scopes[layer],
+            scope=plan.scopes[layer],
             uncounted=counted.uncounted if counted else (),
         )
     return questions
 
 
-def _without_trials(info: RunInfo) -> list[Subject]:
+def _without_trials(plan: Plan) -> list[Subject]:
     """Subjects for which the plan found no window."""
-    measured = {trial.subject for trial in info.trials}
-    every = from_mapping(info.suite, info.suite_name, "run.json").choices if info.windows else ()
-    subjects = itertools.starmap(Subject, itertools.product(info.scopes, every))
-    return [one for one in subjects if one not in measured and info.window(one)]
+    measured = {trial.subject for trial in plan.trials}
+    subjects = itertools.starmap(Subject, itertools.product(plan.scopes, plan.suite.choices))
+    return [one for one in subjects if one not in measured and plan.window(one)]
 
 
-def _unread(info: RunInfo, questions: Mapping[Subject, Question], metric: str) -> list[Law]:
+def _unread(plan: Plan, questions: Mapping[Subject, Question], metric: str) -> list[Law]:
     """The rows of layers for which the plan found no window."""
     rows = []
-    for subject in _without_trials(info):
-        question, reason = questions[subject.count_key], info.window(subject)
+    for subject in _without_trials(plan):
+        question, reason = questions[subject.count_key], plan.window(subject)
         claim = question.claim.text if question.claim else None
         rows.append(Law(subject, metric, Verdict.OUT_OF_REGIME, reason, claim=claim, scope=question.scope))
     return rows

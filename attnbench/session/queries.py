@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from attnbench.errors import DeviceError, InputError, LayerError, near_miss
+from attnbench.errors import ChoiceError, InputError, LayerError, near_miss
 from attnbench.fitting.predict import crossover as crossing
 from attnbench.fitting.predict import inputs as sides
 from attnbench.fitting.predict.forecast import Forecast, forecast
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     from attnbench.fitting.predict.crossover import Crossover
     from attnbench.fitting.predict.forecast import Footprint
-
-#: How choices are written in Python; a command line writes them otherwise.
-PYTHON = "{}="
 
 
 class Chosen(TypedDict, total=False):
@@ -119,7 +116,7 @@ class OpenRun(StoredRun):
         return f"<{type(self).__name__} {self.info.name}: {'; '.join([*self._summary, str(self.path)])}>"
 
     def _repr_html_(self) -> str:
-        title = f"{self.info.suite.get('title') or self.info.suite_name} ({self.info.name})"
+        title = f"{self.info.plan.suite.title or self.info.plan.suite.name} ({self.info.name})"
         under = (self.info.host.cpu, words.moment(self.info.started), *self._summary)
         return str(laws_card((title, " · ".join(under)), self._shown_laws))
 
@@ -139,44 +136,37 @@ class OpenRun(StoredRun):
         return [trials if len(statuses) else "no trials"] + ([words.tally_text(claims)] if claims else [])
 
 
-def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any], spelled: str = PYTHON) -> Law:
-    """The one law that is meant.
-
-    Args:
-        run: where it is looked for.
-        layer: name of the layer.
-        metric: what the law is of.
-        choices: name of a choice → its value; None for any.
-        spelled: how the user writes the name of a choice.
+def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any]) -> Law:
+    """The one law that is meant; a choice that is None does not matter.
 
     Raises:
-        InputError: there is no such law, or more than one.
+        ChoiceError: there are several.
+        InputError: there is none.
     """
-    if layer not in run.info.scopes:
-        raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.scopes)}")
+    if layer not in run.info.plan.scopes:
+        raise LayerError(f"the run has no layer {layer!r}.{near_miss(layer, run.info.plan.scopes)}")
     if foreign := [name for name in choices if name not in CHOICES]:
         hint = near_miss(foreign[0], CHOICES)
         raise InputError(f"a law is chosen by {words.listing(CHOICES)}, and not by {foreign[0]!r}.{hint}")
-    found = _chosen(run.found_laws, layer, metric, choices)
+    laws = _chosen(run.found_laws, layer, metric, choices)
     if metric in COUNTED_METRICS:
-        found = list(told_once(_chosen(run.info.counted_laws, layer, metric, choices)))
-    flags = _flags(spelled)
-    if len(found) > 1:
-        ways = ", ".join(str(law.choices) for law in found)
+        laws = list(told_once(_chosen(run.info.plan.counted_laws, layer, metric, choices)))
+    if len(laws) > 1:
+        ways = ", ".join(str(law.choices) for law in laws)
         done = "counted" if metric in COUNTED_METRICS else "measured"
-        raise InputError(f"{layer} was {done} in several ways ({ways}); choose with {flags}")
-    if not found:
-        raise _nothing(run, layer, metric, flags if any(value is not None for value in choices.values()) else "")
-    return found[0]
+        raise ChoiceError(f"{layer} was {done} in several ways ({ways}); choose with ", CHOICES)
+    if not laws:
+        raise _nothing(run, layer, metric, chosen=any(value is not None for value in choices.values()))
+    return laws[0]
 
 
-def time_law(run: StoredRun, layer: str, choices: Mapping[str, Any], spelled: str = PYTHON) -> Law:
+def time_law(run: StoredRun, layer: str, choices: Mapping[str, Any]) -> Law:
     """The one law of time that is meant; fitted again where it was stored without its curve.
 
     Raises:
         InputError: there is no such law, or more than one.
     """
-    law = one_law(run, layer, "time", choices, spelled)
+    law = one_law(run, layer, "time", choices)
     again = [] if law.curves else _chosen(fit_times(run), layer, "time", asdict(law.choices))
     return again[0] if again else law
 
@@ -190,15 +180,15 @@ def _has(law: Law, name: str, value: Any) -> bool:
     """Whether a law is about a choice; a count depends on few of them."""
     if law.is_counted and name == "sdpa":
         return (law.choices.sdpa == "math") is bool(value == "math")
-    told = not law.is_counted or name in ("dtype", "mode")
-    return not told or bool(getattr(law.choices, name) == value)
+    depends = not law.is_counted or name in ("dtype", "mode")
+    return not depends or bool(getattr(law.choices, name) == value)
 
 
-def _nothing(run: StoredRun, layer: str, metric: str, flags: str) -> InputError:
+def _nothing(run: StoredRun, layer: str, metric: str, *, chosen: bool) -> InputError:
     """Why there is no such law."""
     known = dict.fromkeys(law.metric for law in run.found_laws if law.layer == layer)
-    if metric in known and flags:
-        return DeviceError(f"{layer} was not measured so; leave out {flags} to see what there is")
+    if metric in known and chosen:
+        return ChoiceError(f"{layer} was not measured so; leave out ", CHOICES, " to see what there is")
     if metric in MEASURED_METRICS:
         what = {"time": "times"}.get(metric, metric)
         return InputError(f"the run has no {what} of {layer}; run a suite whose metrics include {metric}")
@@ -211,9 +201,7 @@ def footprint_here(run: StoredRun, law: Law) -> Footprint:
     return sides.footprint(run, law, available_bytes(law.choices.device) if law.choices.device in devices() else None)
 
 
-def crossover_of(
-    run: StoredRun, layers: tuple[str, str], choices: Mapping[str, Any], spelled: str = PYTHON
-) -> Crossover:
+def crossover_of(run: StoredRun, layers: tuple[str, str], choices: Mapping[str, Any]) -> Crossover:
     """Where two layers change places, by the clock and by count.
 
     Raises:
@@ -222,31 +210,26 @@ def crossover_of(
     one, other = layers
     if one == other:
         raise InputError(f"crossover compares two layers, and {one} was named twice")
-    first, second = (sides.side(run, time_law(run, layer, choices, spelled)) for layer in layers)
-    _refuse_mixture([first.law, second.law], spelled)
+    first, second = (sides.side(run, time_law(run, layer, choices)) for layer in layers)
+    _refuse_mixture([first.law, second.law])
     return replace(crossing.crossover(first, second), operations=sides.by_operations(first, second))
 
 
-def _refuse_mixture(laws: Sequence[Law], spelled: str) -> None:
+def _refuse_mixture(laws: Sequence[Law]) -> None:
     """Times of different machines or number formats say nothing about the layers."""
     ways = {law.layer: str(law.choices) for law in laws if law.curves}
     if len(set(ways.values())) > 1:
-        told = " and ".join(f"{layer} in {way}" for layer, way in ways.items())
-        raise InputError(f"measured were {told}; choose what both have with {_flags(spelled)}")
-
-
-def _flags(spelled: str) -> str:
-    *most, last = (spelled.format(name) for name in CHOICES)
-    return f"{', '.join(most)} or {last}"
+        measured = " and ".join(f"{layer} in {way}" for layer, way in ways.items())
+        raise ChoiceError(f"measured were {measured}; choose what both have with ", CHOICES)
 
 
 def _one(layer: str | tuple[str, str] | None, run: StoredRun) -> str:
     """The one layer that is meant."""
     if isinstance(layer, str):
         return layer
-    if layer is None and len(run.info.scopes) == 1:
-        return next(iter(run.info.scopes))
-    raise InputError(f"name one layer, layer=…; the run has {words.listing(run.info.scopes)}")
+    if layer is None and len(run.info.plan.scopes) == 1:
+        return next(iter(run.info.plan.scopes))
+    raise InputError(f"name one layer, layer=…; the run has {words.listing(run.info.plan.scopes)}")
 
 
 def _two(layers: str | tuple[str, str] | None) -> tuple[str, str]:

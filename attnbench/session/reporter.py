@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from attnbench.execute.rounds import Progress
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from attnbench.trial import Trial
 
 
-class Show(Protocol):
-    """Whoever shows a run to a person; every method may do nothing."""
+class Reporter:
+    """Is told how a run goes, and shows nothing of it; who does more for a person is a subclass."""
 
     def stage(self, text: str) -> None:
         """A new stage begins."""
@@ -28,22 +28,3 @@ class Show(Protocol):
 
     def laws(self, laws: Sequence[Law]) -> None:
         """The laws of time as they stand after a round."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def stage(self, text: str) -> None:
-        """Nothing."""
-
-    def counting(self, layer: str, done: int, total: int) -> None:
-        """Nothing."""
-
-    def probing(self, trial: Trial) -> None:
-        """Nothing."""
-
-    def visiting(self, progress: Progress) -> None:
-        """Nothing."""
-
-    def laws(self, laws: Sequence[Law]) -> None:
-        """Nothing."""

@@ -20,7 +20,7 @@ from attnbench.units import parse_duration
 
 
 @dataclass(frozen=True)
-class Order:
+class RunRequest:
     """What a user asked for, complete and checked.
 
     Attributes:
@@ -49,7 +49,7 @@ class Order:
 
 
 class Overrides(TypedDict, total=False):
-    """What `order` takes beside the suite."""
+    """What `request` takes beside the suite."""
 
     layers: str | Iterable[str]
     devices: str | Iterable[str]
@@ -61,7 +61,7 @@ class Overrides(TypedDict, total=False):
     machine: Machine
 
 
-def order(
+def request(
     suite: str | os.PathLike[str] | Suite,
     *,
     layers: str | Iterable[str] = (),
@@ -72,8 +72,8 @@ def order(
     seed: int | None = None,
     command: str = "",
     machine: Machine = THIS_MACHINE,
-) -> Order:
-    """Check what a user asked for, before anything runs. Wherever several are taken, a string is one.
+) -> RunRequest:
+    """What a user asked for, complete and checked. Wherever several are taken, a string is one.
 
     Args:
         suite: a shipped suite's name, a file, or a `Suite`.
@@ -111,7 +111,7 @@ def order(
         _check_axes(swept, sweep.axes, resized)
         for layer in swept:
             _check_sizes(layer, sweep.axes)
-    return Order(chosen, registry, seed or 0, command, machine)
+    return RunRequest(chosen, registry, seed or 0, command, machine)
 
 
 def _items(given: str | Iterable[str]) -> list[str]:
@@ -143,7 +143,7 @@ def _check_axes(layers: Sequence[Layer], axes: Mapping[str, AxisValues], overrid
 
 
 def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
-    """Refuse sizes that no combination of makes a layer; where only some fail, their rows say why."""
+    """Refuse sizes of which no combination makes a layer; where only some fail, their rows say why."""
     given = {axis: values for axis, values in axes.items() if not isinstance(values, str) and axis in layer.axes}
     automatic = {axis for axis, values in axes.items() if isinstance(values, str)}
     if automatic & layer.constrained_axes or not given:

@@ -14,7 +14,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -28,24 +28,24 @@ from attnbench.fitting.next_visits import Means, worth_visiting
 from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.machine.host import read_host
-from attnbench.plan.cost_model import CostModel
-from attnbench.plan.decide import PlannedTrial
-from attnbench.record import PathMap, Status, Visit
+from attnbench.plan.plan import Plan
+from attnbench.record import Status, Visit
 from attnbench.session.judge import fit_laws, fit_times, questions_of
-from attnbench.session.prepare import Plan, make_plan
+from attnbench.session.prepare import make_plan
 from attnbench.session.queries import OpenRun
-from attnbench.session.reporter import Show, Silent
-from attnbench.session.request import Order, Overrides, order
-from attnbench.spec import Suite, from_mapping
+from attnbench.session.reporter import Reporter
+from attnbench.session.request import Overrides, RunRequest, request
+from attnbench.spec import Suite
+from attnbench.store.derived import forget_laws, read_laws
 from attnbench.store.fingerprint import of_attnbench, of_sources
 from attnbench.store.journal import Journal
 from attnbench.store.overview import Overview, overviews
-from attnbench.store.run_folder import RunInfo, StoredRun, TakenError, create, forget_laws, load_stored, read_laws
-from attnbench.trial import Sizes
+from attnbench.store.run_folder import StoredRun, TakenError, create, load_stored
+from attnbench.store.run_info import RunInfo
 from attnbench.version import __version__
 
 #: A round shorter than this is not worth the start of a process.
-_LEAST_SECONDS = 1.0
+_MIN_SECONDS = 1.0
 
 
 class Run(OpenRun):
@@ -54,7 +54,7 @@ class Run(OpenRun):
     @property
     def budget_seconds(self) -> float:
         """Clock that the suite allows."""
-        return from_mapping(self.info.suite, self.info.suite_name, str(self.path / "run.json")).budget
+        return self.info.plan.suite.budget
 
     def report(self, folder: str | Path = "reports") -> Path:
         """Write the HTML report into `folder`, bring the index beside it up to date, and return the report's path.
@@ -69,23 +69,23 @@ class Run(OpenRun):
         return page
 
 
-def start(plan: Plan, results: Path, show: Show) -> Run:
+def start(request: RunRequest, plan: Plan, results: Path, reporter: Reporter) -> Run:
     """Make the run folder and carry the plan out.
 
     Raises:
         RunError: the folder cannot be written.
         RunInterruptedError: the user stopped; everything measured so far is in the folder.
     """
-    info = _info(plan)
+    info = _info(request, plan)
     names = itertools.chain([info.name], (f"{info.name}-{number}" for number in itertools.count(2)))
     for name in names:
         with contextlib.suppress(TakenError):  # another run began in the same second
             create(results / name, replace(info, name=name))
             break
-    return _measure(results / name, info, plan.order, show)
+    return _measure(results / name, info, request, reporter)
 
 
-def resume(folder: Path, show: Show, machine: Machine = THIS_MACHINE) -> Run:
+def resume(folder: Path, reporter: Reporter, machine: Machine = THIS_MACHINE) -> Run:
     """Continue an interrupted run with the visits it still lacks.
 
     Raises:
@@ -95,21 +95,20 @@ def resume(folder: Path, show: Show, machine: Machine = THIS_MACHINE) -> Run:
     info = load_stored(folder).info
     if differences := info.host.differences(read_host()):
         raise RunError(f"{folder} was measured {differences}: start a new run here")
-    suite = from_mapping(info.suite, info.suite_name, str(folder / "run.json"))
-    asked = Order(suite, Registry(info.plugins), info.seed, info.command, machine)
-    if changed := _changed(info.code, _code(asked)):
+    request = RunRequest(info.plan.suite, Registry(info.plugins), info.seed, info.command, machine)
+    if changed := _changed(info.code, _code(request)):
         again = f": {info.command}" if info.command else ""
         raise RunError(f"{folder} cannot be continued, as {changed}; start a new run{again}")
-    return _measure(folder, info, asked, show)
+    return _measure(folder, info, request, reporter)
 
 
-def _code(asked: Order) -> dict[str, str]:
+def _code(request: RunRequest) -> dict[str, str]:
     """What measures → its fingerprint: attnbench, and whatever else the layers of the suite come from."""
-    registry = asked.registry
-    origins = dict.fromkeys((*registry.plugins, *map(registry.origin, asked.suite.layers)))
-    found = {_from_anywhere(origin): registry.sources[origin] for origin in origins if origin in registry.sources}
+    registry = request.registry
+    origins = dict.fromkeys((*registry.plugins, *map(registry.origin, request.suite.layers)))
+    sources = {_from_anywhere(origin): registry.sources[origin] for origin in origins if origin in registry.sources}
     try:
-        return {"attnbench": of_attnbench(), **{origin: of_sources(path) for origin, path in found.items()}}
+        return {"attnbench": of_attnbench(), **{origin: of_sources(path) for origin, path in sources.items()}}
     except OSError as error:
         raise RunError(f"{error.filename} cannot be read: {error.strerror}") from None
 
@@ -126,15 +125,15 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return f"what it was measured with has changed: {', '.join(changed)}" if changed else ""
 
 
-def _measure(folder: Path, info: RunInfo, asked: Order, show: Show) -> Run:
+def _measure(folder: Path, info: RunInfo, request: RunRequest, reporter: Reporter) -> Run:
     """Run the rounds, journal every visit, and leave tables and laws behind, also when interrupted."""
     way_on = f"To continue: attnbench run --resume {shlex.quote(str(folder))}"
     with Journal(folder, info.journal_start) as journal:
         stored = load_stored(folder)  # only now, as another process may have held the journal until a moment ago
         forget_laws(folder)
         try:
-            _visit_all(stored, journal, asked, show)
-            show.stage("fitting")
+            _visit_all(stored, journal, request, reporter)
+            reporter.stage("fitting")
             return _finish(folder)
         except KeyboardInterrupt as stop:
             raise stopped_by(stop, f"interrupted; everything measured is kept. {way_on}") from None
@@ -142,10 +141,10 @@ def _measure(folder: Path, info: RunInfo, asked: Order, show: Show) -> Run:
             raise type(error)(f"{error}. {way_on}") from error
 
 
-def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) -> None:
+def _visit_all(stored: StoredRun, journal: Journal, request: RunRequest, reporter: Reporter) -> None:
     """Journal every visit; when stopped on the way, derive what can be derived from those before."""
     try:
-        for visit in _visits(stored, asked, show):
+        for visit in _visits(stored, request, reporter):
             journal.append(visit)
     except (KeyboardInterrupt, WorkerError, RunError):
         with contextlib.suppress(Exception):  # why it stopped matters more, and `load` derives it all again
@@ -153,39 +152,38 @@ def _visit_all(stored: StoredRun, journal: Journal, asked: Order, show: Show) ->
         raise
 
 
-def _visits(stored: StoredRun, asked: Order, show: Show) -> Iterator[Visit]:
+def _visits(stored: StoredRun, request: RunRequest, reporter: Reporter) -> Iterator[Visit]:
     """Every visit that is missing: those for memory, and then, trial by trial that can be run, those for time."""
-    info, seen, began = stored.info, list(stored.visits), asked.machine.now()
-    if info.measures("memory"):
-        show.stage("measuring memory, each call in a process of its own")
-        for visit in _memory_pass(info, seen, asked).visits(show.visiting, began):
+    plan, seen, began = stored.info.plan, list(stored.visits), request.machine.now()
+    if plan.measures("memory"):
+        reporter.stage("measuring memory, each call in a process of its own")
+        for visit in _memory_pass(plan, seen, request).visits(reporter.visiting, began):
             seen.append(visit)
             yield visit
-    if info.measures("time"):
-        show.stage("measuring")
-        yield from _rounds(stored, seen, asked, show, began)
+    if plan.measures("time"):
+        reporter.stage("measuring")
+        yield from _rounds(stored, seen, request, reporter, began)
 
 
-def _memory_pass(info: RunInfo, seen: Sequence[Visit], asked: Order) -> MemoryPass:
+def _memory_pass(plan: Plan, seen: Sequence[Visit], request: RunRequest) -> MemoryPass:
     visited = {visit.trial for visit in seen if visit.metric == "memory"}
     return MemoryPass(
-        setup=asked.setup,
-        trials=[p for p in _left(info, seen) if p.trial.id not in visited and tells(p.trial.choices.device)],
-        counted_bytes={trial: counted.peak_bytes for trial, counted in info.counted.items()},
-        failures=_failures(info, seen),
+        setup=request.setup,
+        trials=[one for one in plan.left(_failed(seen) | visited) if tells(one.trial.choices.device)],
+        counted_bytes={trial: counted.peak_bytes for trial, counted in plan.counted.items()},
+        failures=_failures(plan, seen),
         first_process=_first_process(seen),
-        machine=asked.machine,
+        machine=request.machine,
     )
 
 
-def _left(info: RunInfo, seen: Sequence[Visit]) -> list[PlannedTrial]:
-    """The trials that can be visited, those that failed before left out."""
-    left_out = {*info.skipped, *info.unsupported} | {visit.trial for visit in seen if visit.status is not Status.OK}
-    return [PlannedTrial(t, info.visit_seconds[t.id]) for t in info.trials if t.id not in left_out]
+def _failed(seen: Sequence[Visit]) -> set[str]:
+    """Trials that failed before, and would fail again."""
+    return {visit.trial for visit in seen if visit.status is not Status.OK}
 
 
-def _failures(info: RunInfo, seen: Sequence[Visit]) -> list[Failure]:
-    trials = {trial.id: trial for trial in info.trials}
+def _failures(plan: Plan, seen: Sequence[Visit]) -> list[Failure]:
+    trials = {trial.id: trial for trial in plan.trials}
     return [(trials[visit.trial], visit.status) for visit in seen if visit.trial in trials]
 
 
@@ -193,18 +191,20 @@ def _first_process(seen: Sequence[Visit]) -> int:
     return max((visit.process + 1 for visit in seen), default=0)
 
 
-def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, began: float) -> Iterator[Visit]:
-    info = stored.info
+def _rounds(
+    stored: StoredRun, seen: list[Visit], request: RunRequest, reporter: Reporter, began: float
+) -> Iterator[Visit]:
+    plan = stored.info.plan
     rounds = Rounds(
-        setup=asked.setup,
-        trials=_left(info, seen),
-        budget_seconds=asked.suite.budget - info.calibration_seconds,
-        seed=info.seed,
+        setup=request.setup,
+        trials=plan.left(_failed(seen)),
+        budget_seconds=request.suite.budget - plan.calibration_seconds,
+        seed=stored.info.seed,
         done={(visit.trial, visit.round) for visit in seen if visit.metric == "time"},
-        failures=_failures(info, seen),
+        failures=_failures(plan, seen),
         spent_seconds=sum(visit.clock_seconds for visit in seen),
         first_process=_first_process(seen),
-        machine=asked.machine,
+        machine=request.machine,
     )
 
     looks: dict[int, tuple[StoredRun, list[Law]]] = {}
@@ -218,14 +218,14 @@ def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, bega
 
     def wanted(round_: int) -> set[str]:
         then, laws = look(round_)
-        show.laws(laws)
+        reporter.laws(laws)
         if round_ < MIN_ROUNDS:
             return set()  # these visit everything
         _, before = look(round_ - 1)
-        means = Means(info.visit_seconds, MAX_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _LEAST_SECONDS)
-        return worth_visiting(then.records, then.samples, questions_of(info), laws, before, means)
+        means = Means(plan.visit_seconds, MAX_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _MIN_SECONDS)
+        return worth_visiting(then.records, then.samples, questions_of(plan), laws, before, means)
 
-    for visit in rounds.visits(wanted, show.visiting, began):
+    for visit in rounds.visits(wanted, reporter.visiting, began):
         seen.append(visit)
         yield visit
 
@@ -239,57 +239,23 @@ def _finish(folder: Path) -> Run:
 
 
 def _all_laws(stored: StoredRun) -> tuple[Law, ...]:
-    return (*stored.info.shown_laws, *fit_laws(stored))
+    return (*stored.info.plan.shown_laws, *fit_laws(stored))
 
 
-def _info(plan: Plan) -> RunInfo:
-    asked, now = plan.order, dt.datetime.now(dt.UTC)
-    layers = asked.layers
-    trials = [planned for subject in plan.subjects for planned in subject.trials]
-    calibration = [
-        {
-            "layer": s.costs.layer.name,
-            **asdict(s.costs.choices),
-            **asdict(row),
-            "flops": _flops(s.costs, row.sizes),
-        }
-        for s in plan.subjects
-        for row in s.probed.probes
-    ]
+def _info(request: RunRequest, plan: Plan) -> RunInfo:
+    now = dt.datetime.now(dt.UTC)
     return RunInfo(
-        name=f"{asked.suite.name}-{now:%Y%m%d-%H%M%S}",
-        suite=asked.suite.as_json(),
-        suite_name=asked.suite.name,
-        command=asked.command,
-        seed=asked.seed,
+        name=f"{plan.suite.name}-{now:%Y%m%d-%H%M%S}",
+        command=request.command,
+        seed=request.seed,
         started=now.isoformat(timespec="seconds"),
         version=__version__,
         host=read_host(),
-        trials=(*(planned.trial for planned in trials), *plan.unsupported),
-        counted=plan.counted,
-        counted_laws=plan.counted_laws,
-        plugins=tuple(map(_from_anywhere, asked.registry.plugins)),
-        skipped=plan.skipped,
-        unsupported={trial.id: why for trial, why in plan.unsupported.items()},
-        claims={name: layer.claims.given for name, layer in layers.items()},
-        scopes={name: layer.scope for name, layer in layers.items()},
-        windows=plan.windows,
-        calibration=tuple(calibration),
-        calibration_seconds=plan.probing_seconds,
-        timer_overhead_seconds=plan.overhead_seconds,
-        floors=plan.floors,
-        visit_seconds={planned.trial.id: planned.visit_seconds for planned in trials},
-        code=_code(asked),
+        plan=plan,
+        plugins=tuple(map(_from_anywhere, request.registry.plugins)),
         journal_start=secrets.randbits(32),
-        **_observations(plan),
-        peaks=plan.peaks,
+        code=_code(request),
     )
-
-
-def _observations(plan: Plan) -> dict[str, Any]:
-    """What was seen of each layer, as a run keeps it."""
-    paths = {layer: PathMap(**seen) for layer, seen in plan.observations.get("paths", {}).items()}
-    return {**plan.observations, "paths": paths}
 
 
 def _from_anywhere(plugin: str) -> str:
@@ -297,15 +263,11 @@ def _from_anywhere(plugin: str) -> str:
     return str(Path(plugin).resolve()) if plugin.endswith(".py") or os.sep in plugin else plugin
 
 
-def _flops(costs: CostModel, sizes: Sizes) -> int | None:
-    return int(costs.work(sizes)) if costs.counts_work else None
-
-
 def run(
     suite: str | os.PathLike[str] | Suite,
     *,
     results: str | Path = "results",
-    show: Show | None = None,
+    reporter: Reporter | None = None,
     **overrides: Unpack[Overrides],
 ) -> Run:
     """Execute a suite and return its tables and laws.
@@ -313,14 +275,14 @@ def run(
     Args:
         suite: a shipped suite's name, a file, or a `Suite`.
         results: folder in which the run folder is made.
-        show: who shows the progress; nobody by default.
-        **overrides: as for `order`: ``layers``, ``devices``, ``budget``, ``sizes``, ``plugins``, ``seed``.
+        reporter: who is told of the progress; nobody by default.
+        **overrides: as for `request`: ``layers``, ``devices``, ``budget``, ``sizes``, ``plugins``, ``seed``.
 
     Raises:
         InputError: something that was asked for cannot be read, found or satisfied.
     """
-    show = show or Silent()
-    return start(make_plan(order(suite, **overrides), show), Path(results), show)
+    reporter, checked = reporter or Reporter(), request(suite, **overrides)
+    return start(checked, make_plan(checked, reporter), Path(results), reporter)
 
 
 def load(path: str | Path) -> Run:

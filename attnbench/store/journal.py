@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from attnbench.errors import RunError
 from attnbench.record import Visit
-from attnbench.store.shape import FOREIGN, FlawError, damage
+from attnbench.store.atomic import sync_folder
+from attnbench.store.damage import FOREIGN, FlawError, damage, foreign_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,15 +102,6 @@ def read_journal(run: Path, start: int = 0, *, older: bool = True) -> tuple[Visi
     return _read(run / NAME, start, older=older).visits
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk; a file's own content does not bring its name there."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
 class _Written(NamedTuple):
     """What a journal holds.
 
@@ -126,24 +118,27 @@ class _Written(NamedTuple):
 
 def _read(path: Path, start: int, *, older: bool = True) -> _Written:
     try:
-        content = path.read_bytes()
+        written = path.read_bytes()
     except FileNotFoundError:
         return _Written(checksum=start)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from None
-    *lines, torn = content.split(b"\n")  # what follows the last newline is a write that was cut off
+    *lines, torn = written.split(b"\n")  # what follows the last newline is a write that was cut off
     checksum = None if older and lines and not _CHECKSUM.search(lines[0]) else start
     visits: dict[tuple[str, str, int], Visit] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            visible, checksum = (line, None) if checksum is None else _checked(line, checksum)
-            visit = _visit(visible)
+            if checksum is None:
+                visit = _looked_over(line)
+            else:
+                content, checksum = _checked(line, checksum)
+                visit = _visit(content)
             if (key := (visit.metric, visit.trial, visit.round)) in visits:
                 raise FlawError(f"round {visit.round} has this trial twice")
         except FOREIGN as error:
             raise RunError(damage(f"{path}, line {number},", error)) from None
         visits[key] = visit
-    return _Written(tuple(visits.values()), len(content) - len(torn), checksum)
+    return _Written(tuple(visits.values()), len(written) - len(torn), checksum)
 
 
 def _end(path: Path, start: int) -> tuple[int, int]:
@@ -158,6 +153,14 @@ def _visit(content: bytes) -> Visit:
     visit = Visit.from_json(json.loads(content))
     if flaw := visit.flaw:
         raise FlawError(flaw)
+    return visit
+
+
+def _looked_over(line: bytes) -> Visit:
+    """A visit without a checksum, once it has no key that nobody wrote."""
+    visit = _visit(line)
+    if foreign := foreign_key(json.loads(line), visit.as_json()):
+        raise FlawError(f"no visit has {foreign!r}")
     return visit
 
 

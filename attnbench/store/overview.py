@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from attnbench.errors import InputError
 from attnbench.law import Verdict
 from attnbench.record import MEASURED_METRICS
-from attnbench.store.run_folder import read_info, runs_in, whole_laws
-from attnbench.store.shape import FOREIGN
+from attnbench.store.damage import FOREIGN
+from attnbench.store.derived import whole_laws
+from attnbench.store.run_folder import read_info, runs_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,13 +68,13 @@ def overview(folder: Path) -> Overview:
     return Overview(
         folder,
         info.name,
-        title=str(info.suite.get("title") or info.suite_name or info.name),
-        question=str(info.suite.get("question", "")),
-        suite=info.suite_name,
+        title=info.plan.suite.title or info.plan.suite.name or info.name,
+        question=info.plan.suite.question,
+        suite=info.plan.suite.name,
         started=info.started,
         host=info.host.cpu,
-        layers=tuple(dict.fromkeys((*info.scopes, *(trial.layer for trial in info.trials)))),
-        trials=(len(info.trials), len(info.skipped), len(info.unsupported)),
+        layers=tuple(dict.fromkeys((*info.plan.scopes, *(trial.layer for trial in info.plan.trials)))),
+        trials=(len(info.plan.trials), len(info.plan.skipped), len(info.plan.unsupported)),
         verdicts={verdict: claimed.count(verdict) for verdict in Verdict if verdict in claimed},
         inferred=sum(claim is None for _, _, claim in measured),
         finished=rows is not None,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from attnbench.escape_controls import plain
 from attnbench.law import Law
+from attnbench.session.reporter import Reporter
 from attnbench.terminal.screen import console
 from attnbench.terminal.tables import laws_table
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _TELLING_SECONDS, _TELLING_LAYERS = 2.0, 2
 
 
-class RunView:
+class RunView(Reporter):
     """Shows a run: one moving line and the laws as they settle on a terminal, one line a stage anywhere else.
 
     It draws only when told that something is about to start, never by itself: a thread that redraws would be a load on
@@ -80,7 +81,7 @@ class RunView:
         self._draw(f"{where} · {clock} · {progress.trial.id}")
 
     def laws(self, laws: Sequence[Law]) -> None:
-        """The laws of time as they stand after a round."""
+        """The laws of time as they stand after a round: those that have something to show."""
         self._laws = [law for law in laws if law.exponents or law.terms]
         self._draw(self._line)
 

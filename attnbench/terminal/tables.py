@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -18,8 +18,7 @@ from attnbench.trial import differences
 if TYPE_CHECKING:
     from attnbench.check.outcome import Outcome
     from attnbench.measure.machine.doctor import Finding
-    from attnbench.plan.decide import SubjectPlan
-    from attnbench.trial import Trial
+    from attnbench.plan.plan import Plan
 
 _STYLES = {
     Verdict.CONFIRMED: "green",
@@ -63,16 +62,15 @@ def _told_apart(law: Law, laws: Sequence[Law]) -> str:
     return differences(rival.choices for rival in rivals)[law.choices]
 
 
-def plan_table(subjects: Sequence[SubjectPlan], unsupported: Mapping[Trial, str]) -> Listing:
+def plan_table(plan: Plan) -> Listing:
     """The plan of a run: every trial with the clock that a visit may take."""
     table = Listing("trial", "visit", "status", numbers=["visit"])
-    for subject in subjects:
-        for planned in subject.trials:
-            reason = subject.skipped.get(planned.trial.id)
-            status = f"skipped: {reason}" if reason else "planned"
-            table.add(planned.trial.id, units.seconds(planned.visit_seconds), status)
-    for trial, reason in unsupported.items():
-        table.add(trial.id, "–", f"unsupported: {reason}")
+    for trial in (trial.id for trial in plan.trials):
+        if trial in plan.unsupported:
+            table.add(trial, "–", f"unsupported: {plan.unsupported[trial]}")
+            continue
+        reason = plan.skipped.get(trial)
+        table.add(trial, units.seconds(plan.visit_seconds[trial]), f"skipped: {reason}" if reason else "planned")
     return table
 
 

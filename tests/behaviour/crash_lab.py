@@ -22,11 +22,16 @@ from typing import Any
 
 import pyarrow.parquet  # noqa: F401  so that no fork has to
 
+from attnbench.plan.plan import Plan
 from attnbench.session import prepare
 from attnbench.session import run as session
-from attnbench.session.reporter import Silent
+from attnbench.session.reporter import Reporter
+from attnbench.session.request import RunRequest
 from attnbench.store.run_folder import load_stored, runs_in
 from tests.fake_machine import FakeMachine, as_counted
+
+#: What was asked for, and the plan for it.
+Planned = tuple[RunRequest, Plan]
 
 SUITE = """
 budget = "60s"
@@ -37,8 +42,12 @@ n = [64, 128]
 d = [64, 128]
 """
 #: Files whose lines are moments to die at, and functions of them that are rare and matter most.
-WRITERS = ("store/journal.py", "store/run_folder.py", "session/run.py", "execute/rounds.py")
-FOLDERS_AND_TABLES = ("create", "_put", "_sync", "_put_text", "sync_folder", "write_derived", "__init__")
+WRITERS = (
+    *(f"store/{name}.py" for name in ("journal", "run_folder", "atomic", "derived")),
+    "session/run.py",
+    "execute/rounds.py",
+)
+FOLDERS_AND_TABLES = ("create", "put", "_sync", "put_text", "sync_folder", "write_derived", "__init__")
 #: How many moments are drawn of each kind: any line, any between the first visit and the last, and delicate ones.
 ANYWHERE, AMONG_VISITS, IN_APPEND, BEFORE_VISITS, AFTER_VISITS, FROM_OUTSIDE = 4, 7, 7, 4, 4, 4
 
@@ -94,33 +103,33 @@ def watched(results: Path) -> None:
     os.fsync = synced
 
 
-def traced(plan: prepare.Plan, results: Path, steps: Steps) -> list[str]:
+def traced(planned: Planned, results: Path, steps: Steps) -> list[str]:
     """Run the plan, and die on the way if `steps` says so."""
     watched(results)
     sys.settrace(steps)
-    session.start(plan, results, Silent())
+    session.start(*planned, results, Reporter())
     sys.settrace(None)
     return steps.names
 
 
-def told(plan: prepare.Plan, results: Path, end: int) -> None:
+def told(planned: Planned, results: Path, end: int) -> None:
     """Run the plan, and tell of each visit."""
 
-    class Telling(Silent):
+    class Telling(Reporter):
         def visiting(self, _: object) -> None:
             os.write(end, b".")
 
     watched(results)
-    session.start(plan, results, Telling())
+    session.start(*planned, results, Telling())
 
 
-def picked_up(plan: prepare.Plan, results: Path) -> dict[str, Any]:
+def picked_up(planned: Planned, results: Path) -> dict[str, Any]:
     """What is left in `results`, and what a resumed (or, where there was no run yet, a new) run makes of it."""
     rows = session.run_rows(results)
     folders = runs_in(results)
     before = load_stored(folders[0]).visits if folders else ()
-    show = Silent()
-    run = session.resume(folders[0], show, plan.order.machine) if folders else session.start(plan, results, show)
+    machine, reporter = planned[0].machine, Reporter()
+    run = session.resume(folders[0], reporter, machine) if folders else session.start(*planned, results, reporter)
     again = load_stored(run.path)
     return {
         "listed": [row.get("damaged", "whole") for row in rows],
@@ -152,10 +161,10 @@ def moments(names: list[str]) -> list[int]:
     return [step for steps, number in kinds for step in lot.sample(steps, number)]
 
 
-def killed_from_outside(plan: prepare.Plan, results: Path, visits: int) -> int:
+def killed_from_outside(planned: Planned, results: Path, visits: int) -> int:
     """Kill a run some time after it began so many visits."""
     ours, theirs = os.pipe()
-    pid = fork(lambda: told(plan, results, theirs))
+    pid = fork(lambda: told(planned, results, theirs))
     os.close(theirs)
     for _ in range(visits):
         os.read(ours, 1)
@@ -168,11 +177,11 @@ def main(folder: Path) -> None:
     """Kill, pick up, and print."""
     folder.mkdir()
     (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
-    asked = session.order(str(folder / "grid.toml"), machine=FakeMachine(as_counted(), noise=0.02))
-    _kill_all(prepare.make_plan(asked, Silent()), folder)
+    request = session.request(str(folder / "grid.toml"), machine=FakeMachine(as_counted(), noise=0.02))
+    _kill_all((request, prepare.make_plan(request, Reporter())), folder)
 
 
-def _kill_all(plan: prepare.Plan, folder: Path) -> None:
+def _kill_all(planned: Planned, folder: Path) -> None:
     names, answer = folder / "names.json", folder / "answer.json"
     places = (folder / f"results-{number}" for number in count())
 
@@ -181,14 +190,14 @@ def _kill_all(plan: prepare.Plan, folder: Path) -> None:
         results.mkdir()
         status = kill(results)
         answer.unlink(missing_ok=True)
-        resumed = ended(fork(lambda: picked_up(plan, results), answer))
+        resumed = ended(fork(lambda: picked_up(planned, results), answer))
         found = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else {}
         sys.stdout.write(json.dumps({"moment": moment, "status": status, "resumed": resumed, **found}) + "\n")
 
-    one("none", lambda results: ended(fork(lambda: traced(plan, results, Steps()), names)))
+    one("none", lambda results: ended(fork(lambda: traced(planned, results, Steps()), names)))
     steps = json.loads(names.read_text(encoding="utf-8"))
     for last in moments(steps):
-        kill = partial(traced, plan, steps=Steps(last))
+        kill = partial(traced, planned, steps=Steps(last))
         one(f"before line {last}, in {steps[last]}", lambda results, kill=kill: ended(fork(lambda: kill(results))))  # type: ignore[misc]
     for visits in random.Random(6).sample(range(1, 12), FROM_OUTSIDE):
-        one(f"after visit {visits}", partial(killed_from_outside, plan, visits=visits))
+        one(f"after visit {visits}", partial(killed_from_outside, planned, visits=visits))

@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ from attnbench import errors, spec
 from attnbench.cli import main
 from attnbench.layers import registry
 from attnbench.report.words import tally, tally_text
-from attnbench.store.run_folder import RunInfo
+from attnbench.store.run_info import with_hash
 from attnbench.trial import AXES
 from tests import two_runs
 from tests.behaviour.pages import PAGES, ROOT, page
@@ -266,7 +265,7 @@ def example(name: str) -> Path:
 def keys_of(name: str) -> list[str]:
     """Columns or keys of one file of the example, as they are; those of ``run.json`` as they are written today."""
     if name == "run.json":
-        return ["schema", *(one.name for one in fields(RunInfo)), "sha256"]
+        return list(with_hash(attnbench.load(example("")).info))
     if name.endswith(".parquet"):
         return list(pd.read_parquet(example(name)))
     text = example(name).read_text(encoding="utf-8")

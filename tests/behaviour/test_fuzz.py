@@ -15,9 +15,10 @@ from attnbench.cli import main
 from attnbench.errors import InputError, RunError
 from attnbench.session import judge as judging
 from attnbench.session import run as session
-from attnbench.session.request import order
+from attnbench.session.request import request
 from attnbench.spec import from_mapping, load_suite, shipped, shipped_folder
-from attnbench.store.run_folder import StoredRun, load_stored, read_laws
+from attnbench.store.derived import read_laws
+from attnbench.store.run_folder import StoredRun, load_stored
 from tests.fake_machine import FakeMachine, as_counted
 from tests.older_run import make_older
 
@@ -148,7 +149,7 @@ def fits(folder: Path) -> bool:
     """Whether a run that can be read can be fitted too, or is refused in a sentence."""
     try:
         loaded = session.load(folder)
-        assert loaded.records.shape[0] == len(loaded.info.trials)
+        assert loaded.records.shape[0] == len(loaded.info.plan.trials)
         judging.fit_laws(loaded)
     except InputError:
         return False
@@ -194,7 +195,7 @@ def test_a_damaged_run_without_checksums_is_refused_or_holds_what_can_be(copy: P
         (copy / file).write_bytes(mutant)
         if found := read(copy):
             assert not any(visit.flaw for visit in found.visits)
-            assert {visit.trial for visit in found.visits} <= {trial.id for trial in found.info.trials}
+            assert {visit.trial for visit in found.visits} <= {trial.id for trial in found.info.plan.trials}
             loaded += 1
             if loaded % 5 == 0:
                 fits(copy)
@@ -206,7 +207,7 @@ def asked_of(suite: Path) -> str | None:
     try:
         found = load_suite(str(suite))
         assert from_mapping(found.as_json(), found.name, "again") == found
-        order(found)
+        request(found)
     except InputError as error:
         return str(error)
     return None

@@ -17,8 +17,8 @@ from attnbench.record import Status, Visit
 from attnbench.report.build import build_context
 from attnbench.session import prepare
 from attnbench.session import run as session
-from attnbench.session.reporter import Silent
-from attnbench.session.request import order
+from attnbench.session.reporter import Reporter
+from attnbench.session.request import request
 from attnbench.store.journal import Journal
 from tests.fake_machine import FakeMachine, as_counted
 
@@ -67,7 +67,7 @@ def test_a_suite_of_memory_alone_spends_no_clock(machine: FakeMachine, tmp_path:
     assert set(records["status"]) == {"ok"}
     assert records["seconds"].isna().all()
     assert list(zip(records["allocated_bytes"], records["resident_bytes"], strict=True)) == [
-        counted(trial) for trial in run.info.trials
+        counted(trial) for trial in run.info.plan.trials
     ]
     assert len(run.samples) == 0
     (law,) = (law for law in attnbench.load(run.path).found_laws if law.metric == "memory")
@@ -96,7 +96,7 @@ def test_sizes_are_chosen_where_the_bytes_can_be_read(machine: FakeMachine, tmp_
     run = machine.run(suite(tmp_path, ONLY, 'n = "auto"\nd = "auto"', "attention-core"), results=tmp_path / "results")
 
     assert laws(run)["memory"] == "CONFIRMED"
-    assert "windows, for its counted peak of" in run.info.window(run.info.trials[0].subject)
+    assert "windows, for its counted peak of" in run.info.plan.window(run.info.plan.trials[0].subject)
     assert all(row["resident_bytes"] is None for row in json.loads(run.records.to_json(orient="records")))
 
 
@@ -131,8 +131,8 @@ def test_a_resumed_run_weighs_what_was_not_weighed_and_nothing_twice(
 
     assert run.visits[: at - 1] == before.visits
     times = Counter((visit.metric, visit.trial) for visit in run.visits)
-    assert {times["memory", trial.id] for trial in run.info.trials} == {1}
-    assert min(times["time", trial.id] for trial in run.info.trials) >= 3
+    assert {times["memory", trial.id] for trial in run.info.plan.trials} == {1}
+    assert min(times["time", trial.id] for trial in run.info.plan.trials) >= 3
     assert {law.metric for law in run.found_laws} == {"flops", "peak_bytes", "memory", "time"}
 
 
@@ -199,7 +199,10 @@ def test_decoding_has_no_claim_of_memory_so_its_law_is_inferred(machine: FakeMac
     ],
 )
 def test_what_no_visit_for_memory_can_say_is_a_flaw(said: dict[str, Any]) -> None:
-    assert Visit("any", 0, 0, **{"metric": "memory", **said}).flaw
+    visit = Visit("any", 0, 0, metric="memory").answered(said)
+
+    assert visit.status is Status.ERROR
+    assert visit.reason.startswith("the measuring process said what cannot be: ")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +258,7 @@ def test_a_layer_that_was_timed_too_has_a_law_of_memory_beside_that_of_time(
 
 
 def test_a_plan_for_memory_is_shown_and_writes_nothing(machine: FakeMachine, tmp_path: Path) -> None:
-    plan = prepare.make_plan(order(suite(tmp_path, ONLY), machine=machine), Silent()).as_json()
+    plan = prepare.make_plan(request(suite(tmp_path, ONLY), machine=machine), Reporter()).as_json()
 
     assert len(plan["trials"]) == 9
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]

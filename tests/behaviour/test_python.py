@@ -108,7 +108,7 @@ def test_a_counted_law_is_exact_at_any_size(run: Run) -> None:
 
 
 def test_a_law_of_several_ways_is_chosen(several: Run) -> None:
-    assert several.law("rnn", device="cuda").device == "cuda"
+    assert several.law("rnn", device="cuda").choices.device == "cuda"
     assert several.law("rnn", "flops", device="cuda").formula == "4*b*n*d**2"  # a count knows no device
     assert several.predict("rnn", n=512, d=256, device="cuda").seconds.value == pytest.approx(  # type: ignore[union-attr]
         LINE / 100 * 512 * 256**2
@@ -149,7 +149,7 @@ COUNTED = Law(
         ),
         (
             lambda run: run.law("rnn", device="cuda"),
-            "DeviceError",
+            "ChoiceError",
             (
                 "rnn was not measured so; leave out device=, dtype=, mode=, threads=, compile= or sdpa= "
                 "to see what there is"

@@ -139,7 +139,7 @@ def test_a_run_that_is_interrupted_can_be_continued_to_its_end(folder: Path, tol
     assert said.splitlines()[-1] == (
         f"Error: interrupted; everything measured is kept. To continue: attnbench run --resume stopped/{stopped.name}"
     )
-    assert 2 <= len(before.visits) < len(before.info.trials)
+    assert 2 <= len(before.visits) < len(before.info.plan.trials)
 
     resume = [*COMMAND, "--resume", f"stopped/{stopped.name}", "--json"]
     done = subprocess.run(resume, cwd=folder, capture_output=True, text=True, timeout=300, check=False)

@@ -28,9 +28,9 @@ from attnbench.errors import WorkerError
 from attnbench.measure import worker
 from attnbench.session import prepare
 from attnbench.session import run as session
-from attnbench.session.reporter import Silent
+from attnbench.session.reporter import Reporter
 from attnbench.store.run_folder import runs_in
-from tests.behaviour.crash_lab import ended, fork
+from tests.behaviour.crash_lab import Planned, ended, fork
 
 #: No trial is larger than another, so that none is left out because a smaller one was killed.
 SUITE = 'budget = "0.2s"\ndevice = ["cpu"]\nmetrics = ["time"]\n' + "".join(
@@ -138,7 +138,7 @@ def ended_with(code: int | None) -> int:
     return code
 
 
-class Killing(Silent):
+class Killing(Reporter):
     """Kills the process that is about to be asked, from some visits on that were drawn by lot."""
 
     def __init__(self, deaths: Path, kills: int, visits: list[int]) -> None:
@@ -154,18 +154,18 @@ class Killing(Silent):
             write_down(self._deaths, "waiting visiting")
 
 
-def measured(plan: prepare.Plan, folder: Path, number: int) -> dict[str, Any]:
+def measured(planned: Planned, folder: Path, number: int) -> dict[str, Any]:
     """A run some of whose workers are killed; of the last one, those that make its plan too."""
     deaths, kills, lot = folder / "deaths", KILLS if number else 0, random.Random(number)
     Forked.deaths, Forked.kills, Forked.lot = deaths, kills, lot
-    show = Killing(deaths, kills, sorted(lot.sample(range(1, 13), 2)))
+    reporter = Killing(deaths, kills, sorted(lot.sample(range(1, 13), 2)))
     stopped = 0
     if number == RUNS:
-        plan = prepare.make_plan(plan.order, show)
+        planned = planned[0], prepare.make_plan(planned[0], reporter)
     while True:
         begun = runs_in(folder)
         try:
-            run = session.resume(begun[0], show) if begun else session.start(plan, folder, show)
+            run = session.resume(begun[0], reporter) if begun else session.start(*planned, folder, reporter)
             break
         except WorkerError:  # two in a row were killed before they could say hello
             stopped += 1
@@ -190,10 +190,11 @@ def main(folder: Path) -> None:
         patch.setattr(child.subprocess, "Popen", Forked)
         patch.setattr("attnbench.execute.rounds.MAX_ROUNDS", ROUNDS)
         Forked.deaths, Forked.kills, Forked.lot = folder / "none", 0, random.Random(0)
-        plan = prepare.make_plan(session.order(str(folder / "line.toml")), Silent())
+        request = session.request(str(folder / "line.toml"))
+        planned = request, prepare.make_plan(request, Reporter())
         for number in range(1 + RUNS):
             results, answer = folder / f"results-{number}", folder / f"answer-{number}.json"
             results.mkdir()
-            status = ended(fork(partial(measured, plan, results, number), answer))
+            status = ended(fork(partial(measured, planned, results, number), answer))
             found = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() else {}
             sys.stdout.write(json.dumps({"status": status, **found}) + "\n")

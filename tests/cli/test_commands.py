@@ -307,7 +307,7 @@ def test_options_of_a_run_are_kept_with_it(here: Path, machine: FakeMachine) -> 
 
     run = load(done["run"])
     status = run.records.set_index(["n", "d", "h"])["status"]
-    assert (run.info.seed, run.info.suite["budget"]) == (5, "120.0s")
+    assert (run.info.seed, run.info.plan.suite.budget) == (5, 120.0)
     assert set(run.records["n"]) == {32, 64}
     assert set(status.xs(1, level="h")) == {"ok"}
     assert set(status.xs(3, level="h")) == {"skipped"}

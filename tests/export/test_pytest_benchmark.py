@@ -82,7 +82,7 @@ def test_trials_without_a_time_are_left_out(run: StoredRun) -> None:
     timed = set(run.records.loc[run.records["samples"] > 0, "trial"])
 
     assert {row["name"] for row in document(run)["benchmarks"]} == timed
-    assert len(timed) < len(run.info.trials)
+    assert len(timed) < len(run.info.plan.trials)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

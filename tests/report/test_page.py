@@ -138,7 +138,7 @@ class TestTheTables:
         assert row.peak_bytes == units.nbytes(4 * 128 * 512)
 
     def test_of_trials_leave_nothing_out(self, run: StoredRun, context: PageContext) -> None:
-        assert [row.trial for row in context.trials] == [trial.id for trial in run.info.trials]
+        assert [row.trial for row in context.trials] == [trial.id for trial in run.info.plan.trials]
         assert context.trials_summary == "79 trials: 75 ok, 1 oom, 1 error, 2 skipped"
 
     def test_of_trials_mark_lower_bounds_and_missing_times(self, context: PageContext) -> None:
@@ -238,7 +238,7 @@ class TestNotices:
         switch = "the kernels change at d = 1024 (a → b): sizes below are judged, and 4 trials are left out"
         law = replace(rnn().law, regimes=("values jump by a factor of 2", switch))  # type: ignore[type-var]
         run = write_fake_run(tmp_path / "run", (replace(rnn(), law=law), attention()))
-        wide = {trial.id for trial in run.info.trials if trial.sizes["d"] == 1024}
+        wide = {trial.id for trial in run.info.plan.trials if trial.sizes["d"] == 1024}
         kernels = {True: ("aten::mm", "onednn::rnn/ref"), False: ("aten::mm", "aten::tanh")}
         visits = tuple(replace(visit, kernels=kernels[visit.trial in wide]) for visit in run.visits)
 
@@ -507,7 +507,7 @@ class TestAnUnfinishedRun:
         assert read(page)
 
     def test_without_visits_shows_the_plan(self, small_run: StoredRun) -> None:
-        found = build_context(StoredRun(small_run.path, small_run.info, (), small_run.info.counted_laws))
+        found = build_context(StoredRun(small_run.path, small_run.info, (), small_run.info.plan.counted_laws))
         page = render(found)
 
         assert found.trials_summary == "16 trials: 16 skipped"

@@ -26,7 +26,8 @@ from attnbench.record import Counted, Status
 from attnbench.session import judge as judging
 from attnbench.session import prepare
 from attnbench.session import run as session
-from attnbench.session.reporter import Silent
+from attnbench.session.counts import count_layers
+from attnbench.session.reporter import Reporter
 from attnbench.session.run import Run
 from attnbench.trial import slug
 from tests.fake_machine import RATE, FakeMachine, as_counted
@@ -141,11 +142,13 @@ def test_a_run_is_loaded_as_it_was(finished: Run) -> None:
 def test_the_facts_of_a_run_are_kept(finished: Run) -> None:
     info = finished.info
 
-    assert (info.suite_name, info.suite["title"], info.seed) == ("grid", "A grid", 3)
+    assert (info.plan.suite.name, info.plan.suite.title, info.seed) == ("grid", "A grid", 3)
     assert re.fullmatch(r"grid-\d{8}-\d{6}", info.name)
-    assert info.windows == {f"{LAYER}-cpu-float32-forward-t1": "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
-    assert info.claims[LAYER]["time"] == "n**2*d"
-    assert info.counted[IDS[0]] == Counted(flops=4 * 64**3, parameters=0, peak_bytes=info.counted[IDS[0]].peak_bytes)
+    assert info.plan.windows == {f"{LAYER}-cpu-float32-forward-t1": "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
+    assert info.plan.claims[LAYER]["time"] == "n**2*d"
+    assert info.plan.counted[IDS[0]] == Counted(
+        flops=4 * 64**3, parameters=0, peak_bytes=info.plan.counted[IDS[0]].peak_bytes
+    )
     assert finished.budget_seconds == 60.0
 
 
@@ -195,7 +198,7 @@ def test_a_plugin_beside_the_suite_finds_its_own_sizes(
     assert sizes[LAYER] == {"n": 3, "d": 3}
     assert min(sizes["claims-too-little"].values()) >= 3
     assert [law.layer for law in run.found_laws if law.metric == "time"] == [LAYER, "claims-too-little"]
-    assert len(run.info.calibration) > 9
+    assert len(run.info.plan.calibration) > 9
 
 
 def test_a_batch_is_part_of_what_a_claim_for_each_sequence_says(
@@ -226,13 +229,13 @@ def test_what_the_machine_does_at_best_is_kept_for_each_dtype_and_number_of_thre
 
     run = machine.run(suite_with(tmp_path, 'dtype = ["float32", "float64"]\nthreads = [1, 2]'), results=tmp_path)
 
-    kinds = [(peaks.dtype, peaks.threads) for peaks in run.info.peaks]
+    kinds = [(peaks.dtype, peaks.threads) for peaks in run.info.plan.peaks]
     assert sorted(kinds) == [("float32", 1), ("float32", 2), ("float64", 1), ("float64", 2)]
-    assert {(peaks.device, peaks.flops_per_second, peaks.bytes_per_second) for peaks in run.info.peaks} == {
+    assert {(peaks.device, peaks.flops_per_second, peaks.bytes_per_second) for peaks in run.info.plan.peaks} == {
         ("cpu", RATE, RATE)
     }
-    assert run.info.calibration_seconds >= 4 * 0.125
-    assert attnbench.load(run.path).info.peaks == run.info.peaks
+    assert run.info.plan.calibration_seconds >= 4 * 0.125
+    assert attnbench.load(run.path).info.plan.peaks == run.info.plan.peaks
 
 
 def test_a_suite_that_asks_for_no_time_starts_no_process(machine: FakeMachine, tmp_path: Path) -> None:
@@ -252,10 +255,10 @@ def test_pictures_that_a_suite_asks_for_are_kept_with_the_run(machine: FakeMachi
 
     run = machine.run(str(file), results=tmp_path)
 
-    (heads,) = run.info.weights.values()
+    (heads,) = run.info.plan.observations.weights.values()
     assert np.shape(heads) == (4, 12, 12)
-    assert attnbench.load(run.path).info.weights == run.info.weights
-    assert run.info.fading == run.info.paths == {}
+    assert attnbench.load(run.path).info.plan.observations.weights == run.info.plan.observations.weights
+    assert run.info.plan.observations.fading == run.info.plan.observations.paths == {}
     assert "Attention weights of attention-core" in run.report(tmp_path / "reports").read_text(encoding="utf-8")
 
 
@@ -267,9 +270,9 @@ def test_a_run_that_counts_hops_keeps_and_shows_the_paths_between_all_positions(
 
     run = machine.run(str(file), results=tmp_path)
 
-    assert list(run.info.paths) == ["feed-forward", "fully-connected"]
-    assert run.info.paths["fully-connected"].rows == [" ".join(["1"] * 32)] * 32
-    assert attnbench.load(run.path).info.paths == run.info.paths
+    assert list(run.info.plan.observations.paths) == ["feed-forward", "fully-connected"]
+    assert run.info.plan.observations.paths["fully-connected"].rows == [" ".join(["1"] * 32)] * 32
+    assert attnbench.load(run.path).info.plan.observations.paths == run.info.plan.observations.paths
     page = run.report(tmp_path / "reports").read_text(encoding="utf-8")
     assert "Path length from each position to each other: fully-connected" in page
 
@@ -320,17 +323,18 @@ def test_what_is_printed_does_not_change_what_is_planned_and_judged(machine: Fak
     only = machine.run(suite_with(tmp_path, "metrics = ['time']"), results=tmp_path / "results")
 
     assert list(verdicts(only)) == ["time"]
-    assert only.info.counted_laws == every.info.counted_laws
+    assert only.info.plan.counted_laws == every.info.plan.counted_laws
     assert only.found_laws[-1] == every.found_laws[-1]
     assert attnbench.load(only.path).found_laws == only.found_laws
 
 
 def test_each_dtype_is_planned_with_its_own_counts(machine: FakeMachine, tmp_path: Path) -> None:
-    asked = session.order(suite_with(tmp_path, "dtype = ['float32', 'bfloat16']"), machine=machine)
+    request = session.request(suite_with(tmp_path, "dtype = ['float32', 'bfloat16']"), machine=machine)
 
-    plan = prepare.make_plan(asked, Silent())
+    plan = prepare.make_plan(request, Reporter())
 
-    single, half = (s.costs.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for s in plan.subjects)
+    costs = prepare._cost_models(request, count_layers(request, Reporter()))
+    single, half = (one.formulas["peak_bytes"].evaluate({"b": 1, "n": 64, "d": 64, "h": 1}) for one in costs)
     assert half < single
     assert list(plan.windows) == [f"{LAYER}-cpu-{dtype}-forward-t1" for dtype in ("float32", "bfloat16")]
     assert [(law.metric, law.choices.dtype) for law in plan.shown_laws] == [
@@ -348,7 +352,7 @@ def test_a_trial_of_two_sweeps_is_measured_once_and_both_windows_are_told(machin
 
     assert list(run.records["n"]) == [64, 128, 256]
     assert set(run.records["visits"]) == {3}
-    (window,) = run.info.windows.values()
+    (window,) = run.info.plan.windows.values()
     assert [window.count(span) for span in ("n 64–128", "n 128–256")] == [1, 1]
 
 
@@ -552,8 +556,8 @@ def rough(noise: float) -> Callable[[Trial], float]:
 
 
 def test_what_a_call_costs_at_tiny_sizes_is_kept_beside_every_trial(finished: Run) -> None:
-    layer = finished.info.trials[0].layer
-    (key, floor), *others = finished.info.floors.items()
+    layer = finished.info.plan.trials[0].layer
+    (key, floor), *others = finished.info.plan.floors.items()
 
     assert (key, others) == (f"{layer}-cpu-float32-forward-t1", [])
     assert 0 < floor < finished.records["seconds"].min() / 20
@@ -581,7 +585,7 @@ def test_a_hard_suite_goes_on_with_the_visits_that_are_worth_it(
 ) -> None:
     watcher = Watcher()
 
-    run = machine.run(suite, results=tmp_path, show=watcher, **hard)
+    run = machine.run(suite, results=tmp_path, reporter=watcher, **hard)
 
     rounds = Counter(visit.round for visit in run.visits)
     assert [rounds[number] for number in range(3)] == [len(IDS)] * 3
@@ -634,7 +638,7 @@ def test_an_interrupt_before_the_first_visit_leaves_nothing_behind(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Silent, "stage", interrupt)
+    monkeypatch.setattr(Reporter, "stage", interrupt)
     with pytest.raises(KeyboardInterrupt):
         machine.run(suite, results=tmp_path)
 
@@ -784,7 +788,7 @@ def test_the_journal_of_another_run_is_not_taken_for_this_ones(
 
 
 def sweeps(suite: str, **overrides: Any) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    return [(sweep.layers, dict(sweep.axes)) for sweep in session.order(suite, **overrides).suite.sweeps]
+    return [(sweep.layers, dict(sweep.axes)) for sweep in session.request(suite, **overrides).suite.sweeps]
 
 
 GRID_AXES = {"n": (64, 128, 256), "d": (64, 128, 256)}
@@ -812,16 +816,16 @@ def test_overrides_change_layers_and_sizes(
 
 
 def test_overrides_change_budget_devices_and_seed(suite: str) -> None:
-    asked = session.order(suite, budget="2m", devices=["cpu", "cpu"], seed=9, command="attnbench run")
+    asked = session.request(suite, budget="2m", devices=["cpu", "cpu"], seed=9, command="attnbench run")
 
     assert (asked.suite.budget, asked.suite.devices, asked.seed, asked.command) == (120.0, ("cpu",), 9, "attnbench run")
 
 
 def test_a_string_is_one_item_and_a_path_is_a_suite(suite: str) -> None:
-    asked = session.order(Path(suite), layers=LAYER, devices="cpu", sizes="n=32,64")
+    asked = session.request(Path(suite), layers=LAYER, devices="cpu", sizes="n=32,64")
 
     assert asked == replace(
-        session.order(suite, layers=[LAYER], devices=["cpu"], sizes=["n=32,64"]), registry=asked.registry
+        session.request(suite, layers=[LAYER], devices=["cpu"], sizes=["n=32,64"]), registry=asked.registry
     )
     assert asked.suite.sweeps[0].axes["n"] == (32, 64)
 
@@ -832,7 +836,7 @@ def test_an_override_that_does_not_exist_is_refused(suite: str) -> None:
 
 
 def test_a_size_that_only_some_combinations_allow_is_no_error(suite: str) -> None:
-    assert session.order(suite, sizes=["h=1,3"]).suite.sweeps[0].axes["h"] == (1, 3)
+    assert session.request(suite, sizes=["h=1,3"]).suite.sweeps[0].axes["h"] == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -853,7 +857,7 @@ def test_an_order_that_cannot_be_met_is_refused_at_once(
     overrides: dict[str, Any], kind: type[InputError], message: str, suite: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        session.order(suite, **overrides)
+        session.request(suite, **overrides)
 
     assert str(caught.value) == message
 
@@ -863,7 +867,7 @@ def test_a_sweep_over_an_axis_that_none_of_its_layers_has_is_refused(tmp_path: P
     path.write_text('device = "cpu"\n[[sweep]]\nlayers = ["rnn", "gru"]\nk = [3]\n', encoding="utf-8")
 
     with pytest.raises(SuiteError) as caught:
-        session.order(str(path))
+        session.request(str(path))
 
     assert str(caught.value) == "no layer of the sweep over rnn, gru has an axis 'k'."
 
@@ -886,7 +890,7 @@ def test_results_that_cannot_be_written_are_an_error_in_one_line(
 # ------------------------------------------------------------------------------------------------------- small things
 
 
-class Watcher(Silent):
+class Watcher(Reporter):
     """Notes what it is shown."""
 
     def __init__(self) -> None:
@@ -913,7 +917,7 @@ def test_whoever_watches_a_run_sees_its_stages_visits_and_laws(
 ) -> None:
     watcher = Watcher()
 
-    run = machine.run(suite, results=tmp_path, show=watcher, sizes=["d=auto"])
+    run = machine.run(suite, results=tmp_path, reporter=watcher, sizes=["d=auto"])
 
     assert watcher.stages == [
         "counting on fake tensors",
@@ -921,7 +925,7 @@ def test_whoever_watches_a_run_sees_its_stages_visits_and_laws(
         "measuring",
         "fitting",
     ]
-    assert {slug(row["sizes"]) for row in run.info.calibration} == {slug(trial.sizes) for trial in watcher.probes}
+    assert {slug(row["sizes"]) for row in run.info.plan.calibration} == {slug(trial.sizes) for trial in watcher.probes}
     assert [progress.trial.id for progress in watcher.visits] == [visit.trial for visit in run.visits]
     assert watcher.verdicts[-1] == ["CONFIRMED"]
 

@@ -89,7 +89,7 @@ def test_an_overview_says_what_the_whole_run_says(tmp_path: Path) -> None:
     assert seen.verdicts == {v: sum(law.verdict is v for law in claims) for v in Verdict if v is not Verdict.INFERRED}
     assert (seen.inferred, seen.finished, seen.damage) == (1, True, "")
     assert seen.layers == tuple(layer.name for layer in fake_layers())
-    assert seen.trials == (len(run.info.trials), len(run.info.skipped), len(run.info.unsupported))
+    assert seen.trials == (len(run.info.plan.trials), len(run.info.plan.skipped), len(run.info.plan.unsupported))
     assert (seen.name, seen.suite, seen.title, seen.host) == ("run", "scaling", "Three scaling laws", HOST.cpu)
 
 

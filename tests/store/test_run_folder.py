@@ -19,9 +19,13 @@ import pytest
 
 from attnbench.errors import RunError
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
-from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Status, Visit
+from attnbench.plan.plan import Plan
+from attnbench.record import SCHEMA, Conditions, Counted, Host, Observations, PathMap, Status, Visit
+from attnbench.spec import from_mapping
+from attnbench.store.derived import read_laws
 from attnbench.store.journal import Journal
-from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored, read_laws, runs_in
+from attnbench.store.run_folder import StoredRun, create, load_stored, runs_in
+from attnbench.store.run_info import RunInfo
 from attnbench.trial import Choices, Subject, Trial
 from tests.older_run import make_older
 
@@ -50,24 +54,26 @@ TIME_LAW = Law(
     specifications=(Specification("all", {"n": 1.0, "d": 1.8}),),
     uncounted=("aten.fft",),
 )
-INFO = RunInfo(
-    name="mine",
-    suite={"title": "T", "sweep": [{"layers": ["rnn"], "n": [64, 128]}]},
-    suite_name="mine",
-    command="attnbench run --suite mine",
-    seed=3,
-    started="2025-01-02T03:04:05Z",
-    version="0.1.0",
-    host=HOST,
+PLAN = Plan(
+    suite=from_mapping({"title": "T", "sweep": [{"layers": ["rnn"], "n": [64, 128]}]}, "mine", "here"),
     trials=(SHORT, LONG, HEADS, BROKEN),
     counted={SHORT.id: Counted(2**60 + 1, 2048, 4096), HEADS.id: Counted(10, 0, 20, ("aten.fft",))},
     counted_laws=(COUNTED_LAW,),
-    plugins=("mine.py",),
     skipped={HEADS.id: "no such device"},
     claims={"rnn": {"time": "n*d**2"}},
     scopes={"rnn": "layer", "gru": "layer", "attention-core": "core"},
     windows={"rnn": "n from 64 to 128"},
     calibration=({"layer": "rnn", "device": "cpu", "sizes": {"n": 64}, "seconds": 0.5, "flops": 10},),
+)
+INFO = RunInfo(
+    name="mine",
+    command="attnbench run --suite mine",
+    seed=3,
+    started="2025-01-02T03:04:05Z",
+    version="0.1.0",
+    host=HOST,
+    plan=PLAN,
+    plugins=("mine.py",),
 )
 NEXT = Visit(SHORT.id, 1, 2, iterations=4, block_seconds=(0.4, 0.3))
 #: What an older attnbench wrote of it.
@@ -274,9 +280,9 @@ def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(fold
     ("line", "error"),
     [
         ("nonsense", "JSONDecodeError Expecting value: line 1 column 1 (char 0)"),
-        ("[]", "KeyError 'status'"),
-        ("7", "TypeError 'int' object is not iterable"),
-        ('{"status": "well", "block_seconds": []}', "ValueError 'well' is not a valid Status"),
+        ("[]", "Expected `object`, got `array`"),
+        ("7", "Expected `object`, got `int`"),
+        ({"status": "well"}, "Invalid enum value 'well' - at `$.status`"),
         (
             "[" * 100_000,
             "RecursionError maximum recursion depth exceeded while decoding a JSON array from a unicode string",
@@ -285,27 +291,35 @@ def test_a_run_of_an_older_attnbench_is_read_and_its_journal_is_not_written(fold
         ({"block_seconds": [0.0]}, "block_seconds cannot be 0.0"),
         ({"block_seconds": [math.nan]}, "block_seconds cannot be nan"),
         ({"block_seconds": [1e30]}, "block_seconds cannot be 1e+30"),
-        ({"block_seconds": ["0.1"]}, "block_seconds cannot be '0.1'"),
-        ({"block_seconds": [True]}, "block_seconds cannot be True"),
+        ({"block_seconds": ["0.1"]}, "Expected `float`, got `str` - at `$.block_seconds[0]`"),
+        ({"block_seconds": [True]}, "Expected `float`, got `bool` - at `$.block_seconds[0]`"),
         ({"block_seconds": []}, "status is ok, and no block was timed"),
         ({"iterations": 0}, "status is ok, and no block was timed"),
         ({"iterations": -4}, "iterations cannot be -4"),
-        ({"round": 0.5}, "round cannot be 0.5"),
-        ({"process": None}, "process cannot be None"),
-        ({"first_call_seconds": -1}, "first_call_seconds cannot be -1"),
-        ({"reference_seconds": "quick"}, "reference_seconds cannot be 'quick'"),
+        ({"round": 0.5}, "Expected `int`, got `float` - at `$.round`"),
+        ({"process": None}, "Expected `int`, got `null` - at `$.process`"),
+        ({"first_call_seconds": -1}, "first_call_seconds cannot be -1.0"),
+        ({"reference_seconds": "quick"}, "Expected `float | null`, got `str` - at `$.reference_seconds`"),
         ({"started": -3.0}, "started cannot be -3.0"),
         ({"conditions": {"steal": 1.5}}, "steal cannot be 1.5"),
         ({"conditions": {"load": math.nan}}, "load cannot be nan"),
-        ({"conditions": {"frequency_mhz": 0}}, "frequency_mhz cannot be 0"),
-        ({"conditions": {"sm_clock_mhz": True}}, "sm_clock_mhz cannot be True"),
-        ({"conditions": {"temperature_c": "hot"}}, "temperature_c cannot be 'hot'"),
-        ({"conditions": {"throttle": [7]}}, "throttle must be words"),
-        ({"conditions": {"throttle": "heat"}}, "TypeError throttle must be a list"),
-        ({"reason": 3}, "trial, reason and kernels must be words"),
-        ({"kernels": ["aten::mm", 3]}, "trial, reason and kernels must be words"),
-        ({"compile_seconds": 0}, "compile_seconds cannot be 0"),
+        ({"conditions": {"frequency_mhz": 0}}, "frequency_mhz cannot be 0.0"),
+        (
+            {"conditions": {"sm_clock_mhz": True}},
+            "Expected `float | null`, got `bool` - at `$.conditions.sm_clock_mhz`",
+        ),
+        (
+            {"conditions": {"temperature_c": "hot"}},
+            "Expected `float | null`, got `str` - at `$.conditions.temperature_c`",
+        ),
+        ({"conditions": {"throttle": [7]}}, "Expected `str`, got `int` - at `$.conditions.throttle[0]`"),
+        ({"conditions": {"throttle": "heat"}}, "Expected `array`, got `str` - at `$.conditions.throttle`"),
+        ({"reason": 3}, "Expected `str`, got `int` - at `$.reason`"),
+        ({"kernels": ["aten::mm", 3]}, "Expected `str`, got `int` - at `$.kernels[1]`"),
+        ({"compile_seconds": 0}, "compile_seconds cannot be 0.0"),
         ({"round": 1}, "round 1 has this trial twice"),
+        ({"rounds": 1}, "no visit has 'rounds'"),
+        ({"conditions": {"laod": 1.0}}, "no visit has 'laod'"),
     ],
 )
 def test_a_line_without_checksum_that_no_clock_can_have_said_is_named_by_its_number(
@@ -408,21 +422,23 @@ def test_a_run_json_that_is_written_in_another_way_says_the_same(folder: Path) -
         ("", "JSONDecodeError Expecting value: line 1 column 1 (char 0)"),
         ("{}", "KeyError 'schema'"),
         ("[]", "TypeError list indices must be integers or slices, not str"),
-        ({}, "KeyError 'host'"),
+        ({}, "KeyError 'suite'"),
         ({**INFO_JSON, "trials": None}, "TypeError 'NoneType' object is not iterable"),
         ({**INFO_JSON, "counted": []}, "AttributeError 'list' object has no attribute 'items'"),
-        ({**INFO_JSON, "seed": "three"}, "run.json: seed cannot be 'three'"),
-        ({**INFO_JSON, "windows": {"rnn": 7}}, "run.json: windows: rnn cannot be 7"),
-        ({**INFO_JSON, "visit_seconds": {"rnn": math.nan}}, "run.json: visit_seconds: rnn cannot be nan"),
+        ({**INFO_JSON, "seed": "three"}, "Expected `int`, got `str` - at `$.seed`"),
+        ({**INFO_JSON, "windows": {"rnn": 7}}, "Expected `str`, got `int` - at `$.windows[...]`"),
+        ({**INFO_JSON, "visit_seconds": {"rnn": math.nan}}, "no number can be NaN"),
+        ({**INFO_JSON, "seed": 2**63}, f"no number can be {2**63}"),
+        ({**INFO_JSON, "host": {**INFO_JSON["host"], "core": 3}}, "no run has 'core'"),
         ({**INFO_JSON, "suite": {"sweep": []}}, "suite run.json needs at least one [[sweep]] table with layers"),
         ({**INFO_JSON, "claims": {"rnn": {"time": "n*f"}}}, "n*f of rnn has f, which no trial has"),
         ({**INFO_JSON, "scopes": {}}, "it does not say what scope attention-core has"),
         (
             {**INFO_JSON, "counted_laws": [{**COUNTED_LAW.as_json(), "window": {"n": []}}]},
-            "IndexError list index out of range",
+            "Expected `array` of length 2, got 0 - at `$.counted_laws[0].window[...]`",
         ),
-        ({**INFO_JSON, "paths": {"rnn": {"rows": [["0"]]}}}, "run.json: paths: rnn: rows cannot be ['0']"),
-        ({**INFO_JSON, "reach": {"rnn": [[0, "far"]]}}, "run.json: reach: rnn cannot be 'far'"),
+        ({**INFO_JSON, "paths": {"rnn": {"rows": [["0"]]}}}, "Expected `str`, got `array` - at `$.paths[...].rows[0]`"),
+        ({**INFO_JSON, "reach": {"rnn": [[0, "far"]]}}, "Expected `float`, got `str` - at `$.reach[...][0][1]`"),
     ],
 )
 def test_a_damaged_run_json_is_one_sentence(folder: Path, content: str | dict[str, Any], error: str) -> None:
@@ -478,9 +494,9 @@ def test_a_table_that_cannot_be_written_leaves_the_one_before_it_whole(
 
 
 def test_only_the_counted_laws_that_the_suite_asks_for_are_shown() -> None:
-    suites = {"all": INFO, "others": replace(INFO, suite={"metrics": ["time", "parameters"]})}
+    suites = {"all": PLAN, "others": replace(PLAN, suite=replace(PLAN.suite, metrics=("time", "parameters")))}
 
-    assert {name: info.shown_laws for name, info in suites.items()} == {"all": (COUNTED_LAW,), "others": ()}
+    assert {name: plan.shown_laws for name, plan in suites.items()} == {"all": (COUNTED_LAW,), "others": ()}
 
 
 @pytest.mark.parametrize("name", ["run.json", "journal.jsonl"])
@@ -550,7 +566,7 @@ def test_there_is_one_record_for_each_trial(folder: Path) -> None:
     records = load_stored(folder).records
 
     assert list(records.columns) == [*BEFORE, *AFTER, *COUNTS]
-    assert list(records["trial"]) == [trial.id for trial in INFO.trials]
+    assert list(records["trial"]) == [trial.id for trial in PLAN.trials]
     assert list(records["status"]) == ["ok", "skipped", "skipped", "oom"]
     assert list(records["reason"]) == [
         "",
@@ -672,16 +688,15 @@ def test_the_tables_on_disk_are_the_tables_in_memory(folder: Path) -> None:
 
 def test_an_infinite_path_and_counts_nobody_asked_for_survive_the_disk(tmp_path: Path) -> None:
     counted = Counted(flops=1, parameters=2, peak_bytes=3, saved_bytes=2**60 + 1, depth=7, hops=math.inf)
-    info = replace(INFO, counted={SHORT.id: counted}, reach={"rnn": [[0.0, 1.0], [1.0, 0.5]]})
-    info = replace(info, paths={"rnn": PathMap({"n": 2}, ["0 inf", "1 0"]), "core": PathMap(refused="needs n > 40")})
-    create(tmp_path / "run", info)
+    paths = {"rnn": PathMap({"n": 2}, ["0 inf", "1 0"]), "core": PathMap(refused="needs n > 40")}
+    seen = Observations(reach={"rnn": [(0, 1.0), (1, 0.5)]}, paths=paths)
+    create(tmp_path / "run", replace(INFO, plan=replace(PLAN, counted={SHORT.id: counted}, observations=seen)))
 
     stored = load_stored(tmp_path / "run")
 
     assert "Infinity" not in (tmp_path / "run" / "run.json").read_text()
-    assert stored.info.counted == {SHORT.id: counted}
-    assert stored.info.reach == info.reach
-    assert stored.info.paths == info.paths
+    assert stored.info.plan.counted == {SHORT.id: counted}
+    assert stored.info.plan.observations == seen
     records = stored.records.set_index("trial")
     assert records.loc[SHORT.id, "saved_bytes"] == 2**60 + 1
     assert records.loc[SHORT.id, "hops"] == math.inf

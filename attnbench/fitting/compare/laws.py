@@ -79,7 +79,7 @@ class Found:
         before, after = (rows[rows["trial"].isin(measured)] for rows in (timed(base), timed(new)))
         self.least = least
         self.records = base.records.set_index("trial").loc[measured]
-        subjects = {trial.id: trial.subject.id for trial in base.info.trials}
+        subjects = {trial.id: trial.subject.id for trial in base.info.plan.trials}
         self.subjects = pd.Series({trial: subjects[trial] for trial in measured}, dtype="object")
         self.trials = ratios(before, after)
         self.rates = rates((base, new), self.records, self.subjects, least)

@@ -140,7 +140,11 @@ def compare(base: StoredRun, new: StoredRun, *, least: float = LEAST, across_hos
     states = pd.DataFrame({"base": _states(base), "new": _states(new)})
     common = states.dropna()
     measured = common[(common == "").all(axis=1)].index
-    identical = (base.visits, base.info.trials, base.found_laws) == (new.visits, new.info.trials, new.found_laws)
+    identical = (base.visits, base.info.plan.trials, base.found_laws) == (
+        new.visits,
+        new.info.plan.trials,
+        new.found_laws,
+    )
     laws = list(pairs(base.found_laws, new.found_laws))
     if common.empty and not laws:
         raise InputError(f"{base.info.name} and {new.info.name} have no trial and no law in common; compare others")
@@ -200,12 +204,12 @@ def _warnings(base: StoredRun, new: StoredRun, found: Found) -> Iterator[str]:
         ("versions of Python", one.host.python, other.host.python),
         ("BLAS libraries", one.host.blas, other.host.blas),
         ("systems", one.host.system, other.host.system),
-        ("suites", one.suite_name, other.suite_name),
+        ("suites", one.plan.suite.name, other.plan.suite.name),
     ):
         if old != now:
             yield f"different {what}: {old} and {now}"
-    if one.suite_name == other.suite_name and one.suite != other.suite:
-        yield f"the suite {one.suite_name} was not run with the same settings"
+    if one.plan.suite.name == other.plan.suite.name and one.plan.suite != other.plan.suite:
+        yield f"the suite {one.plan.suite.name} was not run with the same settings"
     if len(found.trials.table) and not found.trials.judged:
         yield (
             "each run was measured in one process, so what a process does to a trial cannot be told from a change: "

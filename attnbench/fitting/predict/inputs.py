@@ -28,7 +28,7 @@ def side(run: StoredRun, law: Law) -> Side:
 def footprint(run: StoredRun, law: Law, available: float | None = None) -> Footprint:
     """What the layer of a law of time holds in memory; `available` is what can be taken now, where that is known."""
     texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
-    mine = (trial for trial in run.info.trials if trial.subject == law.subject)
+    mine = (trial for trial in run.info.plan.trials if trial.subject == law.subject)
     bits = re.search(r"\d+$", law.choices.dtype)
     weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
     return Footprint(
@@ -58,4 +58,4 @@ def by_operations(one: Side, other: Side) -> str:
 
 def _counted(run: StoredRun, law: Law) -> dict[str, Law]:
     """Counted laws of what was timed, by metric."""
-    return {f.metric: f for f in run.info.counted_laws if f.subject.count_key == law.subject.count_key}
+    return {f.metric: f for f in run.info.plan.counted_laws if f.subject.count_key == law.subject.count_key}

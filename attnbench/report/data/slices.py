@@ -108,7 +108,7 @@ class RateMap:
 
 def subjects(run: StoredRun) -> tuple[Subject, ...]:
     """Every subject of the run, in the order of its plan."""
-    planned = [trial.subject for trial in run.info.trials]
+    planned = [trial.subject for trial in run.info.plan.trials]
     judged = (law.subject for law in run.found_laws if law.metric in MEASURED_METRICS)
     return tuple(dict.fromkeys([*planned, *judged]))
 
@@ -146,7 +146,7 @@ def places(run: StoredRun, subject: Subject) -> list[int]:
 
 
 def _points(run: StoredRun, records: pd.DataFrame, columns: Sequence[str], law: Law | None) -> pd.DataFrame:
-    sizes = pd.DataFrame([run.info.trials[int(str(place))].sizes for place in records.index])
+    sizes = pd.DataFrame([run.info.plan.trials[int(str(place))].sizes for place in records.index])
     values = records[list(columns)].astype("float64").reset_index(drop=True)
     return _marked(pd.concat([sizes, values.assign(**{TRIAL: records["trial"].to_numpy()})], axis=1), law)
 
@@ -236,7 +236,7 @@ def claimed_slope(law: Law | None, axis: str) -> float | None:
 
 def rate_map(run: StoredRun, subject: Subject, law: Law | None) -> RateMap | None:
     """Rates that the pilot saw over n and d; of several slabs of the other axes, the one with the most points."""
-    cells = [row for row in run.info.calibration if _is_rate_of(row, subject)]
+    cells = [row for row in run.info.plan.calibration if _is_rate_of(row, subject)]
     slabs: dict[tuple[tuple[str, int], ...], list[tuple[int, int, float]]] = {}
     for row in cells:
         others = tuple((a, s) for a, s in ordered(row["sizes"]).items() if a not in ("n", "d"))
@@ -252,7 +252,7 @@ def rate_map(run: StoredRun, subject: Subject, law: Law | None) -> RateMap | Non
 
 def reference_times(run: StoredRun) -> pd.DataFrame:
     """The drift reference at each visit: ``device, round, started, seconds``, and ``ratio`` to the device's median."""
-    devices = {trial.id: trial.choices.device for trial in run.info.trials}
+    devices = {trial.id: trial.choices.device for trial in run.info.plan.trials}
     rows = [
         (devices.get(v.trial, ""), v.round, v.started, v.reference_seconds)
         for v in run.visits

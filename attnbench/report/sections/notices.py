@@ -62,8 +62,8 @@ def _switches(run: StoredRun) -> Notice | None:
 
 def _lower_bounds(run: StoredRun) -> Notice | None:
     missing: dict[str, set[str]] = {}
-    for trial in run.info.trials:
-        counted = run.info.counted.get(trial.id)
+    for trial in run.info.plan.trials:
+        counted = run.info.plan.counted.get(trial.id)
         if counted and counted.uncounted:
             missing.setdefault(trial.layer, set()).update(counted.uncounted)
     lines = tuple((layer, ", ".join(sorted(names))) for layer, names in missing.items())

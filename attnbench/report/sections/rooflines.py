@@ -54,7 +54,7 @@ class _Mark:
 def rooflines(run: StoredRun) -> tuple[Roofline, ...]:
     """One for each choice of device, dtype, mode and threads whose peaks were measured; none in older runs."""
     groups: dict[Choices, dict[str, list[_Mark]]] = {}
-    for trial, row in zip(run.info.trials, run.records.to_dict("records"), strict=True):
+    for trial, row in zip(run.info.plan.trials, run.records.to_dict("records"), strict=True):
         mark = _mark(trial, row["seconds"], row["flops"], row) if row["status"] == Status.OK else None
         if mark:
             groups.setdefault(trial.choices, {}).setdefault(trial.layer, []).append(mark)
@@ -76,7 +76,7 @@ def _mark(trial: Trial, seconds: float, flops: float, row: dict[Any, Any]) -> _M
 
 def _under(run: StoredRun, choices: Choices, layers: dict[str, list[_Mark]]) -> Roofline | None:
     alike = (choices.device, choices.dtype, choices.threads)
-    peaks = next((one for one in run.info.peaks if (one.device, one.dtype, one.threads) == alike), None)
+    peaks = next((one for one in run.info.plan.peaks if (one.device, one.dtype, one.threads) == alike), None)
     conditions = str(choices)
     if peaks is None:
         return None
@@ -139,7 +139,7 @@ def _above(layers: dict[str, list[_Mark]], roof: Roof, cache: float) -> tuple[st
 
 def _bounds(run: StoredRun, choices: Choices) -> tuple[str, ...]:
     records = run.records
-    told = {trial.id for trial in run.info.trials if trial.choices == choices}
+    told = {trial.id for trial in run.info.plan.trials if trial.choices == choices}
     bounds = records[records["trial"].isin(list(told)) & records["lower_bound"].fillna(value=False).astype(bool)]
     names = words.listing(dict.fromkeys(map(str, bounds["layer"])))
     return (

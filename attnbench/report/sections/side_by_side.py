@@ -51,8 +51,7 @@ def _table(run: StoredRun) -> Table:
     of all choices is looked at, and only where it is the forward pass.
     """
     rows = [row for row in run.records.to_dict("records") if row["status"] == Status.OK and row["mode"] == "forward"]
-    asked = [layer for sweep in run.info.suite.get("sweep", ()) for layer in sweep.get("layers", ())]
-    table: Table = {layer: {} for layer in asked}
+    table: Table = {layer: {} for layer in run.info.plan.suite.layers}
     for row in rows:
         if all(row[choice] == rows[0][choice] for choice in CHOICES):
             table.setdefault(row["layer"], {}).setdefault(tuple(row[axis] for axis in _SHARED), row)

@@ -78,7 +78,7 @@ def _layers(run: StoredRun, counted: set[str], laws: Laws, notes: dict[str, str]
         if layer in counted:
             rows = [row for row in PUBLISHED if row.kind == kind and layer in row.layers]
             lines = (*(_printed(row, layer, laws, notes) for row in rows), _measured(layer, laws))
-            scope = run.info.scopes.get(layer, laws[layer, Column.COMPLEXITY].scope)
+            scope = run.info.plan.scopes.get(layer, laws[layer, Column.COMPLEXITY].scope)
             found.append(TableLayer(layer, scope, kind if kind != shown else "", lines))
             shown = kind
     return tuple(found)

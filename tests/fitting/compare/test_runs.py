@@ -134,7 +134,7 @@ def test_other_machines_are_named_and_refused_unless_asked_for(tmp_path: Path) -
 
 def test_other_versions_and_settings_are_named(tmp_path: Path) -> None:
     base = write(tmp_path / "a")
-    suite = base.info.suite | {"budget": "10s"}
+    suite = base.info.plan.suite.as_json() | {"budget": "10s"}
 
     found = compare(base, write(tmp_path / "b", seed=2, version="0.2.0", suite=suite))
 

@@ -37,7 +37,7 @@ class Detail(IntEnum):
 
 def detail(run: StoredRun, place: int) -> Detail:
     """What is drawn in section `place` of a run, counted from 0."""
-    if len(run.info.trials) <= LARGE or place < _ALL:
+    if len(run.info.plan.trials) <= LARGE or place < _ALL:
         return Detail.ALL
     return Detail.GROWTH if place < _SOME else Detail.NOTHING
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 def section(run: StoredRun, subject: Subject, anchor: str, drawn: Detail = Detail.ALL) -> Section:
     """Everything the page says about `subject`; `drawn` says which figures."""
-    timed = run.info.measures("time")
+    timed = run.info.plan.measures("time")
     metric, done = ("time", "timed") if timed else ("memory", "measured")
     law = time_law(run, subject) if timed else memory_law(run, subject)
     points = timed_points(run, subject, law)
@@ -59,11 +59,11 @@ def section(run: StoredRun, subject: Subject, anchor: str, drawn: Detail = Detai
         conditions=str(subject.choices),
         timed=timed,
         chip=chip(law.verdict if law else None),
-        claim=math_text(law.claim if law else run.info.claims.get(subject.layer, {}).get(metric)),
+        claim=math_text(law.claim if law else run.info.plan.claims.get(subject.layer, {}).get(metric)),
         found=law_found(law),
         reason=words.sentence(law.reason if law else _why_none(run, subject)),
         window=words.window(law.window) if law else "",
-        window_reason=words.sentence(run.info.window(subject)),
+        window_reason=words.sentence(run.info.plan.window(subject)),
         left_out=left_out(points if timed else weighed, axes, drawn),
         evidence=_evidence(points if timed else weighed, law, done),
         kernels=_kernels(run, subject),
@@ -92,7 +92,7 @@ def section(run: StoredRun, subject: Subject, anchor: str, drawn: Detail = Detai
 def _why_none(run: StoredRun, subject: Subject) -> str:
     records = run.records[run.records["layer"] == subject.layer].to_dict("records")
     reasons = (f"not supported: {row['reason']}" for row in records if _is_unsupported(row, subject))
-    return next(reasons, f"no law of {'time' if run.info.measures('time') else 'memory'} was fitted")
+    return next(reasons, f"no law of {'time' if run.info.plan.measures('time') else 'memory'} was fitted")
 
 
 def _is_unsupported(row: dict[Any, Any], subject: Subject) -> bool:
@@ -113,7 +113,7 @@ def _evidence(points: pd.DataFrame, law: Law | None, done: str) -> str:
 
 def _kernels(run: StoredRun, subject: Subject) -> tuple[str, ...]:
     """What ran, in the order of first use; where it was not the same at all sizes, a line for each set of names."""
-    trials = {trial.id for trial in run.info.trials if trial.subject == subject}
+    trials = {trial.id for trial in run.info.plan.trials if trial.subject == subject}
     records = run.records
     cells = records.loc[records["trial"].isin(trials) & (records["kernels"] != ""), "kernels"]
     sets = cells.map(kernel_set)

@@ -114,7 +114,7 @@ def _value(monomial: Monomial, frame: pd.DataFrame) -> Floats:
 
 def counted_formula(run: StoredRun, subject: Subject, metric: str) -> Formula | None:
     """What was counted of what costs a measured `metric`, where that is no lower bound."""
-    for law in run.info.counted_laws:
+    for law in run.info.plan.counted_laws:
         asked = law.metric == COUNTED_FOR[metric] and law.subject.count_key == subject.count_key
         if asked and law.formula and not law.lower_bound:
             return _read(law.formula)

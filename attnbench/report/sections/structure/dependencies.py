@@ -24,21 +24,33 @@ _LOOKING = ("k", "w", "c", "s")
 
 def dependency_maps(run: StoredRun) -> DependencyMaps:
     """The maps that `run` holds, in the order of its layers; nothing where it has none."""
-    found = {layer: matrix for layer, kept in run.info.paths.items() if (matrix := _matrix(kept.rows)) is not None}
+    found = {
+        layer: matrix
+        for layer, kept in run.info.plan.observations.paths.items()
+        if (matrix := _matrix(kept.rows)) is not None
+    }
     length = len(next(iter(found.values()), ()))
     shared: dict[bytes, list[str]] = {}
     for layer, matrix in found.items():
         if len(matrix) == length:
             shared.setdefault(matrix.tobytes(), []).append(layer)
-    refused = tuple(Fact(layer, words.sentence(kept.refused)) for layer, kept in run.info.paths.items() if kept.refused)
+    refused = tuple(
+        Fact(layer, words.sentence(kept.refused))
+        for layer, kept in run.info.plan.observations.paths.items()
+        if kept.refused
+    )
     if not shared:
         return DependencyMaps(refused=refused)
     drawn = [found[layers[0]] for layers in shared.values()]
     farthest = max(int(matrix[np.isfinite(matrix)].max(initial=1)) for matrix in drawn)
-    width = next(kept.sizes.get("d") for kept in run.info.paths.values() if kept.sizes)
+    width = next(kept.sizes.get("d") for kept in run.info.plan.observations.paths.values() if kept.sizes)
     guesses = {law.layer for law in run.found_laws if law.metric == "hops" and law.lower_bound}
     panels = (
-        _panel([_name(layer, run.info.paths[layer], layer in guesses) for layer in layers], matrix, farthest)
+        _panel(
+            [_name(layer, run.info.plan.observations.paths[layer], layer in guesses) for layer in layers],
+            matrix,
+            farthest,
+        )
         for layers, matrix in zip(shared.values(), drawn, strict=True)
     )
     scale = picture(

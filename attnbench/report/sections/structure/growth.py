@@ -111,7 +111,7 @@ def _lines(run: StoredRun, metric: str) -> Iterator[_Line]:
 
 def _typical(run: StoredRun, layer: str) -> Sizes:
     """The median of each size over the trials of a layer; none where it has no trials."""
-    trials = [trial.sizes for trial in run.info.trials if trial.layer == layer]
+    trials = [trial.sizes for trial in run.info.plan.trials if trial.layer == layer]
     axes = set[str]().intersection(*trials) if not trials else set(trials[0]).intersection(*trials)
     return {axis: median_low(sizes[axis] for sizes in trials) for axis in axes}
 
@@ -162,7 +162,7 @@ def _ends(curves: Sequence[figures.Curve]) -> str:
 
 def _reach(run: StoredRun) -> Gallery:
     families: dict[str, list[figures.Curve]] = {}
-    for layer, pairs in run.info.reach.items():
+    for layer, pairs in run.info.plan.observations.reach.items():
         points = tuple((distance, norm) for distance, norm in pairs if 0 <= norm < float("inf"))
         if any(norm > 0 for _, norm in points):
             family = _FAMILIES.get(BUILT_IN.get(layer, "").partition(".")[0], _OTHERS)

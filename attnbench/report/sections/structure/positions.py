@@ -30,7 +30,7 @@ _WAYS = {"plain": "as they are", "residual": "each added to its input"}
 
 def positions(run: StoredRun) -> Positions:
     """The section, where the suite asked for it."""
-    if "position" not in run.info.suite.get("pictures", ()):
+    if "position" not in run.info.plan.suite.pictures:
         return Positions()
     waves = sinusoids(_LENGTH, _WIDTH)
     return Positions(shown=True, absolute=_absolute(waves), relative=_relative(waves), fading=_fading(run))
@@ -96,7 +96,7 @@ def _rotation(angle: float) -> Floats:
 def _fading(run: StoredRun) -> Gallery:
     pictures = []
     for way, said in _WAYS.items():
-        curves = {layer: _draws(found.get(way, ())) for layer, found in run.info.fading.items()}
+        curves = {layer: _draws(found.get(way, ())) for layer, found in run.info.plan.observations.fading.items()}
         curves = {layer: draws for layer, draws in curves.items() if draws.size}
         if curves:
             pictures.append(_faded(said, curves))

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def weight_gallery(run: StoredRun) -> Gallery:
     """The weights that were seen in `run`, in the order of its layers; empty where none were looked for."""
-    seen = {layer: maps_of for layer, heads in run.info.weights.items() if (maps_of := _readable(heads))}
+    seen = {
+        layer: maps_of for layer, heads in run.info.plan.observations.weights.items() if (maps_of := _readable(heads))
+    }
     if not seen:
         return Gallery()
     pictures = tuple(_picture(layer, heads) for layer, heads in seen.items())
@@ -33,7 +35,7 @@ def weight_gallery(run: StoredRun) -> Gallery:
         "Dark is nothing; the brightest colour is the largest weight of the layer. "
         f"Even attention would give every key {1 / keys:.2g}."
     )
-    if without := [layer for layer in run.info.scopes if layer not in seen]:
+    if without := [layer for layer in run.info.plan.scopes if layer not in seen]:
         caption += f" None to be seen: {words.listing(without)}."
     return Gallery(pictures, caption)
 
