@@ -18,7 +18,7 @@ from attnbench.execute.counting import Pictures, count_all, count_trials, paths_
 from attnbench.execute.process import Process, compile_folder
 from attnbench.execute.rounds import answer_probes, floor_seconds
 from attnbench.formula import Formula
-from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, told_once
+from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Law, Verdict, unique_laws
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.measure.machine.host import available_bytes, last_cache_bytes
 from attnbench.plan.cost_model import CostModel, Limits
@@ -84,7 +84,7 @@ class Plan:
     @property
     def shown_laws(self) -> tuple[Law, ...]:
         """Laws of the counted metrics that the suite asks for; planning and judging need the others too."""
-        return told_once(law for law in self.counted_laws if law.metric in self.order.suite.metrics)
+        return unique_laws(law for law in self.counted_laws if law.metric in self.order.suite.metrics)
 
     @property
     def windows(self) -> dict[str, str]:

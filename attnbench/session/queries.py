@@ -10,8 +10,8 @@ from attnbench.errors import DeviceError, InputError, LayerError, near_miss
 from attnbench.fitting.predict import crossover as crossing
 from attnbench.fitting.predict import inputs as sides
 from attnbench.fitting.predict.forecast import Forecast, forecast
-from attnbench.law import COUNTED_METRICS, Law, Verdict, told_once
-from attnbench.law.show import laws_card
+from attnbench.law import COUNTED_METRICS, Law, Verdict, unique_laws
+from attnbench.law.table import laws_card
 from attnbench.measure.machine.host import available_bytes, devices
 from attnbench.record import MEASURED_METRICS
 from attnbench.report import words
@@ -159,7 +159,7 @@ def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any],
         raise InputError(f"a law is chosen by {words.listing(CHOICES)}, and not by {foreign[0]!r}.{hint}")
     found = _chosen(run.found_laws, layer, metric, choices)
     if metric in COUNTED_METRICS:
-        found = list(told_once(_chosen(run.info.counted_laws, layer, metric, choices)))
+        found = list(unique_laws(_chosen(run.info.counted_laws, layer, metric, choices)))
     flags = _flags(spelled)
     if len(found) > 1:
         ways = ", ".join(str(law.choices) for law in found)

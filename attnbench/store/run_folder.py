@@ -19,7 +19,7 @@ import pandas as pd
 
 from attnbench.errors import InputError, RunError
 from attnbench.formula import Formula
-from attnbench.law import Law, told_once
+from attnbench.law import Law, unique_laws
 from attnbench.record import SCHEMA, Conditions, Counted, Host, PathMap, Peaks, Status, Visit
 from attnbench.spec import from_mapping
 from attnbench.store.fingerprint import of_file, of_mapping
@@ -123,7 +123,7 @@ class RunInfo:
     @property
     def shown_laws(self) -> tuple[Law, ...]:
         """Laws of the counted metrics that the suite asks for."""
-        return told_once(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
+        return unique_laws(law for law in self.counted_laws if law.metric in self.suite.get("metrics", law.metric))
 
     def measures(self, metric: str) -> bool:
         """Whether the suite asks for a measured metric."""
