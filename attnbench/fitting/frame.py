@@ -52,7 +52,7 @@ _UNUSABLE: tuple[tuple[str, Callable[[Array], Flags]], ...] = (
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableObservations:
     """A table, read.
 
     Attributes:
@@ -104,7 +104,7 @@ def fit(frame: pd.DataFrame, y: str = "seconds", over: Sequence[str] = ("n", "d"
     return reading.law(claim, metric=y)
 
 
-def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> Reading:
+def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> TableObservations:
     """The observations in a table.
 
     Raises:
@@ -128,7 +128,7 @@ def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> Reading:
     clusters = others[[name for name in CLUSTERS if name in others.columns]]
     visit, said = _visits(clusters.loc[:, clusters.nunique(dropna=False) > 1], configuration)
     mixed = _mixed(others.drop(columns=clusters.columns), np.log(columns[y]), configuration)
-    return Reading(
+    return TableObservations(
         Observations(sizes.rename(columns=names), _table(columns[y], configuration, visit)),
         {names[axis]: size for axis, size in fixed.items()},
         int(usable.sum()),

@@ -16,21 +16,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from attnbench.fitting.model.averaging import Component
 from attnbench.fitting.model.curve import design_matrix
 from attnbench.fitting.model.models import Models
-from attnbench.fitting.model.observations import Array, Mask, Observations, observe
-from attnbench.fitting.time_law import Question, by_subject, swept_axes
-from attnbench.fitting.verdict.evidence import draft_law
-from attnbench.fitting.verdict.judge import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading
-from attnbench.fitting.verdict.window import to_judge
+from attnbench.fitting.model.observations import Array, Mask, Observations
+from attnbench.fitting.verdict.evidence import MIN_RANGE, EquivalenceTest, Evidence
+from attnbench.fitting.verdict.judge import RISK, VISIBLE_SHARE
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.formula import Formula
 from attnbench.law import MARGIN, Law, Verdict
-from attnbench.record import Status
-from attnbench.trial import Subject
 
 #: A batch takes about this share of the seconds of a whole round.
 _BATCH = 1 / 3
@@ -176,12 +172,12 @@ class Contest:
     Attributes:
         observed: what it rests on.
         law: as it was judged.
-        case: what its verdict rests on; None where it needs nothing more.
+        evidence: what its verdict rests on; None where it needs nothing more.
     """
 
     observed: Observations
     law: Law
-    case: Case | None
+    evidence: Evidence | None
 
     @cached_property
     def _models(self) -> Models:
@@ -193,17 +189,17 @@ class Contest:
     @property
     def _by_degree(self) -> bool:
         """Whether what the terms leave over along all axes together is nearer to a verdict than along each axis."""
-        if self.case is None or self.case.terms is None:
+        if self.evidence is None or self.evidence.terms is None:
             return False
-        return self.case.terms.degree.outside < max(test.outside for test in self.case.tests.values())
+        return self.evidence.terms.degree.outside < max(test.outside for test in self.evidence.tests.values())
 
     @property
-    def _tests(self) -> tuple[Reading, ...]:
-        if self.case is None:
+    def _tests(self) -> tuple[EquivalenceTest, ...]:
+        if self.evidence is None:
             return ()
-        if self._by_degree and self.case.terms:
-            return (self.case.terms.degree,)
-        return tuple(self.case.tests.values())
+        if self._by_degree and self.evidence.terms:
+            return (self.evidence.terms.degree,)
+        return tuple(self.evidence.tests.values())
 
     @cached_property
     def _stakes(self) -> tuple[Stake, ...]:
@@ -226,18 +222,18 @@ class Contest:
             return False
         if self.law.verdict is not Verdict.INCONCLUSIVE:
             return self.law.verdict is not before
-        if self.case is None:
+        if self.evidence is None:
             return self._may_be_named(rounds)
-        if self.case.terms and min(self.case.terms.shares.values()) < VISIBLE_SHARE:
+        if self.evidence.terms and min(self.evidence.terms.shares.values()) < VISIBLE_SHARE:
             return False
-        if self.case.regime.against and self.case.confirm < RISK:
+        if self.evidence.regime.against and self.evidence.confirm < RISK:
             return False  # the clock agrees, and can say no more against the count
         return self.chance(rounds) >= _LEAST_CHANCE
 
     def _may_be_named(self, rounds: int) -> bool:
         """Whether a law that nobody claims may still be found."""
         values = self.observed.values
-        if self.law.claim is not None or values.max() < LEAST_RANGE * values.min():
+        if self.law.claim is not None or values.max() < MIN_RANGE * values.min():
             return False
         return self._removable(self.deciding, max(self._half_widths), rounds) >= _LEAST_NOISE
 
@@ -275,39 +271,28 @@ class Contest:
         return max(min(inside), max(outside))
 
 
-def worth_visiting(
-    records: pd.DataFrame,
-    samples: pd.DataFrame,
-    questions: Mapping[Subject, Question],
-    laws: Sequence[Law],
-    before: Sequence[Law],
-    means: Means,
-) -> set[str]:
+def worth_visiting(fitted: Sequence[UnjudgedLaw], laws: Sequence[Law], before: Sequence[Law], means: Means) -> set[str]:
     """Trials that the next round should visit; none when every law is settled.
 
     Args:
-        records: every trial.
-        samples: every block.
-        questions: what is asked of each layer and choice.
-        laws: as they stand.
-        before: as they stood a round ago.
+        fitted: every law of time as it stands, before its verdict.
+        laws: the same with their verdicts.
+        before: the laws as they stood a round ago.
         means: what there is to spend.
     """
-    open_: list[tuple[pd.DataFrame, Contest]] = []
-    now, then = ({law.subject: law for law in found} for found in (laws, before))
-    for subject, group in by_subject(records[records["status"] == Status.OK]):
-        last = then[subject].verdict if subject in then else None
-        if now[subject].curves is None or now[subject].verdict is last is not Verdict.INCONCLUSIVE:
+    now, then = ({law.subject: law for law in judged} for judged in (laws, before))
+    open_ = []
+    for one in fitted:
+        law, last = now[one.law.subject], then.get(one.law.subject)
+        verdict = last.verdict if last else None
+        if law.curves is None or one.observed is None or law.verdict is verdict is not Verdict.INCONCLUSIVE:
             continue
-        question = questions[subject.count_key]
-        group, _ = to_judge(group, swept_axes(group), question)
-        observed = observe(group, samples, swept_axes(group))
-        contest = Contest(observed, now[subject], draft_law(observed, question, "time", group).case)
-        if contest.is_open(last, means.rounds):
-            open_.append((group, contest))
+        contest = Contest(one.observed, law, one.evidence)
+        if contest.is_open(verdict, means.rounds):
+            open_.append((np.array(one.trials), contest))
     chosen: set[str] = set()
-    for group, contest in open_:
-        seconds = np.array([means.seconds[trial] for trial in group["trial"]])
+    for trials, contest in open_:
+        seconds = np.array([means.seconds[trial] for trial in trials])
         batch = contest.deciding.batch(seconds, fresh=means.fresh, least_seconds=means.least_seconds / len(open_))
-        chosen.update(group["trial"][batch])
+        chosen.update(trials[batch].tolist())
     return chosen

@@ -25,13 +25,14 @@ from attnbench.execute.rounds import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCE
 from attnbench.fitting.compare.runs import LEAST, Comparison
 from attnbench.fitting.compare.runs import compare as compare_runs
 from attnbench.fitting.next_visits import Means, worth_visiting
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.machine.host import read_host
 from attnbench.plan.cost_model import CostModel
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
-from attnbench.session.judge import fit_laws, fit_times, questions_of
+from attnbench.session.judge import TimeFits, fit_laws
 from attnbench.session.prepare import Plan, make_plan
 from attnbench.session.queries import OpenRun
 from attnbench.session.reporter import Show, Silent
@@ -205,23 +206,22 @@ def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, bega
         first_process=_first_process(seen),
     )
 
-    looks: dict[int, tuple[StoredRun, list[Law]]] = {}
+    fits, looks = TimeFits(info), dict[int, tuple[list[UnjudgedLaw], list[Law]]]()
 
-    def look(round_: int) -> tuple[StoredRun, list[Law]]:
-        """The run as it stood before a round, and its laws: the same also when a round was interrupted."""
+    def look(round_: int) -> tuple[list[UnjudgedLaw], list[Law]]:
+        """The laws as they stood before a round: the same also when a round was interrupted."""
         if round_ not in looks:
-            then = replace(stored, visits=tuple(visit for visit in seen if visit.round < round_))
-            looks[round_] = then, fit_times(then)
+            looks[round_] = fits.of(replace(stored, visits=tuple(visit for visit in seen if visit.round < round_)))
         return looks[round_]
 
     def wanted(round_: int) -> set[str]:
-        then, laws = look(round_)
+        fitted, laws = look(round_)
         show.laws(laws)
         if round_ < LEAST_ROUNDS:
             return set()  # these visit everything
         _, before = look(round_ - 1)
         means = Means(info.visit_seconds, MOST_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _LEAST_SECONDS)
-        return worth_visiting(then.records, then.samples, questions_of(info), laws, before, means)
+        return worth_visiting(fitted, laws, before, means)
 
     for visit in rounds.visits(wanted, show.visiting, began):
         seen.append(visit)

@@ -13,8 +13,8 @@ from scipy import stats
 
 from attnbench.fitting.model.observations import Observations
 from attnbench.fitting.next_visits import Contest, Means, Stake, visit_variances, worth_visiting
-from attnbench.fitting.time_law import Question, time_laws
-from attnbench.fitting.verdict.evidence import draft_law
+from attnbench.fitting.time_law import Question, by_subject, judged_together, unjudged_laws, unjudged_time_law
+from attnbench.fitting.verdict.unjudged import unjudged_law
 from attnbench.formula import Formula
 from attnbench.law import Verdict
 from tests.fitting.worlds import World
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from attnbench.fitting.model.observations import Array, Mask
-    from attnbench.law import Law
+    from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 
 GRID = pd.DataFrame(itertools.product((64, 128, 256, 512), (32, 64, 128)), columns=["n", "d"])
 SQUARE = Question(Formula("n**2*d"))
@@ -39,8 +39,8 @@ def observed(
 
 
 def contest(seen: Observations, question: Question = SQUARE) -> Contest:
-    draft = draft_law(seen, question, "time", seen.sizes)
-    return Contest(seen, draft.judged(draft.case), draft.case)
+    unjudged = unjudged_law(seen, question, "time", seen.sizes)
+    return Contest(seen, unjudged.judged(unjudged.evidence), unjudged.evidence)
 
 
 def square(sizes: pd.DataFrame) -> Any:
@@ -287,12 +287,15 @@ EASY = World("1e-9*n**2*d", noise=0.01, process=0.005, late=0.0)
 HARD = World("1e-9*n**2*d", noise=0.4, process=0.01, late=0.0)
 
 
+def fitted(records: pd.DataFrame, samples: pd.DataFrame) -> list[UnjudgedLaw]:
+    questions = {subject.count_key: SQUARE for subject, _ in by_subject(records)}
+    return unjudged_laws(records, questions, lambda group, asked: unjudged_time_law(group, samples, asked))
+
+
 def wanted(records: pd.DataFrame, samples: pd.DataFrame, rounds: int = 3) -> set[str]:
-    questions = {(layer, "float32", "forward", "default"): SQUARE for layer in records["layer"]}
-    looks: list[list[Law]] = [time_laws(records, until(samples, number), questions) for number in (rounds - 1, rounds)]
+    before, now = (fitted(records, until(samples, number)) for number in (rounds - 1, rounds))
     seconds = dict(zip(records["trial"], np.where(records["n"] > 128, 2.0, 0.5), strict=True))
-    means = Means(seconds, rounds=24 - rounds)
-    return worth_visiting(records, until(samples, rounds), questions, looks[1], looks[0], means)
+    return worth_visiting(now, judged_together(now), judged_together(before), Means(seconds, rounds=24 - rounds))
 
 
 def test_only_trials_of_laws_that_are_open_are_wanted() -> None:

@@ -40,16 +40,21 @@ def weigh(monomials: Sequence[Monomial], observed: Observations, level: float = 
     )
 
 
+def sum_text(terms: Sequence[FittedTerm]) -> str:
+    """The sum of some terms, as formula text in base units."""
+    return " + ".join(f"{t.coefficient.value:.3g}*{t.term}" for t in terms)
+
+
 def _errors(matrix: Array, solution: Array, used: Mask, freedom: int) -> Array:
     """Standard errors of the coefficients; one at its bound may rise by its own error, the others held."""
     residuals = 1 - matrix @ solution
     variance = float(residuals @ residuals) / freedom
     errors = np.zeros(len(solution))
     for number in range(len(solution)):
-        together = used.copy()
-        together[number] = True
-        inverse = np.linalg.pinv(matrix[:, together].T @ matrix[:, together])
-        errors[number] = np.sqrt(variance * inverse[together[:number].sum(), together[:number].sum()])
+        with_it = used.copy()
+        with_it[number] = True
+        inverse = np.linalg.pinv(matrix[:, with_it].T @ matrix[:, with_it])
+        errors[number] = np.sqrt(variance * inverse[with_it[:number].sum(), with_it[:number].sum()])
     return errors
 
 

@@ -90,6 +90,14 @@ class Observations:
         centred: Array = self.raw_logs - self.centre
         return centred
 
+    def slope_of_a_logarithm(self, axis: str) -> float:
+        """Exponent that a factor log₂(axis) adds at these sizes."""
+        logs = np.unique(self.raw_logs[:, self.axes.index(axis)])
+        logs = logs[logs > 0]
+        if len(logs) < 2:
+            return 0.0
+        return float(np.polyfit(logs, np.log(logs), 1)[0])
+
     @property
     def tied(self) -> tuple[str, ...]:
         """Axes that vary only together, or not at all: no values can tell their exponents apart."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attnbench.fitting.verdict.judge import Regime
+from attnbench.fitting.verdict.evidence import Regime
 from attnbench.formula import Formula, Monomial, for_a_batch
 from attnbench.trial import Sizes, describe
 
