@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from attnbench.execute.rounds import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS
+from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS
 from attnbench.fitting.model.observations import Mask, Observations
 from attnbench.fitting.next_visits import Contest
 from attnbench.fitting.time_law import Question
@@ -34,7 +34,7 @@ from benchmarks import worlds
 from benchmarks.worlds import LAWS, SINGLE, Seen, Truth, World, draw
 
 #: Rounds that a world has in store.
-worlds.ROUNDS = MOST_ROUNDS
+worlds.ROUNDS = MAX_ROUNDS
 
 #: Seconds that a visit takes beside its calls, and how many calls it makes.
 CONSTANT, CALLS = 0.05, 5
@@ -97,16 +97,16 @@ def settle(seen: Seen, *, whole: bool) -> Spent:
     """Visit until the verdict is settled."""
     columns = {str(axis): column.to_numpy(dtype=float) for axis, column in seen.sizes.items()}
     seconds = CONSTANT + CALLS * seen.seconds_at(columns)
-    visited = np.ones((len(seconds), LEAST_ROUNDS), dtype=bool)
+    visited = np.ones((len(seconds), MIN_ROUNDS), dtype=bool)
     before = look(seen, visited[:, :-1]).law.verdict
     while True:
         contest, rounds = look(seen, visited), visited.shape[1]
-        if rounds == MOST_ROUNDS or not contest.is_open(before, MOST_ROUNDS - rounds):
+        if rounds == MAX_ROUNDS or not contest.is_open(before, MAX_ROUNDS - rounds):
             break
         fresh = rounds % ROUNDS_PER_PROCESS == 0
         batch = np.ones(len(seconds), dtype=bool) if whole else contest.deciding.batch(seconds, fresh=fresh)
         visited, before = np.column_stack([visited, batch]), contest.law.verdict
-    first = LEAST_ROUNDS * float(seconds.sum())
+    first = MIN_ROUNDS * float(seconds.sum())
     return Spent(contest.law.verdict, float(visited.sum(axis=1) @ seconds), first, rounds)
 
 
@@ -122,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=300)
     asked = parser.parse_args()
-    print(f"{asked.worlds} worlds a row; clock in units of the first {LEAST_ROUNDS} rounds, mean over worlds")
+    print(f"{asked.worlds} worlds a row; clock in units of the first {MIN_ROUNDS} rounds, mean over worlds")
     print(f"{'':<28}{'clock':>16}{'':>8}{'after the first':>18}{'':>8}{'rounds':>14}{'right':>16}{'goal':>8}")
     print(f"{'':<28}" + f"{'whole':>8}{'chosen':>8}{'ratio':>8}{'whole':>10}{'chosen':>8}{'ratio':>8}", end="")
     print(f"{'whole':>7}{'chosen':>7}{'whole':>8}{'chosen':>8}")

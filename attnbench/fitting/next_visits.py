@@ -31,13 +31,13 @@ from attnbench.law import MARGIN, Law, Verdict
 #: A batch takes about this share of the seconds of a whole round.
 _BATCH = 1 / 3
 #: A law is given up when further visits would make its verdict clear with less than this probability.
-_LEAST_CHANCE = 0.05
+_MIN_CHANCE = 0.05
 #: An observed variance is smaller than this quantile of what its true one would show.
 _LIKELY = 0.99
 #: Variance of the median of a few visits over that of their mean.
 _MEDIAN = 4 / 3
 #: Without a claim, visits go on while their noise is at least this share of the variance.
-_LEAST_NOISE = 0.5
+_MIN_NOISE = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class Stake:
 
     @classmethod
     def of(cls, component: Component, direction: Array) -> Stake:
-        """What a combination of the bends of a fitted model hangs on."""
+        """What a combination of the exponents of a fitted model hangs on."""
         curve = component.curve
-        reads: Array = direction @ (curve.inverse @ curve.jacobian.T)[curve.bend_slice]
+        reads: Array = direction @ (curve.inverse @ curve.jacobian.T)[curve.exponent_slice]
         leverage = np.einsum("ij,jk,ik->i", curve.jacobian, curve.inverse, curve.jacobian)
-        shows = (1 - leverage) * float(reads @ reads) / max(1, curve.freedom)
+        shows = (1 - leverage) * float(reads @ reads) / max(1, curve.degrees_of_freedom)
         own, shared = visit_variances(curve.observed.by_round)
         between, processes = component.between_rounds(direction), curve.observed.of_processes.shape[1]
         return cls(reads, shows, np.isfinite(curve.observed.by_round), own, shared, between, max(1, processes))
@@ -204,7 +204,7 @@ class Contest:
     @cached_property
     def _stakes(self) -> tuple[Stake, ...]:
         best = self._models.mixture.best
-        return tuple(Stake.of(best, along) for along in np.eye(len(best.curve.bends)))
+        return tuple(Stake.of(best, along) for along in np.eye(len(best.curve.exponents)))
 
     @property
     def deciding(self) -> Stake:
@@ -228,22 +228,22 @@ class Contest:
             return False
         if self.evidence.regime.against and self.evidence.confirm < RISK:
             return False  # the clock agrees, and can say no more against the count
-        return self.chance(rounds) >= _LEAST_CHANCE
+        return self.chance(rounds) >= _MIN_CHANCE
 
     def _may_be_named(self, rounds: int) -> bool:
         """Whether a law that nobody claims may still be found."""
         values = self.observed.values
         if self.law.claim is not None or values.max() < MIN_RANGE * values.min():
             return False
-        return self._removable(self.deciding, max(self._half_widths), rounds) >= _LEAST_NOISE
+        return self._removable(self.deciding, max(self._half_widths), rounds) >= _MIN_NOISE
 
     def _error(self, half_width: float) -> float:
         """Standard error behind half the width of an interval."""
-        return max(half_width / float(stats.t.ppf(1 - RISK, self._freedom)), 1e-12)
+        return max(half_width / float(stats.t.ppf(1 - RISK, self._degrees_of_freedom)), 1e-12)
 
     @property
-    def _freedom(self) -> int:
-        return self._models.mixture.best.curve.freedom
+    def _degrees_of_freedom(self) -> int:
+        return self._models.mixture.best.curve.degrees_of_freedom
 
     def _removable(self, stake: Stake, half_width: float, rounds: int) -> float:
         """Share of the variance behind an interval that as many rounds more may take away.
@@ -251,7 +251,11 @@ class Contest:
         That variance is itself known from few residuals. What it may by chance exceed the noise of visits by is no sign
         of anything else.
         """
-        surely = self._error(half_width) ** 2 * self._freedom / float(stats.chi2.ppf(_LIKELY, self._freedom))
+        surely = (
+            self._error(half_width) ** 2
+            * self._degrees_of_freedom
+            / float(stats.chi2.ppf(_LIKELY, self._degrees_of_freedom))
+        )
         return min(1.0, stake.removable(rounds) / surely)
 
     def chance(self, rounds: int) -> float:

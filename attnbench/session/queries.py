@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from attnbench.errors import DeviceError, InputError, LayerError, near_miss
 from attnbench.fitting.predict import crossover as crossing
-from attnbench.fitting.predict import inputs as sides
 from attnbench.fitting.predict.forecast import Forecast, forecast
+from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.law import COUNTED_METRICS, Law, Verdict, unique_laws
 from attnbench.law.table import laws_card
 from attnbench.measure.machine.host import available_bytes, devices
@@ -208,7 +208,8 @@ def _nothing(run: StoredRun, layer: str, metric: str, flags: str) -> InputError:
 
 def footprint_here(run: StoredRun, law: Law) -> Footprint:
     """What the layer of a law holds in memory, and what can be taken now on the machine at hand."""
-    return sides.footprint(run, law, available_bytes(law.choices.device) if law.choices.device in devices() else None)
+    device = law.choices.device
+    return RunInputs(run).footprint(law, available_bytes(device) if device in devices() else None)
 
 
 def crossover_of(
@@ -222,9 +223,10 @@ def crossover_of(
     one, other = layers
     if one == other:
         raise InputError(f"crossover compares two layers, and {one} was named twice")
-    first, second = (sides.side(run, time_law(run, layer, choices, spelled)) for layer in layers)
+    inputs = RunInputs(run)
+    first, second = (inputs.of(time_law(run, layer, choices, spelled)) for layer in layers)
     _refuse_mixture([first.law, second.law], spelled)
-    return replace(crossing.crossover(first, second), operations=sides.by_operations(first, second))
+    return replace(crossing.crossover(first, second), operations=crossing.by_operations(first, second))
 
 
 def _refuse_mixture(laws: Sequence[Law], spelled: str) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Unpack
 from attnbench.errors import RunError, WorkerError, stopped_by
 from attnbench.execute.memory import Weighing, tells
 from attnbench.execute.rounds import LEAST_ROUNDS, MOST_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
-from attnbench.fitting.compare.runs import LEAST, Comparison
+from attnbench.fitting.compare.runs import MIN_CHANGE, RunComparison
 from attnbench.fitting.compare.runs import compare as compare_runs
 from attnbench.fitting.next_visits import Means, worth_visiting
 from attnbench.fitting.verdict.unjudged import UnjudgedLaw
@@ -330,8 +330,8 @@ def load(path: str | Path) -> Run:
 
 
 def compare(
-    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = LEAST, across_hosts: bool = False
-) -> Comparison:
+    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = MIN_CHANGE, across_hosts: bool = False
+) -> RunComparison:
     """Say which trials and which laws changed from one run to another, with intervals.
 
     Args:

@@ -99,7 +99,7 @@ def test_the_noise_that_an_interval_shows_is_that_of_simulated_residuals() -> No
     rng = np.random.default_rng(4)
     for _ in range(20_000):
         located = 0.1 * rng.standard_normal(len(GRID)) / np.sqrt(visited.sum(axis=1))
-        shown.append(float(np.square(off @ located).sum() / curve.freedom * (stake.reads @ stake.reads)))
+        shown.append(float(np.square(off @ located).sum() / curve.degrees_of_freedom * (stake.reads @ stake.reads)))
 
     assert replace(stake, visited=visited, own=0.01).shown_noise == pytest.approx(np.mean(shown), rel=0.03)
 
@@ -136,7 +136,7 @@ def test_the_reading_of_a_configuration_is_how_the_exponent_moves_with_its_value
         moved = seen.by_round.copy()
         moved[number] *= np.exp(step)
         before, after = contest(seen), contest(Observations(GRID, moved))
-        found.append(float((after._models.plain.bends - before._models.plain.bends)[0]) / step)
+        found.append(float((after._models.plain.exponents - before._models.plain.exponents)[0]) / step)
 
     assert contest(seen)._stakes[0].reads == pytest.approx(np.array(found), abs=0.02)
 

@@ -24,7 +24,7 @@ from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
 
 #: Axes whose logarithms are closer to dependent than this cannot be told apart.
-_LARGEST_CONDITION = 100.0
+_MAX_CONDITION = 100.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _slopes(law: Law, found: Found, level: float) -> dict[str, Estimate]:
     if not axes or spare < 1 or not found.trials.judged:
         return {}
     logs -= logs.mean(axis=0)
-    if np.linalg.cond(logs / np.linalg.norm(logs, axis=0)) > _LARGEST_CONDITION:
+    if np.linalg.cond(logs / np.linalg.norm(logs, axis=0)) > _MAX_CONDITION:
         return {}
     table = found.trials.table.loc[mine]
     change, own = table["change"].to_numpy(dtype=float), table["variance"].to_numpy(dtype=float)

@@ -156,7 +156,7 @@ def _word(
     return ("same" if still or along else "unclear"), ""
 
 
-def together(ratio: Estimate, reference: Mapping[str, Estimate], least: float) -> str:
+def shared_change_text(ratio: Estimate, reference: Mapping[str, Estimate], least: float) -> str:
     """What all trials share, in a sentence or two, beside what the reference kernel says of the machine."""
     said = f"Everything together: {ratio_text(ratio)}."
     if ratio.low <= 1 + least and ratio.high >= 1 / (1 + least):

@@ -11,14 +11,15 @@ import pandas as pd
 
 from attnbench.errors import InputError
 from attnbench.fitting.compare.laws import Found, Judged, LawChange, judge, law_changes, pairs, timed
-from attnbench.fitting.compare.rates import together
-from attnbench.law import Estimate
+from attnbench.fitting.compare.rates import shared_change_text
+from attnbench.html_tables import card, titled
+from attnbench.law import COUNTED_METRICS, Estimate
 from attnbench.record import Status
 from attnbench.store.run_folder import StoredRun
 from attnbench.units import percent
 
 #: Smallest relative change of a time that matters, unless told otherwise.
-LEAST = 0.03
+MIN_CHANGE = 0.03
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TrialChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Everything that can be said about two runs.
 
     Attributes:
@@ -80,9 +81,10 @@ class Comparison:
         return f"<Comparison of {self.base} with {self.new}: {' '.join(self.sentences)}>"
 
     def _repr_html_(self) -> str:
-        from attnbench.fitting.show import comparison_card
-
-        return str(comparison_card(self))
+        shown = [law for law in self.laws if law.change != "same" or law.metric not in COUNTED_METRICS]
+        rows = [(law.layer, law.metric, law.change, law.reason) for law in shown]
+        caption = titled([f"{self.base} → {self.new}", *self.warnings, *self.sentences])
+        return str(card(caption, rows, ("layer", "metric", "change", "reason") if rows else ()))
 
     @property
     def sentences(self) -> list[str]:
@@ -114,7 +116,7 @@ class Comparison:
     def _of_all(self) -> list[str]:
         if self.together is None:
             return []
-        return [together(self.together, self.reference, self.least)]
+        return [shared_change_text(self.together, self.reference, self.least)]
 
     @property
     def _of_laws(self) -> str:
@@ -122,7 +124,7 @@ class Comparison:
         return f"Laws: {', '.join(found) if found else 'no change found'} among {len(self.laws)}."
 
 
-def compare(base: StoredRun, new: StoredRun, *, least: float = LEAST, across_hosts: bool = False) -> Comparison:
+def compare(base: StoredRun, new: StoredRun, *, least: float = MIN_CHANGE, across_hosts: bool = False) -> RunComparison:
     """Say what changed from `base` to `new`.
 
     Args:
@@ -145,7 +147,7 @@ def compare(base: StoredRun, new: StoredRun, *, least: float = LEAST, across_hos
     if common.empty and not laws:
         raise InputError(f"{base.info.name} and {new.info.name} have no trial and no law in common; compare others")
     found = Found(base, new, list(measured), least)
-    return Comparison(
+    return RunComparison(
         base.info.name,
         new.info.name,
         least,

@@ -26,10 +26,10 @@ def weigh(monomials: Sequence[Monomial], observed: Observations, level: float = 
     solution, _ = nnls(relative / scales, np.ones(len(values)))
     used = solution > 0
     errors = np.full(len(solution), np.inf)
-    freedom = len(values) - int(used.sum())
-    if freedom > 0:
-        errors = _errors(relative / scales, solution, used, freedom)
-    reach = np.hypot(errors * _student(level, freedom), solution * level_error(observed, level))
+    degrees_of_freedom = len(values) - int(used.sum())
+    if degrees_of_freedom > 0:
+        errors = _errors(relative / scales, solution, used, degrees_of_freedom)
+    reach = np.hypot(errors * _student(level, degrees_of_freedom), solution * level_error(observed, level))
     parts = columns * solution / scales
     shares = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)).max(axis=0)
     return tuple(
@@ -45,10 +45,10 @@ def sum_text(terms: Sequence[FittedTerm]) -> str:
     return " + ".join(f"{t.coefficient.value:.3g}*{t.term}" for t in terms)
 
 
-def _errors(matrix: Array, solution: Array, used: Mask, freedom: int) -> Array:
+def _errors(matrix: Array, solution: Array, used: Mask, degrees_of_freedom: int) -> Array:
     """Standard errors of the coefficients; one at its bound may rise by its own error, the others held."""
     residuals = 1 - matrix @ solution
-    variance = float(residuals @ residuals) / freedom
+    variance = float(residuals @ residuals) / degrees_of_freedom
     errors = np.zeros(len(solution))
     for number in range(len(solution)):
         with_it = used.copy()
@@ -67,9 +67,9 @@ def level_error(observed: Observations, level: float = 0.9) -> float:
     return _student(level, len(rounds) - 1) * float(rounds.std(ddof=1)) / float(np.sqrt(len(rounds)))
 
 
-def _student(level: float, freedom: int) -> float:
+def _student(level: float, degrees_of_freedom: int) -> float:
     """How many standard errors on either side hold the truth with probability `level`."""
-    return float(stats.t.ppf((1 + level) / 2, max(1, freedom)))
+    return float(stats.t.ppf((1 + level) / 2, max(1, degrees_of_freedom)))
 
 
 def _interval(value: float, half: float, level: float) -> Estimate:

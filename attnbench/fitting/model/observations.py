@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: Axes are tied when the logarithms of their sizes, each scaled to one length, are this close to dependent.
-_LARGEST_CONDITION = 100.0
+_MAX_CONDITION = 100.0
 #: An axis takes part in a tie when it has this weight in the direction that hardly varies.
 _PART_OF_A_TIE = 0.1
 #: Leaving one size out of this many leaves two, which still show a growth.
@@ -107,7 +107,7 @@ class Observations:
         # One row more for each axis: also of few configurations, all directions come back.
         padded = np.vstack([self.logs / lengths, np.zeros((len(self.axes), len(self.axes)))])
         _, spread, directions = np.linalg.svd(padded, full_matrices=False)
-        if spread[0] < _LARGEST_CONDITION * spread[-1]:
+        if spread[0] < _MAX_CONDITION * spread[-1]:
             return ()
         return tuple(a for a, part in zip(self.axes, directions[-1], strict=True) if abs(part) > _PART_OF_A_TIE)
 

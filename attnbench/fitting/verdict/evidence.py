@@ -113,7 +113,7 @@ class Terms:
     Attributes:
         shares: term → largest share of the values it carries.
         unseen: terms that cannot be told from zero.
-        degree: what the terms leave over along all axes together, the same bend on each. How the terms divide the
+        degree: what the terms leave over along all axes together, the same exponent on each. How the terms divide the
             growth of one axis among them and what is left over there can hardly be told apart; along all axes together
             they can.
         weight: how much of the weight of all sums of terms lies on those of the claim.

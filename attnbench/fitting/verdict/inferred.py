@@ -59,7 +59,7 @@ def _beyond(chosen: Choice, observed: Observations, models: Models) -> str:
     Two leading terms have no exponents to compare with.
     """
     term, *others = leading(chosen.terms)
-    if others or chosen.misses(observed) * _CLEARLY_BETTER < models.plain.squares:
+    if others or chosen.misses(observed) * _CLEARLY_BETTER < models.plain.residual_sum:
         return ""
     far = []
     for axis, along in zip(observed.axes, np.eye(len(observed.axes)), strict=True):

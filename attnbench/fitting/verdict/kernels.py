@@ -16,7 +16,7 @@ _OF_A_DEVICE = "device::"
 #: How a sentence about a switch begins, by which others find it.
 SWITCH = "the kernels change "
 #: More names than this of what changed are not told.
-_MOST_NAMES = 3
+_MAX_NAMES = 3
 
 
 def one_code(measured: pd.DataFrame, axes: Sequence[str]) -> tuple[pd.DataFrame, str]:
@@ -73,6 +73,4 @@ def _told(names: frozenset[str]) -> str:
     """Some names, without where they come from; what oneDNN ran tells more than that it ran."""
     chosen = sorted(names, key=lambda name: (not name.startswith("onednn::"), name))
     short = [name.partition("::")[2] for name in chosen]
-    return ", ".join(short[:_MOST_NAMES]) + (
-        f" and {len(short) - _MOST_NAMES} more" if len(short) > _MOST_NAMES else ""
-    )
+    return ", ".join(short[:_MAX_NAMES]) + (f" and {len(short) - _MAX_NAMES} more" if len(short) > _MAX_NAMES else "")

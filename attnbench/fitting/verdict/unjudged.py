@@ -85,7 +85,9 @@ def unjudged_law(observed: Observations, question: Question, metric: str, where:
     if reason := _inseparable(observed):
         return UnjudgedLaw(replace(law, reason=reason))
     terms = distinct(question.monomials, axes)
-    if count < len(axes) + len(terms) + 2:  # a constant, a coefficient each, a bend each, and one more to see the error
+    if (
+        count < len(axes) + len(terms) + 2
+    ):  # a constant, a coefficient each, an exponent each, and one more to see the error
         return UnjudgedLaw(replace(law, reason=_too_few(count, len(axes), len(terms))))
     try:
         regime = replace(regime_of(question, terms, axes, where), words=words_of(metric))
@@ -180,7 +182,7 @@ def _band(
 
 
 def _test(models: Models, along: Array, exponent: Exponent, band: tuple[float, float, float]) -> EquivalenceTest:
-    """What the data say of one combination of bends."""
+    """What the data say of one combination of exponents."""
     low, high, rival = band
     centre, mixture = exponent.claimed or 0.0, models.mixture
     outside = max(mixture.below(along, centre + low), 1 - mixture.below(along, centre + high))

@@ -10,7 +10,7 @@ import pytest
 
 from attnbench.fitting.compare.ratios import ratios
 
-LEAST = 0.03
+MIN_CHANGE = 0.03
 LAYERS, TRIALS, ROUNDS, BLOCKS = 5, 9, 2, 3
 NAMES = [f"{number:02}" for number in range(LAYERS * TRIALS)]
 GROUPS = pd.Series([f"layer {number // TRIALS}" for number in range(LAYERS * TRIALS)], NAMES)
@@ -48,7 +48,7 @@ def test_two_runs_of_the_same_differ_in_at_most_five_percent_of_trials(effect: f
     false = []
     for _ in range(40):
         pair = samples(rng, common=effect, own=effect), samples(rng, UNCHANGED * (1 + shift), common=effect, own=effect)
-        false.append((ratios(*pair).chances(LEAST) <= 0.05).mean())
+        false.append((ratios(*pair).chances(MIN_CHANGE) <= 0.05).mean())
 
     assert share(false) <= 0.05
 
@@ -57,7 +57,8 @@ def test_a_run_in_which_some_trials_are_much_noisier_differs_in_at_most_five_per
     rng, own = np.random.default_rng(4), np.repeat([0.005, 0.06], [40, 5])
 
     false = [
-        (ratios(samples(rng, own=own), samples(rng, own=own)).chances(LEAST)[40:] <= 0.05).mean() for _ in range(60)
+        (ratios(samples(rng, own=own), samples(rng, own=own)).chances(MIN_CHANGE)[40:] <= 0.05).mean()
+        for _ in range(60)
     ]
 
     assert share(false) <= 0.05
@@ -81,7 +82,7 @@ def test_a_layer_that_is_ten_percent_slower_is_found_though_single_trials_may_no
     layers = []
     for _ in range(40):
         found = ratios(samples(rng, common=0.02), samples(rng, ONE_LAYER, common=0.02), GROUPS)
-        layers.append(found.chances(LEAST) <= 0.05)
+        layers.append(found.chances(MIN_CHANGE) <= 0.05)
 
     assert share([one[0] for one in layers]) >= 0.9
     assert share([one[1:].mean() for one in layers]) <= 0.05
@@ -90,7 +91,7 @@ def test_a_layer_that_is_ten_percent_slower_is_found_though_single_trials_may_no
 def test_where_most_layers_are_slower_the_others_are_not_faster() -> None:
     rng, most = np.random.default_rng(7), np.repeat([1.1, 1.1, 1.1, 1.0, 1.0], TRIALS)
 
-    others = [(ratios(samples(rng), samples(rng, most)).chances(LEAST)[27:] <= 0.05).mean() for _ in range(40)]
+    others = [(ratios(samples(rng), samples(rng, most)).chances(MIN_CHANGE)[27:] <= 0.05).mean() for _ in range(40)]
 
     assert share(others) <= 0.05
 
@@ -108,7 +109,7 @@ def test_visits_of_one_process_do_not_count_as_independent() -> None:
             )
             for one in effects
         ]
-        false.append((ratios(*runs).chances(LEAST) <= 0.05).mean())
+        false.append((ratios(*runs).chances(MIN_CHANGE) <= 0.05).mean())
 
     assert share(false) <= 0.05
 
@@ -122,7 +123,7 @@ def test_without_noise_a_ratio_is_exact() -> None:
     assert [e.value for e in found.each()] == pytest.approx([1.25] * len(NAMES))
     assert max(e.half_width for e in found.each()) < 1e-6
     assert found.shared().value == pytest.approx(1.25)
-    assert (found.chances(LEAST) <= 0.05).all()
+    assert (found.chances(MIN_CHANGE) <= 0.05).all()
 
 
 def test_the_interval_of_a_single_trial_is_the_textbook_one_of_two_samples_of_processes() -> None:

@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from attnbench.fitting.model.averaging import Component, Mixture
-from attnbench.fitting.model.curve import Curve, fit_curve
+from attnbench.fitting.model.curve import FittedCurve, fit_curve
 from attnbench.fitting.model.observations import Observations
 from tests.fitting.worlds import doubling, noisy
 
@@ -27,7 +27,7 @@ SPREAD = float(np.square(LOGS).sum())
 ALONG_N = np.ones(1)
 
 
-def line(by_round: Array, sizes: tuple[int, ...] = SIZES, **fields: Any) -> Curve:
+def line(by_round: Array, sizes: tuple[int, ...] = SIZES, **fields: Any) -> FittedCurve:
     """A power law without a constant."""
     observed = Observations(pd.DataFrame({"n": sizes}), by_round, **fields)
     return fit_curve(observed, np.ones((len(sizes), 1)), held=(0.0, 0.0))
@@ -299,4 +299,4 @@ def test_the_scatter_is_that_of_one_visit_about_the_curve() -> None:
     found = Mixture((Component(line(by_round, processes=(0, 0, 0))),)).curves(("1",), ("n",), 0.0)
 
     assert found.scatter == pytest.approx(0.1, rel=1e-6)
-    assert (found.terms, found.bends) == (("1",), ("n",))
+    assert (found.terms, found.exponents) == (("1",), ("n",))

@@ -65,7 +65,7 @@ def test_the_exponents_of_a_machine_with_a_cache_are_those_of_either_side() -> N
         held += (n.low < 2 < n.high) + (d.low < 1 < d.high)
 
         assert n.half_width < 0.05
-        assert models.plain.bends[0] > 2.05  # the plain curve takes the jump for growth
+        assert models.plain.exponents[0] > 2.05  # the plain curve takes the jump for growth
 
     assert held >= 80 * 0.9 - 3 * math.sqrt(80 * 0.09)
 
@@ -87,7 +87,7 @@ def test_values_that_hardly_change_have_no_constant_and_no_break() -> None:
 
     assert (models.overhead, models.breaks, models.concave) == (0, [], "")
     slope, _ = np.polyfit(np.log(observed.sizes["n"]), np.log(observed.values), 1)
-    assert models.plain.bends[0] == pytest.approx(slope, rel=1e-9)
+    assert models.plain.exponents[0] == pytest.approx(slope, rel=1e-9)
 
 
 def test_a_falling_exponent_is_one_sentence() -> None:
@@ -114,7 +114,7 @@ def test_the_specification_curve_has_all_sizes_every_window_and_the_likeliest_br
     ]
     kept = observed.only((observed.sizes["d"] != 512).to_numpy())
     window = fit_curve(kept, np.ones((20, 1)))
-    assert found[4].exponents == pytest.approx({"n": window.bends[0] + 0.5, "d": window.bends[1] + 0.25})
+    assert found[4].exponents == pytest.approx({"n": window.exponents[0] + 0.5, "d": window.exponents[1] + 0.25})
 
 
 def test_terms_leave_over_nothing_of_their_own_sum() -> None:
