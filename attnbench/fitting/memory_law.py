@@ -74,8 +74,8 @@ def _findings(measured: pd.DataFrame) -> Iterator[str]:
     counted = [row for row in rows if isinstance(row["peak_bytes"], int) and row["peak_bytes"]]
     if counted:
         yield _beside_the_count(counted, axes)
-    told = [row for row in rows if isinstance(row["resident_bytes"], int) and _unexplained(row) > 0]
-    for worst in sorted(told, key=_unexplained)[-1:]:
+    unexplained = [row for row in rows if isinstance(row["resident_bytes"], int) and _unexplained(row) > 0]
+    for worst in sorted(unexplained, key=_unexplained)[-1:]:
         took, gave = (nbytes(float(worst[peak])) for peak in ("resident_bytes", "allocated_bytes"))
         yield f"the process grew by {took} at {_at(worst, axes)}, where torch had allocated {gave}"
 

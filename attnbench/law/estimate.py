@@ -51,20 +51,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Curves:
-    """A fitted curve, and others that the same data would as well have given: ``c₀ + (Σ cᵢ·termᵢ) · Π axis^exponent``.
+    """A fitted curve, and others that the same data would as well have given: ``c₀ + (Σ cᵢ·termᵢ) · Π axis^bend``.
 
     Attributes:
-        terms: the terms, as formula text; ``1`` where the exponents alone are the law.
-        exponents: axes with an exponent of their own beside the terms; ``bends`` in JSON.
-        draws: one row a curve: c₀, then the coefficient of each term, then the exponent of each axis, in base
-            units. The first row is the best curve; all others are equally likely.
+        terms: the terms, as formula text; ``1`` where the bends alone are the law.
+        bends: axes with an exponent of their own beside the terms.
+        draws: one row a curve: c₀, then the coefficient of each term, then the bend of each axis, in base units. The
+            first row is the best curve; all others are equally likely.
         scatter: standard deviation of the logarithm of what one visit shows about the curve.
         other_code: least and largest ratio to the best curve of trials that ran other kernels than the law is about:
             nobody knows which of them run at a size that was not measured.
     """
 
     terms: tuple[str, ...]
-    exponents: tuple[str, ...]
+    bends: tuple[str, ...]
     draws: tuple[tuple[float, ...], ...]
     scatter: float = 0.0
     other_code: tuple[float, float] = (1.0, 1.0)
@@ -72,7 +72,7 @@ class Curves:
     def as_json(self) -> dict[str, Any]:
         """JSON form."""
         draws = [list(draw) for draw in self.draws]
-        named = {"terms": list(self.terms), "bends": list(self.exponents), "draws": draws, "scatter": self.scatter}
+        named = {"terms": list(self.terms), "bends": list(self.bends), "draws": draws, "scatter": self.scatter}
         return {**named, "other_code": list(self.other_code)}
 
     @cached_property
@@ -86,7 +86,7 @@ class Curves:
             FormulaError: a size is missing, or a term has no value there.
         """
         terms = [float(formula.evaluate(sizes)) for formula in self._formulas]
-        logs = [math.log(sizes[axis]) for axis in self.exponents]
+        logs = [math.log(sizes[axis]) for axis in self.bends]
         split = 1 + len(terms)
         return tuple(
             row[0] + _product(row[1:split], terms) * math.exp(_product(row[split:], logs)) for row in self.draws

@@ -56,7 +56,7 @@ class Component:
     def moves(self, direction: Array) -> list[Array]:
         """How far leaving out a part of the window moves the exponents beyond noise, as seen along `direction`."""
         inverse = self.curve.inverse[self.curve.exponent_slice, self.curve.exponent_slice]
-        here, found = float(direction @ inverse @ direction), []
+        here, beyond_noise = float(direction @ inverse @ direction), []
         for part in self.parts:
             of_part = part.inverse[part.exponent_slice, part.exponent_slice]
             there = float(direction @ of_part @ direction)
@@ -67,8 +67,8 @@ class Component:
             move = part.exponents - self.curve.exponents
             length = abs(float(direction @ move))
             if length > _NOISE_IN_WINDOWS * noise:
-                found.append(move * (1 - _NOISE_IN_WINDOWS * noise / length))
-        return found
+                beyond_noise.append(move * (1 - _NOISE_IN_WINDOWS * noise / length))
+        return beyond_noise
 
     def between_rounds(self, direction: Array) -> float:
         """Variance of a combination of exponents between processes beyond what noise in single configurations explains.
@@ -142,7 +142,7 @@ class Mixture:
             rows.extend(drawn)
         return Curves(
             terms=tuple(terms),
-            exponents=tuple(axes),
+            bends=tuple(axes),
             draws=tuple(tuple(float(f"{value:.7g}") for value in row) for row in rows),  # noise has no more to say
             scatter=math.sqrt(best.variance + _of_one_visit(best)),
         )

@@ -121,10 +121,10 @@ def concave_axes(curve: FittedCurve) -> list[tuple[str, float]]:
         float(np.square(targets - matrix @ solution).sum()) / degrees_of_freedom, curve.observed.tolerance**2
     )
     errors = np.sqrt(variance * np.diag(np.linalg.pinv(matrix.T @ matrix)))
-    found = []
+    falls = []
     for position, axis in enumerate(squared, start=1 + axes + curve.breaks.shape[1]):
         fall = -2 * solution[position] * float(np.ptp(logs[:, axis]))
         chance = stats.t.cdf(solution[position] / max(errors[position], 1e-300), degrees_of_freedom) * len(squared)
         if chance < _CONCAVE and fall > _MIN_FALL:
-            found.append((curve.observed.axes[axis], float(fall)))
-    return found
+            falls.append((curve.observed.axes[axis], float(fall)))
+    return falls

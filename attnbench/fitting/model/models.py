@@ -73,9 +73,9 @@ class Models:
         components = []
         if unbroken > _MIN_WEIGHT:
             components.append(self._component(self.plain, unbroken, [curve for _, curve in self.windows]))
-        for found, weight in self.breaks:
-            sides = [self._fit(side) for side in (found.beyond, ~found.beyond) if self._readable(side)]
-            components.append(self._component(self._fit(beyond=found.beyond), weight, sides))
+        for threshold, weight in self.breaks:
+            sides = [self._fit(side) for side in (threshold.beyond, ~threshold.beyond) if self._readable(side)]
+            components.append(self._component(self._fit(beyond=threshold.beyond), weight, sides))
         total = sum(component.weight for component in components)
         return Mixture(tuple(replace(c, weight=c.weight / total) for c in components))
 
@@ -99,11 +99,11 @@ class Models:
         odds = sum(weight for _, weight in self.breaks)
         if odds <= 0.5:
             return ()
-        found, _ = self.breaks[0]
-        jump = float(self._fit(beyond=found.beyond).theta[-1])
+        likeliest, _ = self.breaks[0]
+        jump = float(self._fit(beyond=likeliest.beyond).theta[-1])
         if abs(jump) < _MIN_JUMP:
             return ()
-        return (f"values jump by a factor of {math.exp(jump):.2f} past {found.where} (probability {odds:.0%})",)
+        return (f"values jump by a factor of {math.exp(jump):.2f} past {likeliest.where} (probability {odds:.0%})",)
 
     @property
     def concave(self) -> str:

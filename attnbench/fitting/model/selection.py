@@ -140,12 +140,12 @@ def _screened(pool: list[Monomial], observed: Observations) -> list[Sum]:
     constant = constant / np.linalg.norm(constant)
     singles = np.arange(len(pool))[:, None]
     pairs = np.array(list(itertools.combinations(range(len(pool)), 2))).reshape(-1, 2)
-    found = [
+    sums = [
         _constant_alone(constant),
         *_scores(singles, relative, constant, pool),
         *_scores(pairs, relative, constant, pool),
     ]
-    return sorted(found, key=lambda one: -one[1])[:_CLOSELY]
+    return sorted(sums, key=lambda one: -one[1])[:_CLOSELY]
 
 
 def _constant_alone(constant: Array) -> Sum:

@@ -139,14 +139,14 @@ def by_operations(one: LayerInputs, other: LayerInputs) -> str:
     if one.flops is None or other.flops is None:
         return ""
     first, second = (replaced(per_sequence(layer.flops.text), layer.held) for layer in (one, other) if layer.flops)
-    if (found := crossing(first, second)) is None:
+    if (exact := crossing(first, second)) is None:
         return ""
-    if found.where == "equal":
+    if exact.where == "equal":
         return f"{one.law.layer} needs as many counted operations as {other.law.layer}"
-    where = {"never": "at no length", "always": "at every length"}.get(found.where, "")
+    where = {"never": "at no length", "always": "at every length"}.get(exact.where, "")
     if not where:
-        bound = "d" if found.ratio == 1 else f"{found.ratio.numerator}*d/{found.ratio.denominator}".removesuffix("/1")
-        where = f"where n {'<' if found.where == 'below' else '>'} {Formula(bound).pretty}"
+        bound = "d" if exact.ratio == 1 else f"{exact.ratio.numerator}*d/{exact.ratio.denominator}".removesuffix("/1")
+        where = f"where n {'<' if exact.where == 'below' else '>'} {Formula(bound).pretty}"
     return f"{one.law.layer} needs fewer counted operations than {other.law.layer} {where}"
 
 

@@ -62,12 +62,12 @@ class Footprint:
     @cached_property
     def _held(self) -> dict[str, tuple[Formula, float, float]]:
         """What has to be held: its formula, and the fewest and most bytes that a trial had of it."""
-        found = {}
+        by_name = {}
         for name, formula in (("live tensors", self.peak), ("weights", self.weights)):
             if formula is not None and self.measured:
                 held = [float(formula.evaluate(sizes)) for sizes in self.measured]
-                found[name] = (formula, min(held), max(held))
-        return found
+                by_name[name] = (formula, min(held), max(held))
+        return by_name
 
     @property
     def _cache(self) -> str:

@@ -67,7 +67,7 @@ class LayerInputs:
             raise ValueError(f"{self.law.layer} has no curve")
         formulas, rows = [Formula(term) for term in curves.terms], np.array(curves.draws)
         terms = np.array([[float(formula.evaluate(at)) for formula in formulas] for at in sizes])
-        logs = np.log([[at[axis] for axis in curves.exponents] for at in sizes])
+        logs = np.log([[at[axis] for axis in curves.bends] for at in sizes])
         split = 1 + len(formulas)
         whole = rows[:, :1] + (rows[:, 1:split] @ terms.T) * np.exp(rows[:, split:] @ logs.T)
         # A curve that was drawn far from the others may fall below zero outside its window.

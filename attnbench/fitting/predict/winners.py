@@ -51,7 +51,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class WinnersMap:
+class Winners:
     """A map, each table widths × lengths.
 
     Attributes:
@@ -91,12 +91,12 @@ class WinnersMap:
         rivals = Counter(int(number) for number in self.rival[self.owner >= 0] if number >= 0)
         return (first, self.layers[rivals.most_common(1)[0][0]]) if rivals else None
 
-    def cropped(self) -> WinnersMap:
+    def cropped(self) -> Winners:
         """The same without the rows and columns at its edges of which nothing is said."""
-        told = self.owner >= 0
-        if not told.any():
+        decided = self.owner >= 0
+        if not decided.any():
             return self
-        rows, columns = (np.flatnonzero(told.any(axis=axis)) for axis in (1, 0))
+        rows, columns = (np.flatnonzero(decided.any(axis=axis)) for axis in (1, 0))
         part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         sizes = Sizes(self.sizes.lengths[part[1]], self.sizes.widths[part[0]])
         tables = {name: getattr(self, name)[part] for name in ("owner", "close", "least", "rival", "ratio", "compared")}
@@ -126,7 +126,7 @@ def unanswerable(inputs: Sequence[LayerInputs]) -> str:
     return ""
 
 
-def fastest(inputs: Sequence[LayerInputs], sizes: Sizes) -> WinnersMap:
+def fastest(inputs: Sequence[LayerInputs], sizes: Sizes) -> Winners:
     """Who takes least time for a sequence; where fewer than two curves reach, nothing is said.
 
     Raises:
@@ -145,14 +145,14 @@ def fastest(inputs: Sequence[LayerInputs], sizes: Sizes) -> WinnersMap:
     return drawing.done()
 
 
-def leanest(inputs: Sequence[LayerInputs], sizes: Sizes) -> WinnersMap:
+def leanest(inputs: Sequence[LayerInputs], sizes: Sizes) -> Winners:
     """Whose counted live tensors are smallest for a sequence; layers whose bytes are not known are left out."""
     drawing = _Drawing(inputs, sizes)
     for row, d in enumerate(sizes.widths):
         for column, n in enumerate(sizes.lengths):
-            found = {place: size for place, layer in enumerate(inputs) if (size := _bytes(layer, n, d)) is not None}
-            if len(found) >= _MIN_CURVES:
-                drawing.put((row, column), list(found), np.array(list(found.values())))
+            known = {place: size for place, layer in enumerate(inputs) if (size := _bytes(layer, n, d)) is not None}
+            if len(known) >= _MIN_CURVES:
+                drawing.put((row, column), list(known), np.array(list(known.values())))
     return drawing.done()
 
 
@@ -209,9 +209,9 @@ class _Drawing:
             value, self.rival[cell] = min(others)
             self.ratio[cell] = value / least
 
-    def done(self) -> WinnersMap:
+    def done(self) -> Winners:
         tables = (self.owner, self.close, self.least, self.rival, self.ratio, self.compared)
-        return WinnersMap(self._sizes, tuple(self._holders), *tables, self._layers)
+        return Winners(self._sizes, tuple(self._holders), *tables, self._layers)
 
 
 def _shuffled(logs: Array, seed: int) -> Array:

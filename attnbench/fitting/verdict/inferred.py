@@ -35,17 +35,17 @@ def inferred(law: Law, observed: Observations, models: Models) -> Law:
         reason = f"the values hardly change ({significant(span)}-fold), and no growing term describes them better"
         formula = f"{float(np.median(observed.values)):.4g}"
         return replace(law, verdict=Verdict.INFERRED, reason=reason, formula=formula, exponents={})
-    found = " + ".join(monomial.text for monomial in leading(chosen.terms)) or "a constant"
+    growth_class = " + ".join(monomial.text for monomial in leading(chosen.terms)) or "a constant"
     if chosen.weight < _SURE or span < MIN_RANGE:
         rival = " + ".join(monomial.text for monomial in chosen.rival) or "a constant"
         doubt = f"{rival} is not ruled out" if chosen.weight < _SURE else f"they change only {significant(span)}-fold"
-        reason = f"{found} describes the values best ({chosen.weight:.0%} of the weight), but {doubt}"
+        reason = f"{growth_class} describes the values best ({chosen.weight:.0%} of the weight), but {doubt}"
         return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
     if far := _beyond(chosen, observed, models):
-        reason = f"{found} comes nearest, but {growth(law.exponents)}, beyond it along {far}, does as well"
+        reason = f"{growth_class} comes nearest, but {growth(law.exponents)}, beyond it along {far}, does as well"
         return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
     terms = weigh(chosen.terms, observed)
-    reason = f"the values grow as {found}: {chosen.weight:.0%} of the weight of all sums of terms is on it"
+    reason = f"the values grow as {growth_class}: {chosen.weight:.0%} of the weight of all sums of terms is on it"
     if len(chosen.terms) > 1:
         law = replace(law, exponents={}, formula=sum_text(terms))
     witness = article(words_of(law.metric).witness)

@@ -51,7 +51,7 @@ def _sentence(names: frozenset[str], groups: dict[frozenset[str], pd.DataFrame],
     rest = pd.concat([groups[other] for other in others])
     where, side = _where(groups[names], rest, axes)
     other = max(others, key=lambda other: len(groups[other]))
-    here, there = _told(names - other) or "fewer of them", _told(other - names) or "fewer of them"
+    here, there = _listed(names - other) or "fewer of them", _listed(other - names) or "fewer of them"
     change = f"{here} → {there}" if side == "below" else f"{there} → {here}"
     judged = f"sizes {side} are judged" if side else f"the {len(groups[names])} trials with {here} are judged"
     return f"{SWITCH}{where} ({change}): {judged}, and {len(rest)} trials are left out"
@@ -69,7 +69,7 @@ def _where(kept: pd.DataFrame, rest: pd.DataFrame, axes: Sequence[str]) -> tuple
     return "between sizes", ""
 
 
-def _told(names: frozenset[str]) -> str:
+def _listed(names: frozenset[str]) -> str:
     """Some names, without where they come from; what oneDNN ran tells more than that it ran."""
     chosen = sorted(names, key=lambda name: (not name.startswith("onednn::"), name))
     short = [name.partition("::")[2] for name in chosen]

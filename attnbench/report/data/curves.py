@@ -102,7 +102,7 @@ def _best_of(curves: Curves) -> Curve:
 
 def _spoken_of(curves: Curves) -> set[str]:
     """Axes that the curves need sizes of."""
-    return {*curves.exponents, *(axis for term in curves.terms for axis in Formula(term).axes)}
+    return {*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)}
 
 
 def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from attnbench.fitting.predict.inputs import LayerInputs
-    from attnbench.fitting.predict.winners import WinnersMap
+    from attnbench.fitting.predict.winners import Winners
     from attnbench.law import Law
     from attnbench.store.run_folder import StoredRun
 
@@ -81,8 +81,8 @@ class _Drawn:
     """The two maps of a group, on the same sizes."""
 
     sides: Sequence[LayerInputs]
-    by_time: WinnersMap
-    by_bytes: WinnersMap
+    by_time: Winners
+    by_bytes: Winners
 
     def values(self, conditions: str) -> Territories:
         kinds = [(_TIME, self.by_time), *([(_BYTES, self.by_bytes)] if self.by_bytes.cells else [])]
@@ -98,7 +98,7 @@ class _Drawn:
         tables = tuple(self._table(kind, territory) for kind, territory in kinds)
         return Territories(conditions, Gallery(pictures, self._caption(boundary)), tables)
 
-    def _map(self, kind: _Kind, territory: WinnersMap, boundary: _Boundary) -> figures.TerritoryMap:
+    def _map(self, kind: _Kind, territory: Winners, boundary: _Boundary) -> figures.TerritoryMap:
         return figures.TerritoryMap(
             title=kind.title,
             lengths=territory.sizes.lengths,
@@ -121,7 +121,7 @@ class _Drawn:
         largest = sorted(shares, key=lambda holder: -shares[holder])[:_MOST_LANDS]
         return {holder: rank for rank, holder in enumerate(largest) if shares[holder] >= _LEAST_SHARE}
 
-    def _lands(self, territory: WinnersMap) -> list[figures.Land]:
+    def _lands(self, territory: Winners) -> list[figures.Land]:
         main, shares, lands, others = self._main, _shares(territory), [], []
         for holder, share in shares.items():
             if holder in main:
@@ -136,7 +136,7 @@ class _Drawn:
             lands.append(figures.Land("*", "others", _cut(f"others: {names}"), cells, None))
         return lands
 
-    def _table(self, kind: _Kind, territory: WinnersMap) -> TerritoryTable:
+    def _table(self, kind: _Kind, territory: Winners) -> TerritoryTable:
         rows = _few(territory.sizes.lengths, [one.law.window["n"] for one in self.sides], _ROWS)
         columns = _few(territory.sizes.widths, [one.law.window["d"] for one in self.sides], _COLUMNS)
         lengths, widths = territory.sizes.lengths, territory.sizes.widths
@@ -149,7 +149,7 @@ class _Drawn:
             ),
         )
 
-    def _cell(self, kind: _Kind, territory: WinnersMap, cell: tuple[int, int]) -> TerritoryCell:
+    def _cell(self, kind: _Kind, territory: Winners, cell: tuple[int, int]) -> TerritoryCell:
         if territory.owner[cell] < 0:
             return TerritoryCell("—", "fewer than two curves reach" if kind is _TIME else "not counted")
         holder, rival = territory.holders[territory.owner[cell]], territory.rival[cell]
@@ -186,7 +186,7 @@ _CAPTION = (
 class _Boundary:
     """Where the counted work of the two that lead by the clock is equal."""
 
-    def __init__(self, sides: Sequence[LayerInputs], territory: WinnersMap) -> None:
+    def __init__(self, sides: Sequence[LayerInputs], territory: Winners) -> None:
         leaders = territory.leaders
         self._pair = [one for name in leaders or () for one in sides if one.law.layer == name]
         self.line = equal_work(self._pair[0], self._pair[1], territory.sizes) if leaders else ()
@@ -234,12 +234,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
-def _shares(territory: WinnersMap) -> dict[Holder, float]:
+def _shares(territory: Winners) -> dict[Holder, float]:
     told = int((territory.owner >= 0).sum())
     return {holder: cells / told for holder, cells in territory.cells.items()}
 
 
-def _measured(sides: Sequence[LayerInputs], territory: WinnersMap) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _measured(sides: Sequence[LayerInputs], territory: Winners) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """The lengths and the widths within the windows of all layers; None where they have none in common."""
     ends = []
     for axis in ("n", "d"):
@@ -257,7 +257,7 @@ def _few(sizes: Sequence[int], windows: Sequence[tuple[int, int]], most: int) ->
     return places if len(places) <= most else [places[round(number * step)] for number in range(most)]
 
 
-def _described(kind: _Kind, territory: WinnersMap, boundary: _Boundary) -> str:
+def _described(kind: _Kind, territory: Winners, boundary: _Boundary) -> str:
     parts = []
     for holder, share in _shares(territory).items():
         rows, columns = np.nonzero(territory.owner == territory.holders.index(holder))

@@ -299,4 +299,4 @@ def test_the_scatter_is_that_of_one_visit_about_the_curve() -> None:
     found = Mixture((Component(line(by_round, processes=(0, 0, 0))),)).curves(("1",), ("n",), 0.0)
 
     assert found.scatter == pytest.approx(0.1, rel=1e-6)
-    assert (found.terms, found.exponents) == (("1",), ("n",))
+    assert (found.terms, found.bends) == (("1",), ("n",))

@@ -11,7 +11,7 @@ from attnbench.fitting.predict.forecast import Footprint
 from attnbench.fitting.predict.inputs import LayerInputs
 from attnbench.fitting.predict.winners import (
     Sizes,
-    WinnersMap,
+    Winners,
     equal_work,
     fastest,
     leanest,
@@ -43,7 +43,7 @@ def layer(
     return some_layer(name, terms, error, seed, **(NO_REACH | counted | held | fields))
 
 
-def owners(found: WinnersMap) -> list[list[str]]:
+def owners(found: Winners) -> list[list[str]]:
     return [[" = ".join(found.holders[o]) if o >= 0 else "" for o in row] for row in found.owner]
 
 
