@@ -40,13 +40,13 @@ class Component:
     weight: float = 1.0
     parts: tuple[FittedCurve, ...] = ()
 
-    def distribution(self, direction: Array) -> stats.distributions.rv_frozen:
-        """What is known of a combination of exponents."""
+    def student(self, direction: Array) -> tuple[float, float, float]:
+        """What is known of a combination of exponents: Student's t, by degrees of freedom, location and scale."""
         of_exponents = self.curve.covariance[self.curve.exponent_slice, self.curve.exponent_slice]
         variance = direction @ of_exponents @ direction + self.between_rounds(direction) + self.of_constant(direction)
         moved = max((abs(float(direction @ move)) for move in self.moves(direction)), default=0.0)
         error = max(math.sqrt(variance + moved**2), 1e-12)
-        return stats.t(self.curve.degrees_of_freedom, float(direction @ self.curve.exponents), error)
+        return self.curve.degrees_of_freedom, float(direction @ self.curve.exponents), error
 
     def of_constant(self, direction: Array) -> float:
         """Variance of a combination of exponents because a constant that was held is not known exactly."""
@@ -103,7 +103,7 @@ class Mixture:
 
     def below(self, direction: Array, bound: float) -> float:
         """Probability that a combination of exponents is smaller than `bound`."""
-        return math.fsum(c.weight * float(c.distribution(direction).cdf(bound)) for c in self.components)
+        return math.fsum(c.weight * float(stats.t.cdf(bound, *c.student(direction))) for c in self.components)
 
     def estimate(self, direction: Array, level: float = 0.9) -> Estimate:
         """A combination of exponents with its interval of equal tails."""
@@ -112,14 +112,14 @@ class Mixture:
         return Estimate(value, min(low, value), max(high, value), level)
 
     def _quantile(self, direction: Array, tail: float) -> float:
-        known = [(c.weight, c.distribution(direction)) for c in self.components]
-        ends = [float(distribution.ppf(tail)) for _, distribution in known]
+        known = [(c.weight, c.student(direction)) for c in self.components]
+        ends = [float(stats.t.ppf(tail, *student)) for _, student in known]
         low, high = min(ends), max(ends)
         if high - low < 1e-9:
             return low
 
         def missing(bound: float) -> float:
-            return math.fsum(weight * float(distribution.cdf(bound)) for weight, distribution in known) - tail
+            return math.fsum(weight * float(stats.t.cdf(bound, *student)) for weight, student in known) - tail
 
         return float(optimize.brentq(missing, low, high, xtol=1e-6))
 

@@ -95,7 +95,7 @@ def test_intervals_that_know_the_floor_are_narrower_and_hold_the_truth_as_often(
     """Machines with a small constant cost, of which a call at sizes of 8 shows the bound."""
     processes = tuple(round_ // ROUNDS_PER_PROCESS for round_ in range(ROUNDS))
     held, widths = [], []
-    for seed in range(120):
+    for seed in range(42):
         truth = LAWS[SINGLE[seed % len(SINGLE)]]
         seen = draw(truth, World(overhead=(0.0, 0.002)), seed)
         floor = float(seen.seconds_at({axis: np.array([8.0]) for axis in truth.axes})[0])
