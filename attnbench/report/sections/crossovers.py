@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from attnbench.errors import FormulaError
-from attnbench.fitting.predict.crossover import band, crossover
-from attnbench.fitting.predict.inputs import side
+from attnbench.fitting.predict.crossover import crossover
+from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.report import figures, words
 from attnbench.report.context import NO_MARK, Chip, Fact, Gallery, Overtaking, OvertakingRow, Takeover
 from attnbench.report.data.slices import timed_points
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from attnbench.fitting.predict.crossover import Crossover, Meeting, Side
+    from attnbench.fitting.predict.crossover import Crossover, CrossoverRow
+    from attnbench.fitting.predict.inputs import LayerInputs
     from attnbench.law import Law
     from attnbench.store.run_folder import StoredRun
 
@@ -37,16 +38,17 @@ def overtaking(run: StoredRun) -> tuple[Overtaking, ...]:
     for law in run.found_laws:
         if law.metric == "time" and law.curves is not None and "n" in law.window:
             groups.setdefault(str(law.choices), []).append(law)
-    found = (_compared(run, conditions, laws) for conditions, laws in groups.items() if len(laws) > 1)
+    inputs = RunInputs(run)
+    found = (_compared(run, inputs, conditions, laws) for conditions, laws in groups.items() if len(laws) > 1)
     return tuple(group for group in found if group is not None)
 
 
-def _compared(run: StoredRun, conditions: str, laws: list[Law]) -> Overtaking | None:
+def _compared(run: StoredRun, inputs: RunInputs, conditions: str, laws: list[Law]) -> Overtaking | None:
     first = next((law for law in laws if "attention" in law.layer), laws[0])
-    baseline = side(run, first)
+    baseline = inputs.of(first)
     points = {law.layer: timed_points(run, law.subject, law) for law in laws}
     widths = _widths(points[first.layer])
-    others = [side(run, law) for law in laws if law is not first]
+    others = [inputs.of(law) for law in laws if law is not first]
     found = {other.law.layer: _crossover(baseline, other, widths) for other in others}
     told = {layer: answer for layer, answer in found.items() if answer is not None and answer.rows}
     if not told:
@@ -69,7 +71,7 @@ def _widths(points: pd.DataFrame) -> list[int]:
     return every if len(every) <= _MOST_WIDTHS else [every[round(place * step)] for place in range(_MOST_WIDTHS)]
 
 
-def _crossover(baseline: Side, other: Side, widths: list[int]) -> Crossover | None:
+def _crossover(baseline: LayerInputs, other: LayerInputs, widths: list[int]) -> Crossover | None:
     try:
         return crossover(baseline, other, widths)
     except FormulaError:  # a fitted term without a value at some length
@@ -80,7 +82,7 @@ def _why_not(answer: Crossover | None) -> str:
     return words.sentence(answer.reason if answer else "a term of its law has no value at some of these lengths")
 
 
-def held_sizes(sides: Sequence[Side]) -> str:
+def held_sizes(sides: Sequence[LayerInputs]) -> str:
     """The sizes beside length and width, layer by layer where they have any that is not 1."""
     sizes = {one.law.layer: {axis: size for axis, size in one.held.items() if size != 1} for one in sides}
     told = [f"{layer} with {describe(held)}" for layer, held in sizes.items() if held]
@@ -103,7 +105,7 @@ def _lengths(points: pd.DataFrame) -> tuple[int, int]:
     return int(points["n"].min()), int(points["n"].max())
 
 
-def _takeover(layer: str, meeting: Meeting, measured: tuple[int, int]) -> Takeover:
+def _takeover(layer: str, meeting: CrossoverRow, measured: tuple[int, int]) -> Takeover:
     by_count = _by_count(layer, meeting)
     if not meeting.faster:
         return Takeover("no length within reach of both curves", _OPEN, by_count)
@@ -112,7 +114,7 @@ def _takeover(layer: str, meeting: Meeting, measured: tuple[int, int]) -> Takeov
     if meeting.clock is None:
         doubt = f", though {percent(meeting.share)} of the pairs of curves cross" if meeting.share > _DOUBT else ""
         return Takeover(f"at every length measured{doubt}", last, by_count)
-    at, length = f"n = {band(meeting)}", f"{meeting.clock.value:.6g}"
+    at, length = f"n = {meeting.by_clock}", f"{meeting.clock.value:.6g}"
     if meeting.clock.value < measured[0]:
         return Takeover(f"at every length measured; the curves meet below, at {at}", last, by_count, length)
     if meeting.clock.value > measured[1]:
@@ -121,7 +123,7 @@ def _takeover(layer: str, meeting: Meeting, measured: tuple[int, int]) -> Takeov
     return Takeover(f"from {at} on", last, by_count, length)
 
 
-def _by_count(layer: str, meeting: Meeting) -> str:
+def _by_count(layer: str, meeting: CrossoverRow) -> str:
     if not meeting.fewer:
         return ""
     what = "fewer" if meeting.fewer == layer else "more"

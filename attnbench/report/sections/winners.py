@@ -10,7 +10,7 @@ import numpy as np
 
 from attnbench.errors import FormulaError
 from attnbench.fitting.predict.crossover import REACH
-from attnbench.fitting.predict.inputs import side
+from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.fitting.predict.winners import equal_work, fastest, leanest, sizes_within_reach, unanswerable
 from attnbench.formula.crossing import crossing, replaced
 from attnbench.law import FARTHEST
@@ -23,8 +23,8 @@ from attnbench.units import nbytes, percent, seconds, significant
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from attnbench.fitting.predict.crossover import Side
-    from attnbench.fitting.predict.winners import Territory
+    from attnbench.fitting.predict.inputs import LayerInputs
+    from attnbench.fitting.predict.winners import Winners
     from attnbench.law import Law
     from attnbench.store.run_folder import StoredRun
 
@@ -57,12 +57,13 @@ def territories(run: StoredRun) -> tuple[Territories, ...]:
     for law in run.found_laws:
         if law.metric == "time":
             groups.setdefault(str(law.choices), []).append(law)
-    found = [_group(run, conditions, laws) for conditions, laws in groups.items()]
+    inputs = RunInputs(run)
+    found = [_group(inputs, conditions, laws) for conditions, laws in groups.items()]
     return tuple(one for one in found if one.tables) or tuple(found[:1])
 
 
-def _group(run: StoredRun, conditions: str, laws: Sequence[Law]) -> Territories:
-    sides = [side(run, law) for law in laws if law.curves is not None and {"n", "d"} <= set(law.window)]
+def _group(inputs: RunInputs, conditions: str, laws: Sequence[Law]) -> Territories:
+    sides = [inputs.of(law) for law in laws if law.curves is not None and {"n", "d"} <= set(law.window)]
     if reason := unanswerable(sides):
         return Territories(conditions, reason=words.sentence(reason))
     try:
@@ -79,9 +80,9 @@ def _group(run: StoredRun, conditions: str, laws: Sequence[Law]) -> Territories:
 class _Drawn:
     """The two maps of a group, on the same sizes."""
 
-    sides: Sequence[Side]
-    by_time: Territory
-    by_bytes: Territory
+    sides: Sequence[LayerInputs]
+    by_time: Winners
+    by_bytes: Winners
 
     def values(self, conditions: str) -> Territories:
         kinds = [(_TIME, self.by_time), *([(_BYTES, self.by_bytes)] if self.by_bytes.cells else [])]
@@ -97,7 +98,7 @@ class _Drawn:
         tables = tuple(self._table(kind, territory) for kind, territory in kinds)
         return Territories(conditions, Gallery(pictures, self._caption(boundary)), tables)
 
-    def _map(self, kind: _Kind, territory: Territory, boundary: _Boundary) -> figures.TerritoryMap:
+    def _map(self, kind: _Kind, territory: Winners, boundary: _Boundary) -> figures.TerritoryMap:
         return figures.TerritoryMap(
             title=kind.title,
             lengths=territory.sizes.lengths,
@@ -120,7 +121,7 @@ class _Drawn:
         largest = sorted(shares, key=lambda holder: -shares[holder])[:_MOST_LANDS]
         return {holder: rank for rank, holder in enumerate(largest) if shares[holder] >= _LEAST_SHARE}
 
-    def _lands(self, territory: Territory) -> list[figures.Land]:
+    def _lands(self, territory: Winners) -> list[figures.Land]:
         main, shares, lands, others = self._main, _shares(territory), [], []
         for holder, share in shares.items():
             if holder in main:
@@ -135,7 +136,7 @@ class _Drawn:
             lands.append(figures.Land("*", "others", _cut(f"others: {names}"), cells, None))
         return lands
 
-    def _table(self, kind: _Kind, territory: Territory) -> TerritoryTable:
+    def _table(self, kind: _Kind, territory: Winners) -> TerritoryTable:
         rows = _few(territory.sizes.lengths, [one.law.window["n"] for one in self.sides], _ROWS)
         columns = _few(territory.sizes.widths, [one.law.window["d"] for one in self.sides], _COLUMNS)
         lengths, widths = territory.sizes.lengths, territory.sizes.widths
@@ -148,7 +149,7 @@ class _Drawn:
             ),
         )
 
-    def _cell(self, kind: _Kind, territory: Territory, cell: tuple[int, int]) -> TerritoryCell:
+    def _cell(self, kind: _Kind, territory: Winners, cell: tuple[int, int]) -> TerritoryCell:
         if territory.owner[cell] < 0:
             return TerritoryCell("—", "fewer than two curves reach" if kind is _TIME else "not counted")
         holder, rival = territory.holders[territory.owner[cell]], territory.rival[cell]
@@ -185,7 +186,7 @@ _CAPTION = (
 class _Boundary:
     """Where the counted work of the two that lead by the clock is equal."""
 
-    def __init__(self, sides: Sequence[Side], territory: Territory) -> None:
+    def __init__(self, sides: Sequence[LayerInputs], territory: Winners) -> None:
         leaders = territory.leaders
         self._pair = [one for name in leaders or () for one in sides if one.law.layer == name]
         self.line = equal_work(self._pair[0], self._pair[1], territory.sizes) if leaders else ()
@@ -233,12 +234,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
-def _shares(territory: Territory) -> dict[Holder, float]:
+def _shares(territory: Winners) -> dict[Holder, float]:
     told = int((territory.owner >= 0).sum())
     return {holder: cells / told for holder, cells in territory.cells.items()}
 
 
-def _measured(sides: Sequence[Side], territory: Territory) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _measured(sides: Sequence[LayerInputs], territory: Winners) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """The lengths and the widths within the windows of all layers; None where they have none in common."""
     ends = []
     for axis in ("n", "d"):
@@ -256,7 +257,7 @@ def _few(sizes: Sequence[int], windows: Sequence[tuple[int, int]], most: int) ->
     return places if len(places) <= most else [places[round(number * step)] for number in range(most)]
 
 
-def _described(kind: _Kind, territory: Territory, boundary: _Boundary) -> str:
+def _described(kind: _Kind, territory: Winners, boundary: _Boundary) -> str:
     parts = []
     for holder, share in _shares(territory).items():
         rows, columns = np.nonzero(territory.owner == territory.holders.index(holder))
