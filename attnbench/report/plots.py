@@ -10,23 +10,15 @@ import matplotlib.pyplot as plt
 
 from attnbench.errors import InputError, near_miss
 from attnbench.report import figures
-from attnbench.report.build import forest_rows
-from attnbench.report.data.slices import (
-    claimed_slope,
-    growth,
-    local_exponents,
-    rate_map,
-    reference_times,
-    timed_points,
-    varying_axes,
-    weighed_points,
-    with_lines,
-)
+from attnbench.report.data.growth import claimed_slope, growth, local_exponents
+from attnbench.report.data.machine import rate_map, reference_times
+from attnbench.report.data.points import timed_points, varying_axes, weighed_points, with_lines
 from attnbench.report.figures.canvas.palette import PAPER
 from attnbench.report.figures.canvas.panel import WIDTH, styled
 from attnbench.report.figures.canvas.svg import printable
-from attnbench.report.figures.crossover import meeting_lengths
+from attnbench.report.figures.crossover import crossover_lengths
 from attnbench.report.figures.memory import memory_growth
+from attnbench.report.sections.glance import forest_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,12 +132,12 @@ def steadiness(drawn: Drawn) -> Axes:
     return axes
 
 
-def crossover(drawn: Drawn, found: Crossover) -> Axes:
+def crossover(drawn: Drawn, answer: Crossover) -> Axes:
     """The length at which two layers change places, against the width: by the clock and by the counted operations."""
-    if not found.rows:
-        raise InputError(f"there is nothing to draw of the crossover: {found.reason}")
+    if not answer.rows:
+        raise InputError(f"there is nothing to draw of the crossover: {answer.reason}")
     axes = drawn.place(3.6)
-    meeting_lengths(found, axes)
+    crossover_lengths(answer, axes)
     return axes
 
 

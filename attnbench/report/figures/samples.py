@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from attnbench.report.sections.layer.samples import Strip, Strips
+    from attnbench.report.data.samples import Strip, Strips
 
 _DOUBT, _ALARM = VERDICT_COLOURS[Verdict.INCONCLUSIVE], VERDICT_COLOURS[Verdict.REFUTED]
 #: Label of an outlier → how it is drawn: another shape, and another colour.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from attnbench import units
 from attnbench.record import Host
 from attnbench.report import words
-from attnbench.report.context import Fact, FileLink
+from attnbench.report.values import Fact
 from attnbench.store.run_folder import StoredRun
 
 _FILES = {
@@ -19,6 +20,15 @@ _FILES = {
     "journal.jsonl": "one line a visit, as it was measured",
     "run.json": "the suite, the plan, the exact counts, the machine",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of the run folder: its name, where it is from the page, and what it holds."""
+
+    name: str
+    href: str
+    what: str
 
 
 def environment(run: StoredRun) -> tuple[Fact, ...]:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from attnbench import units
 from attnbench.formula.monomial import superscript
 from attnbench.report import words
-from attnbench.report.data.slices import RANK
+from attnbench.report.data.columns import RANK
 from attnbench.report.figures.canvas.palette import HAIR, INK, ON_DARK, ON_LIGHT, PAPER, SOFT, series_colour
 from attnbench.report.figures.canvas.svg import SETTINGS, printable, tell
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from attnbench.report import words
-from attnbench.report.context import DependencyMap, DependencyMaps, Fact
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
+from attnbench.report.values import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,25 @@ if TYPE_CHECKING:
 
 #: Sizes that say which positions one layer looks at; no others change its map.
 _LOOKING = ("k", "w", "c", "s")
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMap:
+    """Path lengths between all positions, for all layers that share them."""
+
+    picture: Markup
+    layers: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyMaps:
+    """A map for each that differs, their common scale, and the layers that have none."""
+
+    maps: tuple[DependencyMap, ...] = ()
+    scale: Markup = field(default_factory=Markup)
+    caption: str = ""
+    refused: tuple[Fact, ...] = ()
 
 
 def dependency_maps(run: StoredRun) -> DependencyMaps:

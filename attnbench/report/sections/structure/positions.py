@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attnbench.report import words
-from attnbench.report.context import Gallery, Positions
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
+from attnbench.report.values import Gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,16 @@ _NUMBERS, _BITS = 8, 3
 #: Pairs of features that are shown turning, the distance they turn by, and the positions that they start from.
 _PAIRS, _DELTA, _STARTS = (3, 4), 5, (0, 8, 16, 24)
 _WAYS = {"plain": "as they are", "residual": "each added to its input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What the sinusoidal encoding is, and what becomes of a position in a stack of layers."""
+
+    shown: bool = False
+    absolute: Gallery = field(default_factory=Gallery)
+    relative: Gallery = field(default_factory=Gallery)
+    fading: Gallery = field(default_factory=Gallery)
 
 
 def positions(run: StoredRun) -> Positions:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnbench.report import words
-from attnbench.report.context import Gallery
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
+from attnbench.report.values import Gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
