@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from attnbench.report.figures.canvas.palette import HAIR, INK, PAPER, SOFT, series_colour
-from attnbench.report.figures.canvas.panel import COLOURS, DASHES, SMALL, TEXT, panels, readable_on
+from attnbench.report.figures.canvas.panel import COLOURS, DASHES, SMALL, TEXT, legend, panels, readable_on
 from attnbench.report.figures.canvas.svg import printable, tell
 
 if TYPE_CHECKING:
@@ -184,8 +184,7 @@ def fading(title: str, curves: Mapping[str, Floats]) -> Figure:
         axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
         axes.grid(axis="y")
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=figure)
     return figure
 
 
@@ -253,7 +252,7 @@ def _shade(value: float, ends: tuple[float, float], colours: Any) -> Any:
 
 def _apart(heights: Sequence[float], room: float) -> list[float]:
     """Sorted heights for labels, none on top of another."""
-    found: list[float] = []
+    places: list[float] = []
     for height in heights:
-        found.append(max(height, found[-1] + room if found else height))
-    return found
+        places.append(max(height, places[-1] + room if places else height))
+    return places

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from attnbench import units
 from attnbench.report import words
 from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT, series_colour
-from attnbench.report.figures.canvas.panel import SMALL, note, panel, power_of_ten, short
+from attnbench.report.figures.canvas.panel import legend, note, panel, power_of_ten, short
 from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def roofline(title: str, roof: Roof, marks: Sequence[Marks]) -> Figure:
         highest = max([roof.flops_per_second, *(rate for _, rate in every)])
         axes.set(xlim=(left, right), ylim=(lowest, highest * 2.5))
         _write(axes, roof, title)
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 1.2}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=figure, handlelength=1.2)
     return figure
 
 

@@ -11,7 +11,7 @@ from attnbench.law import LEADING_SHARE
 from attnbench.report.data.columns import SHARE, TERM
 from attnbench.report.data.labels import distinguishing_axes, size_labels
 from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT
-from attnbench.report.figures.canvas.panel import DASHES, SMALL, by_rank, panel, size_axis
+from attnbench.report.figures.canvas.panel import DASHES, by_rank, legend, panel, size_axis
 from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def term_shares(data: Shares) -> Figure:
         axes.set_title("share of each term")
         axes.grid(axis="y")
         handles = [_handle(kind, name, data) for kind, name in enumerate(data.terms)]
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6, "ncols": 2}
-        figure.legend(handles=handles, fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, **place)
+        legend(axes, below=figure, handles=handles, ncols=2, labelspacing=None)
     return figure
 
 

@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench.report import words
 from attnbench.report.figures.canvas.palette import INK, PAPER, SERIES, SOFT
-from attnbench.report.figures.canvas.panel import SMALL, panel
+from attnbench.report.figures.canvas.panel import SMALL, legend, panel
 from attnbench.report.figures.canvas.svg import printable
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def winner_map(data: WinnerMap) -> Figure:
             _name(axes, area, data)
         _ticks(axes, data)
         axes.set_title(data.title)
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.2}
-        figure.legend(handles=handles, fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.3, **place)
+        legend(axes, below=figure, handles=handles, handlelength=2.2, labelspacing=0.3)
     return figure
 
 

@@ -117,26 +117,26 @@ def _under(run: StoredRun, choices: Choices, layers: dict[str, list[_Mark]]) -> 
     return Roofline(conditions, _facts(peaks, roof), Gallery((drawn,), _CAPTION), rows, remarks)
 
 
-def _marks(layer: str, found: Sequence[_Mark], roof: Roof) -> figures.Marks:
+def _marks(layer: str, marks: Sequence[_Mark], roof: Roof) -> figures.Marks:
     tips = (
         f"{layer}, {one.sizes}: {flops_per_second(one.rate)} at {significant(one.intensity)} FLOP/B, "
         f"{percent(one.share(roof))} of the roof"
-        for one in found
+        for one in marks
     )
-    return figures.Marks(layer, tuple((one.intensity, one.rate) for one in found), tuple(tips))
+    return figures.Marks(layer, tuple((one.intensity, one.rate) for one in marks), tuple(tips))
 
 
-def _row(layer: str, found: Sequence[_Mark], roof: Roof) -> RoofRow:
-    best = max(found, key=lambda one: one.share(roof))
-    low, high = (pick(one.intensity for one in found) for pick in (min, max))
-    bound = sum(one.intensity < roof.ridge for one in found)
-    limit = "memory" if bound == len(found) else "arithmetic" if not bound else f"memory at {bound} of {len(found)}"
+def _row(layer: str, marks: Sequence[_Mark], roof: Roof) -> RoofRow:
+    best = max(marks, key=lambda one: one.share(roof))
+    low, high = (pick(one.intensity for one in marks) for pick in (min, max))
+    bound = sum(one.intensity < roof.ridge for one in marks)
+    limit = "memory" if bound == len(marks) else "arithmetic" if not bound else f"memory at {bound} of {len(marks)}"
     return RoofRow(
         layer=layer,
-        trials=count(len(found)),
+        trials=count(len(marks)),
         intensity=f"{significant(low)} to {significant(high)}" if high > low else significant(low),
         limit=limit,
-        median=percent(median(one.share(roof) for one in found)),
+        median=percent(median(one.share(roof) for one in marks)),
         best=percent(best.share(roof)),
         best_at=best.sizes,
     )
@@ -152,9 +152,9 @@ def _facts(peaks: Peaks, roof: Roof) -> tuple[Fact, ...]:
 
 def _above(layers: dict[str, list[_Mark]], roof: Roof, cache: float) -> tuple[str, ...]:
     """What is above the roof, and whether a cache can explain it."""
-    above = {layer: [one for one in found if one.share(roof) > 1] for layer, found in layers.items()}
-    names = words.listing(layer for layer, found in above.items() if found)
-    every = [one for found in above.values() for one in found]
+    above = {layer: [one for one in marks if one.share(roof) > 1] for layer, marks in layers.items()}
+    names = words.listing(layer for layer, marks in above.items() if marks)
+    every = [one for marks in above.values() for one in marks]
     if not every:
         return ()
     inside = sum(one.moved <= cache and one.intensity < roof.ridge for one in every)

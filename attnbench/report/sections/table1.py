@@ -118,16 +118,16 @@ def table1(run: StoredRun) -> Table1:
 
 def _layers(run: StoredRun, counted: set[str], laws: Laws, notes: dict[str, str]) -> tuple[TableLayer, ...]:
     """Layers in the order of the published tables, each with all that was printed about it."""
-    found: list[TableLayer] = []
+    layers: list[TableLayer] = []
     shown = ""
     for kind, layer in dict.fromkeys((row.kind, layer) for row in PUBLISHED for layer in row.layers):
         if layer in counted:
             rows = [row for row in PUBLISHED if row.kind == kind and layer in row.layers]
             lines = (*(_printed(row, layer, laws, notes) for row in rows), _measured(layer, laws))
             scope = run.info.scopes.get(layer, laws[layer, Column.COMPLEXITY].scope)
-            found.append(TableLayer(layer, scope, kind if kind != shown else "", lines))
+            layers.append(TableLayer(layer, scope, kind if kind != shown else "", lines))
             shown = kind
-    return tuple(found)
+    return tuple(layers)
 
 
 def _printed(row: PublishedRow, layer: str, laws: Laws, notes: dict[str, str]) -> TableLine:
@@ -204,28 +204,28 @@ def _rivals(laws: Laws) -> tuple[SentenceRow, ...]:
     rows = []
     for first, second in _RIVALS:
         pair = _flops(laws, first, second)
-        if pair is not None and (found := crossing(*pair)) is not None:
-            rows.append(_rival(f"{first} against {second}", found))
+        if pair is not None and (border := crossing(*pair)) is not None:
+            rows.append(_rival(f"{first} against {second}", border))
     return tuple(rows)
 
 
-def _rival(pair: str, found: Crossing) -> SentenceRow:
+def _rival(pair: str, border: Crossing) -> SentenceRow:
     sentence = "Self-attention costs less than a recurrent layer while n < d."
-    if found.where in ("never", "always"):
-        where = "costs less at no length" if found.where == "never" else "costs less at every length"
-        return SentenceRow(sentence, pair, where, Markup(), _FAILS if found.where == "never" else _HOLDS)
-    ratio, side = found.ratio, "&lt;" if found.where == "below" else "&gt;"
+    if border.where in ("never", "always"):
+        where = "costs less at no length" if border.where == "never" else "costs less at every length"
+        return SentenceRow(sentence, pair, where, Markup(), _FAILS if border.where == "never" else _HOLDS)
+    ratio, side = border.ratio, "&lt;" if border.where == "below" else "&gt;"
     bound = math_text("d" if ratio == 1 else f"{ratio.numerator}*d/{ratio.denominator}".removesuffix("/1"))
-    holds = found.where == "below" and ratio >= 1  # then it costs less wherever n < d, and perhaps beyond
+    holds = border.where == "below" and ratio >= 1  # then it costs less wherever n < d, and perhaps beyond
     measured = Markup("{} {} {}").format(math_text("n"), Markup(side), bound)  # noqa: S704 - one of two constants
     return SentenceRow(sentence, pair, "costs less where", measured, _HOLDS if holds else _FAILS)
 
 
 def _flops(laws: Laws, first: str, second: str) -> tuple[str, str] | None:
     """The exact counts of two layers for one sequence; None without both."""
-    found = [laws.get((layer, Column.COMPLEXITY)) for layer in (first, second)]
+    pair = [laws.get((layer, Column.COMPLEXITY)) for layer in (first, second)]
     try:
-        one, other = (per_sequence(law.formula) for law in found if law and law.formula and not law.lower_bound)
+        one, other = (per_sequence(law.formula) for law in pair if law and law.formula and not law.lower_bound)
     except (FormulaError, ValueError):
         return None
     return one, other

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Holder = tuple[str, ...]
 
-#: Winners with a letter and a colour of their own: that many, and none that is smaller than this share of its map.
+#: Areas with a letter and a colour of their own: that many, and none that is smaller than this share of its map.
 _MAX_AREAS, _MIN_SHARE = 8, 0.02
 #: Letters of a name in a legend.
 _LONGEST_NAME = 44
@@ -117,7 +117,7 @@ class _Drawn:
         pictures = tuple(
             picture(
                 figures.winner_map(self._map(kind, territory, boundary)),
-                f"Winners: {kind.title}",
+                f"Territories: {kind.title}",
                 _described(kind, territory, boundary),
             )
             for kind, territory in kinds

@@ -16,38 +16,34 @@ if TYPE_CHECKING:
     from attnbench.report.data.samples import Strips
 
 
-def sample_gallery(found: Strips, name: str) -> Gallery:
+def sample_gallery(strips: Strips, name: str) -> Gallery:
     """The figure of the blocks; empty where nothing was timed."""
-    if not found.rows:
+    if not strips.rows:
         return Gallery()
-    drawn = picture(figures.sample_strips(found), f"{name}: every timed block", _described(found))
-    return Gallery((drawn,), _caption(found))
+    drawn = picture(figures.sample_strips(strips), f"{name}: every timed block", _described(strips))
+    return Gallery((drawn,), _caption(strips))
 
 
-def _caption(found: Strips) -> str:
-    shown = sum(len(row.blocks) for row in found.rows)
+def _caption(strips: Strips) -> str:
+    shown, trials = sum(len(row.blocks) for row in strips.rows), words.plural(len(strips.rows), "trial")
     some = (
-        ""
-        if shown == found.blocks
-        else (
-            f" Shown are {shown} of {found.blocks} blocks: {words.plural(len(found.rows), 'trial')} of {found.trials}, "
-            "chosen evenly from the shortest to the longest; samples.parquet has all."
-        )
+        f" Shown are {shown} of {strips.blocks} blocks: {trials} of {strips.trials}, chosen evenly from the shortest "
+        "to the longest; samples.parquet has all."
     )
     return (
-        f"A row is a trial, from the shortest time to the longest, and reaches {100 * found.reach:.0f} % to either "
+        f"A row is a trial, from the shortest time to the longest, and reaches {100 * strips.reach:.0f} % to either "
         "side of its median block; marks on its edge lie beyond. Blocks stand in the order in which they were taken, "
         "upright lines part visits, and every other process is shaded. Diamonds and crosses are outliers, 1.5 and 3 "
         "interquartile ranges beyond the quartiles; nothing is dropped. The level line is what the law reads."
-        f"{some}"
+        f"{some if shown < strips.blocks else ''}"
     )
 
 
-def _described(found: Strips) -> str:
-    labels = pd.concat([row.blocks["outlier"] for row in found.rows])
-    told = [f"{int((labels == kind).sum())} {kind}" for kind in TUKEY_LABELS if kind]
-    locations = [row.location for row in found.rows]
+def _described(strips: Strips) -> str:
+    labels = pd.concat([row.blocks["outlier"] for row in strips.rows])
+    outliers = [f"{int((labels == kind).sum())} {kind}" for kind in TUKEY_LABELS if kind]
+    locations = [row.location for row in strips.rows]
     return (
-        f"{words.plural(len(labels), 'block')} of {words.plural(len(found.rows), 'trial')}; {words.listing(told)} "
+        f"{words.plural(len(labels), 'block')} of {words.plural(len(strips.rows), 'trial')}; {words.listing(outliers)} "
         f"outliers. The law reads from {tips.share(min(locations))} to {tips.share(max(locations))} of the median."
     )

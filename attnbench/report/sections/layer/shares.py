@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 def share_gallery(
     points: pd.DataFrame, axes: Sequence[str], law: Law | None, counted: Formula | None, name: str
 ) -> Gallery:
-    """A figure of the shares along each axis; empty where no several terms were found."""
-    found = [data for data in (shares(points, axis, law, counted) for axis in axes) if data is not None]
+    """A figure of the shares along each axis; empty where no several terms were along."""
+    along = [data for data in (shares(points, axis, law, counted) for axis in axes) if data is not None]
     pictures = tuple(
         picture(figures.term_shares(data), f"{name}: shares of the terms along {data.axis}", _described(data))
-        for data in found
+        for data in along
     )
-    return Gallery(pictures, _caption(found), tuple(data.axis for data in found)) if found else Gallery()
+    return Gallery(pictures, _caption(along), tuple(data.axis for data in along)) if along else Gallery()
 
 
-def _caption(found: Sequence[Shares]) -> str:
-    lines = any(len(data.curves) for data in found)
-    fitted = any(data.fitted for data in found)
+def _caption(along: Sequence[Shares]) -> str:
+    lines = any(len(data.curves) for data in along)
+    fitted = any(data.fitted for data in along)
     parts = [
         "Lines are the shares of the counted work" if lines else "",
         f"marks are the shares of the fitted {'law' if lines else 'terms'} at the measured sizes" if fitted else "",
     ]
-    said = ", ".join(filter(None, parts))
+    text = ", ".join(filter(None, parts))
     return (
-        f"{said[0].upper()}{said[1:]}, each kind of line and mark one term, in the colours above. "
+        f"{text[0].upper()}{text[1:]}, each kind of line and mark one term, in the colours above. "
         f"A claim is read where its terms together carry {100 * LEADING_SHARE:.0f} % of the counted work (dashed)."
     )
 

@@ -45,16 +45,16 @@ class DependencyMaps:
 
 def dependency_maps(run: StoredRun) -> DependencyMaps:
     """The maps that `run` holds, in the order of its layers; nothing where it has none."""
-    found = {layer: matrix for layer, kept in run.info.paths.items() if (matrix := _matrix(kept.rows)) is not None}
-    length = len(next(iter(found.values()), ()))
+    matrices = {layer: matrix for layer, kept in run.info.paths.items() if (matrix := _matrix(kept.rows)) is not None}
+    length = len(next(iter(matrices.values()), ()))
     shared: dict[bytes, list[str]] = {}
-    for layer, matrix in found.items():
+    for layer, matrix in matrices.items():
         if len(matrix) == length:
             shared.setdefault(matrix.tobytes(), []).append(layer)
     refused = tuple(Fact(layer, words.sentence(kept.refused)) for layer, kept in run.info.paths.items() if kept.refused)
     if not shared:
         return DependencyMaps(refused=refused)
-    drawn = [found[layers[0]] for layers in shared.values()]
+    drawn = [matrices[layers[0]] for layers in shared.values()]
     farthest = max(int(matrix[np.isfinite(matrix)].max(initial=1)) for matrix in drawn)
     width = next(kept.sizes.get("d") for kept in run.info.paths.values() if kept.sizes)
     guesses = {law.layer for law in run.found_laws if law.metric == "hops" and law.lower_bound}
@@ -78,17 +78,17 @@ _CAPTION = (
 def _matrix(rows: Sequence[str]) -> Floats | None:
     """Rows of text as numbers, where they are a square of them; a run may come from elsewhere."""
     try:
-        found = np.array([[float(hops) for hops in row.split()] for row in rows], dtype=np.float64)
+        matrix = np.array([[float(hops) for hops in row.split()] for row in rows], dtype=np.float64)
     except ValueError:
         return None
-    square = found.ndim == 2 and found.shape[0] == found.shape[1] > 1
-    return found if square and bool((found >= 0).all()) else None
+    square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] > 1
+    return matrix if square and bool((matrix >= 0).all()) else None
 
 
 def _name(layer: str, kept: PathMap, guess: bool) -> str:
-    said = [f"{axis} = {kept.sizes[axis]}" for axis in _LOOKING if axis in kept.sizes]
-    said += ["a guess: some operations have no rule"] * guess
-    return f"{layer} ({', '.join(said)})" if said else layer
+    remarks = [f"{axis} = {kept.sizes[axis]}" for axis in _LOOKING if axis in kept.sizes]
+    remarks += ["a guess: some operations have no rule"] * guess
+    return f"{layer} ({', '.join(remarks)})" if remarks else layer
 
 
 def _panel(layers: Sequence[str], matrix: Floats, farthest: int) -> DependencyMap:

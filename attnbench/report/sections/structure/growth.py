@@ -145,9 +145,9 @@ def _points(formula: Formula, held: Mapping[str, int]) -> Iterator[tuple[float, 
 
 def _formulas(lines: Sequence[_Line]) -> Markup:
     """Each formula of a line, with the sizes it was drawn at."""
-    told = {(line.formula, words.listing(f"{axis} = {size}" for axis, size in line.held.items())) for line in lines}
+    formulas = {(line.formula, words.listing(f"{axis} = {size}" for axis, size in line.held.items())) for line in lines}
     return Markup().join(
-        _FORMULA.format(math_text(text), _HELD_AT.format(sizes) if sizes else "") for text, sizes in sorted(told)
+        _FORMULA.format(math_text(text), _HELD_AT.format(sizes) if sizes else "") for text, sizes in sorted(formulas)
     )
 
 

@@ -106,11 +106,11 @@ def _rotation(angle: float) -> Floats:
 
 def _fading(run: StoredRun) -> Gallery:
     pictures = []
-    for way, said in _WAYS.items():
-        curves = {layer: _draws(found.get(way, ())) for layer, found in run.info.fading.items()}
+    for way, how in _WAYS.items():
+        curves = {layer: _draws(ways.get(way, ())) for layer, ways in run.info.fading.items()}
         curves = {layer: draws for layer, draws in curves.items() if draws.size}
         if curves:
-            pictures.append(_faded(said, curves))
+            pictures.append(_faded(how, curves))
     caption = (
         "Random tokens, the sinusoidal encoding added once, then copies of the layer with fresh weights. The share of "
         "the position that a straight read-out explains in sequences it was not learnt from: the line is the mean "
@@ -119,11 +119,11 @@ def _fading(run: StoredRun) -> Gallery:
     return Gallery(tuple(pictures), caption) if pictures else Gallery()
 
 
-def _draws(found: Sequence[Sequence[float]]) -> Floats:
+def _draws(draws: Sequence[Sequence[float]]) -> Floats:
     """Draw, layer → share; nothing where a run from elsewhere has lists of different lengths."""
-    if len({len(draw) for draw in found}) != 1:
+    if len({len(draw) for draw in draws}) != 1:
         return np.empty((0, 0))
-    return np.clip(np.array(found, dtype=np.float64), 0, 1)
+    return np.clip(np.array(draws, dtype=np.float64), 0, 1)
 
 
 def _faded(way: str, curves: dict[str, Floats]) -> Markup:

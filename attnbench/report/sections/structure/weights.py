@@ -40,8 +40,8 @@ def weight_gallery(run: StoredRun) -> Gallery:
 
 def _readable(heads: Sequence[Sequence[Sequence[float]]]) -> list[Floats]:
     """Heads as matrices of one shape, as far as they are finite; a run may come from elsewhere."""
-    found = [np.array(head, dtype=np.float64) for head in heads if len({len(row) for row in head}) == 1]
-    return [head for head in found if head.size and head.shape == found[0].shape and np.isfinite(head).all()]
+    matrices = [np.array(head, dtype=np.float64) for head in heads if len({len(row) for row in head}) == 1]
+    return [head for head in matrices if head.size and head.shape == matrices[0].shape and np.isfinite(head).all()]
 
 
 def _picture(layer: str, heads: Sequence[Floats]) -> Markup:
