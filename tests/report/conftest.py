@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attnbench.report.page import build_context, render
-from tests.report.fake_run import attention, write_fake_run
+from tests.report.fake_run import write_fake_run
 
 if TYPE_CHECKING:
     from attnbench.report.context import PageContext
@@ -28,9 +28,3 @@ def context(run: StoredRun) -> PageContext:
 @pytest.fixture(scope="session")
 def page(context: PageContext) -> str:
     return render(context)
-
-
-@pytest.fixture(scope="session")
-def small_run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
-    """One layer, quick to draw."""
-    return write_fake_run(tmp_path_factory.mktemp("small") / "run", (attention(),))

@@ -19,19 +19,25 @@ if TYPE_CHECKING:
     from attnbench.store.run_folder import StoredRun
 
 
+@pytest.fixture(scope="module")
+def empty_run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
+    """No layers, so that its page is drawn at once."""
+    return write_fake_run(tmp_path_factory.mktemp("empty") / "run", ())
+
+
 class TestFiles:
-    def test_a_report_is_called_after_its_run(self, small_run: StoredRun, tmp_path: Path) -> None:
-        written = write_report(small_run, tmp_path / "new" / "reports")
+    def test_a_report_is_called_after_its_run(self, empty_run: StoredRun, tmp_path: Path) -> None:
+        written = write_report(empty_run, tmp_path / "new" / "reports")
 
         assert written == tmp_path / "new" / "reports" / "run.html"
-        assert written.read_text(encoding="utf-8") == render(build_context(small_run, written.parent))
+        assert written.read_text(encoding="utf-8") == render(build_context(empty_run, written.parent))
 
-    def test_leads_to_the_tables_wherever_it_is_put(self, small_run: StoredRun, tmp_path: Path) -> None:
-        written = write_report(small_run, tmp_path / "far # away")
+    def test_leads_to_the_tables_wherever_it_is_put(self, empty_run: StoredRun, tmp_path: Path) -> None:
+        written = write_report(empty_run, tmp_path / "far # away")
         links = [e.attributes.get("href") for e in read(written.read_text(encoding="utf-8")) if e.tag == "a"]
         targets = [written.parent / unquote(link) for link in links if link and link.endswith((".parquet", ".json"))]
 
-        assert {target.resolve() for target in targets} >= {(small_run.path / "run.json").resolve()}
+        assert {target.resolve() for target in targets} >= {(empty_run.path / "run.json").resolve()}
         assert all(target.is_file() for target in targets)
 
     def test_the_index_lists_runs_in_the_order_given(self, run: StoredRun, tmp_path: Path) -> None:
@@ -52,12 +58,12 @@ class TestFiles:
 
         assert "No run has been reported yet." in prose(text)
 
-    def test_a_folder_that_cannot_be_written_is_named(self, small_run: StoredRun, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_written_is_named(self, empty_run: StoredRun, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("", encoding="utf-8")
         target = tmp_path / "file" / "run.html"
 
         with pytest.raises(RunError) as caught:
-            write_report(small_run, tmp_path / "file")
+            write_report(empty_run, tmp_path / "file")
 
         assert str(caught.value) in {
             f"{target} cannot be written: {reason}; choose another place with --reports"

@@ -15,7 +15,7 @@ from attnbench.store.run_folder import load_stored
 from tests.behaviour.report.browsing import BROWSERS, DRIVERS, ROOT, logged, program
 from tests.conftest import held
 from tests.recorded.record import unpack
-from tests.report.conftest import context, page, run, small_run
+from tests.report.conftest import context, page, run
 from tests.report.fake_run import HOSTILE, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RECORDED = ("smoke", "table1", "seeds")
 
 #: Fixtures of the tests of rooms, for the tests of whole pages.
-__all__ = ["context", "page", "run", "small_run"]
+__all__ = ["context", "page", "run"]
 
 
 @pytest.fixture(scope="session")

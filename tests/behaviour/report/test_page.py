@@ -15,11 +15,10 @@ import pytest
 from markupsafe import Markup
 
 from attnbench import units
-from attnbench.law import Verdict
 from attnbench.report.page import build_context, render, script, style, write_index, write_report
 from attnbench.store.overview import overview
 from attnbench.store.run_folder import StoredRun
-from tests.report.fake_run import HOSTILE, attention, time_law, write_fake_run
+from tests.report.fake_run import HOSTILE, attention, write_fake_run
 from tests.report.hostile_run import write_hostile_run
 from tests.report.reading import Element, prose, read
 
@@ -34,6 +33,12 @@ def xml_islands(page: str) -> list[ET.Element]:
     """Every figure and formula of a page, parsed as XML."""
     islands = re.findall(r"<svg .*?</svg>|<math .*?</math>", page, flags=re.DOTALL)
     return [ET.fromstring(island) for island in islands]  # noqa: S314 - rendered a moment ago
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
+    """One layer, quick to draw."""
+    return write_fake_run(tmp_path_factory.mktemp("small") / "run", (attention(),))
 
 
 @pytest.fixture(scope="module")
@@ -264,13 +269,6 @@ class TestAnUnfinishedRun:
         assert found.sections[0].time.pictures == ()
         assert found.sections[0].evidence == "1 trial timed"
         assert read(render(found))
-
-    def test_with_inferred_laws_only_says_so(self, tmp_path: Path) -> None:
-        law = time_law("attention-core", Verdict.INFERRED, "no claim")
-        context = build_context(write_fake_run(tmp_path / "run", (replace(attention(), law=law, counted_laws=()),)))
-
-        assert context.answer == "Laws of time were inferred; none was claimed."
-        assert context.counted_answer == ""
 
 
 def test_values_hold_only_text_and_markup(context: PageContext) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attnbench.law import Verdict
-from attnbench.report.page import build_context
+from attnbench.report.sections.answer import answer, counted_answer
 from attnbench.trial import Choices, Subject
 from tests.report.fake_run import attention, time_law, write_fake_run
 
@@ -24,16 +24,23 @@ class TestTheAnswer:
         assert context.counted_answer == "8 of 10 counted claims hold."
 
     def test_is_short_when_all_is_well(self, tmp_path: Path) -> None:
-        context = build_context(write_fake_run(tmp_path / "run", (attention(),)))
+        run = write_fake_run(tmp_path / "run", (attention(),))
 
-        assert context.answer == "1 of 1 claim confirmed on AMD EPYC 7B13, 1 thread, float32."
-        assert context.counted_answer == "All 2 counted claims hold."
+        assert answer(run) == "1 of 1 claim confirmed on AMD EPYC 7B13, 1 thread, float32."
+        assert counted_answer(run) == "All 2 counted claims hold."
 
     def test_names_the_device_where_it_is_not_the_processor(self, tmp_path: Path) -> None:
         law = replace(
             attention().law or time_law("", Verdict.INFERRED, ""),
             subject=Subject("attention-core", Choices("cuda:0", "bfloat16", "train", 4)),
         )
-        context = build_context(write_fake_run(tmp_path / "run", (replace(attention(), law=law),)))
+        run = write_fake_run(tmp_path / "run", (replace(attention(), law=law),))
 
-        assert context.answer == "1 of 1 claim confirmed on cuda:0, 4 threads, bfloat16, train."
+        assert answer(run) == "1 of 1 claim confirmed on cuda:0, 4 threads, bfloat16, train."
+
+    def test_with_inferred_laws_only_says_so(self, tmp_path: Path) -> None:
+        law = time_law("attention-core", Verdict.INFERRED, "no claim")
+        run = write_fake_run(tmp_path / "run", (replace(attention(), law=law, counted_laws=()),))
+
+        assert answer(run) == "Laws of time were inferred; none was claimed."
+        assert counted_answer(run) == ""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attnbench.law import Curves, Estimate, FittedTerm, Law, Verdict
-from attnbench.report.page import build_context, render
+from attnbench.report.page import render
 from attnbench.report.sections.crossovers import crossovers
 from attnbench.trial import Choices, Subject
 from tests.report.fake_run import FakeLayer, counted, write_fake_run
@@ -18,8 +18,8 @@ from tests.report.reading import read
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from attnbench.report.context import PageContext
     from attnbench.report.sections.crossovers import CrossoverCell, CrossoverTable
-    from attnbench.store.run_folder import StoredRun
 
 LENGTHS, WIDTHS = (128, 512, 2048, 8192), (64, 128)
 
@@ -62,13 +62,9 @@ LATE = layer("late", "n*d**2", 500e-11, "500*b*n*d**2")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
-    return write_fake_run(tmp_path_factory.mktemp("crossovers") / "run", (GATE, ATTENTION, NEVER, ALWAYS, LATE))
-
-
-@pytest.fixture(scope="module")
-def found(run: StoredRun) -> CrossoverTable:
-    (group,) = crossovers(run)
+def found(tmp_path_factory: pytest.TempPathFactory) -> CrossoverTable:
+    layers = (GATE, ATTENTION, NEVER, ALWAYS, LATE)
+    (group,) = crossovers(write_fake_run(tmp_path_factory.mktemp("crossovers") / "run", layers))
     return group
 
 
@@ -103,15 +99,14 @@ def test_what_never_or_always_leads_within_the_measured_sizes_says_so(found: Cro
             assert cell.text.startswith(f"at every length measured; the curves meet {where}, at n = ")
 
 
-def test_the_figure_has_every_layer_and_a_ring_at_each_crossing(found: CrossoverTable, run: StoredRun) -> None:
+def test_the_figure_has_every_layer_and_a_ring_at_each_crossing(found: CrossoverTable, context: PageContext) -> None:
     (drawn,) = found.picture.pictures
     text = next(element.text for element in read(str(drawn)) if element.tag == "desc")
 
     assert "my-attention: 10.5 µs at n=128, 42.9 ms at n=8192." in text
     assert text.endswith("gate and my-attention meet at n=2048.")
-    assert "Where each overtakes" in [
-        element.text for element in read(render(build_context(run))) if element.tag == "h2"
-    ]
+    page = render(replace(context, crossovers=(found,)))
+    assert "Where each overtakes" in [element.text for element in read(page) if element.tag == "h2"]
 
 
 def test_modes_are_compared_each_with_its_own(tmp_path: Path) -> None:

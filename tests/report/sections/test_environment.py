@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnbench.report.page import build_context
+from attnbench.report.sections.environment import environment
 from tests.report.fake_run import HOST, attention, write_fake_run
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class TestTheEnvironment:
         )
         run = write_fake_run(tmp_path / "run", (attention(),), host=host)
 
-        facts = {fact.name: fact.value for fact in build_context(run).environment}
+        facts = {fact.name: fact.value for fact in environment(run)}
 
         assert facts["Cores of the machine"] == "16 logical, 8 physical"
         assert facts["Frequency at the start"] == "2450 MHz"

@@ -12,6 +12,7 @@ import pytest
 from attnbench import units
 from attnbench.record import Conditions
 from attnbench.report.page import build_context, render
+from attnbench.report.sections.layer import detail
 from attnbench.report.sections.notices import few_references, notices
 from attnbench.store.run_folder import StoredRun
 from tests.report.fake_run import HOST, HOSTILE, attention, rnn, write_fake_run
@@ -65,7 +66,11 @@ class TestNotices:
 
         assert f"{units.percent(shares['mild'])} mild and {units.percent(shares['severe'])} severe" in outliers.text
 
-    def test_a_switch_of_kernels_is_one_and_the_section_says_what_ran(self, tmp_path: Path) -> None:
+    def test_a_switch_of_kernels_is_one_and_the_section_says_what_ran(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for limit in ("LARGE", "_ALL", "_SOME"):  # no figures: only the words are of interest
+            monkeypatch.setattr(detail, limit, 0)
         switch = "the kernels change at d = 1024 (a → b): sizes below are judged, and 4 trials are left out"
         law = replace(rnn().law, regimes=("values jump by a factor of 2", switch))  # type: ignore[type-var]
         run = write_fake_run(tmp_path / "run", (replace(rnn(), law=law), attention()))
@@ -84,7 +89,7 @@ class TestNotices:
     def test_a_busy_machine_is_one(self, tmp_path: Path) -> None:
         run = write_fake_run(tmp_path / "run", (attention(),), host=replace(HOST, load=(9.5, 1.0, 1.0)))
 
-        assert "9.50 on 16 cores" in build_context(run).notices[-1].text
+        assert "9.50 on 16 cores" in notices(run)[-1].text
 
 
 @pytest.mark.parametrize(

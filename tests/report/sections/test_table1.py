@@ -12,6 +12,7 @@ from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.law import COUNTED_METRICS
 from attnbench.published import PUBLISHED
 from attnbench.report.page import build_context, render, script
+from attnbench.report.sections.table1 import table1
 from attnbench.spec import load_suite
 from tests.report.fake_run import HOSTILE, FakeLayer, attention, counted, rnn, write_fake_run
 from tests.report.reading import Element, read
@@ -74,7 +75,7 @@ def page_of(folder: Path, found: tuple[Law, ...], layers: tuple[FakeLayer, ...] 
 
 
 def table_of(folder: Path, found: tuple[Law, ...]) -> Table1:
-    return build_context(write_fake_run(folder, (), counted_laws=found)).table1
+    return table1(write_fake_run(folder, (), counted_laws=found))
 
 
 def words(layer: TableLayer) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attnbench.report.page import build_context
+from attnbench.report.sections.verdicts import verdicts
 from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOSTILE, rnn, write_fake_run
 
@@ -44,7 +44,7 @@ class TestTheVerdicts:
         row = context.verdicts[3]
 
         assert row.exponents == ()
-        assert [share.share for share in row.shares] == ["92.6 %", "91.1 %"]
+        assert [share.value for share in row.shares] == ["92.6 %", "91.1 %"]
 
     def test_tell_conditions_apart_when_a_layer_has_several(self, tmp_path: Path) -> None:
         law = rnn().law
@@ -54,9 +54,9 @@ class TestTheVerdicts:
             choices=replace(rnn().choices, mode="train"),
             law=replace(law, subject=Subject(law.layer, Choices(mode="train"))),
         )
-        context = build_context(write_fake_run(tmp_path / "run", (rnn(), second)))
+        run = write_fake_run(tmp_path / "run", (rnn(), second))
 
-        assert [row.conditions for row in context.verdicts] == [
+        assert [row.conditions for row in verdicts(run, dict.fromkeys(run.places, "anchor"))] == [
             "cpu · float32 · forward · 1 thread",
             "cpu · float32 · train · 1 thread",
         ]
