@@ -42,8 +42,9 @@ class Notice:
 
 def notices(run: StoredRun) -> tuple[Notice, ...]:
     """Every notice that applies to `run`, the gravest first."""
-    kinds = (_failed, _unsupported, _skipped, _switches, _lower_bounds, _drift, *_CONDITIONS, _outliers, _load)
-    return tuple(notice for notice in (kind(run) for kind in kinds) if notice is not None)
+    trials = (_failed, _unsupported, _skipped, _switches, _lower_bounds)
+    machine = (_drift, _throttled, _stolen, _moved, _outliers, _load)
+    return tuple(notice for notice in (kind(run) for kind in (*trials, *machine)) if notice is not None)
 
 
 def _failed(run: StoredRun) -> Notice | None:
@@ -62,9 +63,8 @@ def _unsupported(run: StoredRun) -> Notice | None:
 
 def _skipped(run: StoredRun) -> Notice | None:
     lines = _reasons(run, Status.SKIPPED)
-    return (
-        Notice("Skipped trials", f"{words.plural(len(lines), 'trial')} of the plan left out.", lines) if lines else None
-    )
+    text = f"{words.plural(len(lines), 'trial')} of the plan left out."
+    return Notice("Skipped trials", text, lines) if lines else None
 
 
 def _reasons(run: StoredRun, status: Status) -> tuple[tuple[str, str], ...]:
@@ -207,6 +207,3 @@ def _moved(run: StoredRun) -> Notice | None:
 
 def _of(some: int, all_: int) -> str:
     return f"{some} of {words.plural(all_, 'visit')}"
-
-
-_CONDITIONS = (_throttled, _stolen, _moved)
