@@ -28,6 +28,8 @@ from attnbench.record import Status
 GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 #: Where the system cannot wake the parent at the end of a process, it looks as often as this.
 _LOOK_SECONDS = 0.5
+#: A process whose pipe has ended is gone after this time, or will not go by itself.
+_LAST_SECONDS = 10.0
 #: What is thought of a process that was killed, and not by us.
 _LIKELY = "most likely because memory ran out"
 #: In place of a descriptor: the end of a process, where it has no descriptor of its own.
@@ -49,7 +51,7 @@ class Child:
     def __init__(self, pid: int, output: IO[bytes], reap: Callable[[], int]) -> None:
         self.pid = pid
         self.code: int | None = None
-        self._output, self._reap, self._pending = output, reap, b""
+        self._output, self._reap, self._pending, self._killed = output, reap, b"", False
         self._end = _end_of(pid)
 
     def read_line(self, deadline: float) -> bytes:
@@ -77,6 +79,7 @@ class Child:
     def kill(self) -> None:
         """Kill it and what it started, unless that went into a session of its own."""
         if self.code is None:  # otherwise its number may be another's by now
+            self._killed = True
             for kill in (os.killpg, os.kill):  # there is a group only where the process has made one
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     kill(self.pid, signal.SIGKILL)
@@ -114,7 +117,7 @@ class Program(Child):
     """
 
     def __init__(self, module: str, *arguments: str, environment: Mapping[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+        self._errors, self._heard = tempfile.TemporaryFile(), 0  # noqa: SIM115  lives as long as the process
         started = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
@@ -137,18 +140,19 @@ class Program(Child):
         self._input.write(line.encode() + b"\n")
         self._input.flush()
 
-    @property
-    def written(self) -> int:
-        """Bytes that it has written on standard error so far."""
-        return os.fstat(self._errors.fileno()).st_size
+    def forget_words(self) -> None:
+        """What it has written on standard error so far is not about what comes next."""
+        self._heard = os.fstat(self._errors.fileno()).st_size
 
-    def last_words(self, since: int = 0) -> str:
-        """The last line of what it wrote on standard error after its first `since` bytes."""
-        words = os.pread(self._errors.fileno(), 1_000_000, since)
-        return words.decode(errors="replace").strip().rpartition("\n")[2][:200]
+    def obituary(self) -> dict[str, Any]:
+        """What stands in the place of its answer when it says no more: how it ended, and the last line it wrote."""
+        ended, killed_here = self.has_ended(time.monotonic() + _LAST_SECONDS), self._killed
+        words = os.pread(self._errors.fileno(), 1_000_000, self._heard).decode(errors="replace")
+        code, last = self.end(), words.strip().rpartition("\n")[2][:200]
+        return obituary(code, last, killed_here=killed_here) if ended else _died("closed its pipes and was stopped")
 
     def end(self) -> int:
-        """As of any child; its last words are gone then."""
+        """As of any child; what it wrote is gone then."""
         code = super().end()
         self._errors.close()
         with contextlib.suppress(BrokenPipeError):  # an unsent request to a process that is gone
@@ -201,12 +205,11 @@ def cause(code: int) -> str:
 def obituary(code: int, last_words: str = "", *, killed_here: bool = False) -> dict[str, Any]:
     """What stands in the place of the answer of a measuring process that is gone: a status, and how it ended."""
     if code == -signal.SIGKILL and not killed_here:
-        return died(f"was killed, {_LIKELY}", Status.OOM)
-    return died(f"ended with {_ending(code)}" + (f": {last_words}" if last_words else ""))
+        return _died(f"was killed, {_LIKELY}", Status.OOM)
+    return _died(f"ended with {_ending(code)}" + (f": {last_words}" if last_words else ""))
 
 
-def died(how: str, status: Status = Status.ERROR) -> dict[str, Any]:
-    """The answer in the place of one of a measuring process that gives none."""
+def _died(how: str, status: Status = Status.ERROR) -> dict[str, Any]:
     return {"status": status, "reason": f"the measuring process {how}"}
 
 

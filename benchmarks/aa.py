@@ -20,7 +20,7 @@ from scipy import stats
 
 from attnbench.errors import InputError
 from attnbench.fitting.compare.ratios import ratios
-from attnbench.fitting.compare.runs import LEAST, compare
+from attnbench.fitting.compare.runs import MIN_CHANGE, compare
 from attnbench.session.run import load, run
 from attnbench.store.run_folder import runs_in
 
@@ -89,9 +89,9 @@ def simulate(world: World, worlds: int) -> Answer:
         shift = np.exp(rng.uniform(-world.shift, world.shift))
         base, again = samples(world, unchanged, rng), samples(world, unchanged * shift, rng)
         late = samples(world, slower * shift, rng)
-        null = ratios(base, again).chances(LEAST) <= FALSE
-        found = ratios(base, late).chances(LEAST)[:TRIALS] <= FALSE
-        beside = ratios(base, late, groups).chances_beside(LEAST)
+        null = ratios(base, again).chances(MIN_CHANGE) <= FALSE
+        found = ratios(base, late).chances(MIN_CHANGE)[:TRIALS] <= FALSE
+        beside = ratios(base, late, groups).chances_beside(MIN_CHANGE)
         layer = stats.false_discovery_control(beside)[0] <= FALSE
         answers.append((null.mean(), null.any(), found.mean(), layer))
     return Answer(*map(float, np.mean(answers, axis=0)))

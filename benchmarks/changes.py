@@ -19,7 +19,7 @@ from attnbench.spec import from_mapping
 from attnbench.units import percent
 
 if TYPE_CHECKING:
-    from attnbench.fitting.compare.runs import Comparison
+    from attnbench.fitting.compare.runs import RunComparison
     from attnbench.session.run import Run
 
 PRODUCTS = """
@@ -81,7 +81,7 @@ def measured(name: str, code: str, budget: str, folder: Path) -> Run:
     return run(suite, results=folder / "results", plugins=(str(plugin),))
 
 
-def told(name: str, found: Comparison) -> None:
+def told(name: str, found: RunComparison) -> None:
     """Print what became of the trials and laws, those of the plugin and those of the others apart."""
     print(f"\n{name}")
     for title, mine in (("changing", True), ("the others", False)):

@@ -17,7 +17,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from attnbench.fitting.predict.forecast import forecast
-from attnbench.fitting.predict.inputs import footprint
+from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.session.run import load, run
 from attnbench.spec import from_mapping
 from attnbench.trial import describe
@@ -55,7 +55,7 @@ def asked(base: Run, count: int) -> list[Forecast]:
     found: list[list[tuple[float, Forecast]]] = []
     for law in base.found_laws:
         if law.metric == "time" and law.curves is not None:
-            told = (forecast(law, sizes, footprint(base, law)) for sizes in beyond(law))
+            told = (forecast(law, sizes, RunInputs(base).footprint(law)) for sizes in beyond(law))
             long = [
                 (one.seconds.value, one) for one in told if one.seconds is not None and one.extrapolation > TIMES - 1
             ]

@@ -27,7 +27,7 @@ from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS
 from attnbench.fitting.model.observations import Mask, Observations
 from attnbench.fitting.next_visits import Contest
 from attnbench.fitting.time_law import Question
-from attnbench.fitting.verdict.evidence import draft_law
+from attnbench.fitting.verdict.unjudged import unjudged_law
 from attnbench.formula import Formula
 from attnbench.law import Verdict
 from benchmarks import worlds
@@ -89,8 +89,8 @@ def look(seen: Seen, visited: Mask) -> Contest:
     by_round = np.where(visited, seen.visits[:, : visited.shape[1]], np.nan)
     processes = tuple(round_ // ROUNDS_PER_PROCESS for round_ in range(visited.shape[1]))
     observed = Observations(seen.sizes, by_round, processes)
-    draft = draft_law(observed, Question(Formula(seen.truth.claim), per_sequence=False), "time", seen.sizes)
-    return Contest(observed, draft.judged(draft.case), draft.case)
+    unjudged = unjudged_law(observed, Question(Formula(seen.truth.claim), per_sequence=False), "time", seen.sizes)
+    return Contest(observed, unjudged.judged(unjudged.evidence), unjudged.evidence)
 
 
 def settle(seen: Seen, *, whole: bool) -> Spent:

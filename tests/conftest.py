@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +17,33 @@ if TYPE_CHECKING:
 
 #: A package of its own, with a test that runs where it is installed: tests/test_example_plugin.py does that.
 collect_ignore = ["example_plugin"]
+
+
+#: Folders whose tests are about what becomes of a count, and not about counting.
+USERS_OF_COUNTS = {"behaviour", "cli", "report", "session", "terminal"}
+#: What was counted of a layer of our own in this process: the same each time, and seconds of work.
+COUNTED: dict[tuple[Any, ...], list[Any]] = {}
+
+
+@pytest.fixture(autouse=True)
+def each_layer_is_counted_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tests only use the laws of a built-in layer, the laws that a test before was given."""
+    folder, *_ = request.path.relative_to(Path(__file__).parent).parts
+    if folder not in USERS_OF_COUNTS:
+        return
+    laws, counting = (importlib.import_module(f"attnbench.{room}") for room in ("counting.laws", "execute.counting"))
+    count = laws.count_laws
+
+    def count_once(layer: Any, metrics: Any = laws.COUNTED_METRICS, *choices: Any, **named: Any) -> list[Any]:
+        if not layer.build.__module__.startswith("attnbench.layers."):
+            return list(count(layer, metrics, *choices, **named))
+        key = (layer.name, tuple(metrics), *choices, *named.values())
+        if key not in COUNTED:
+            COUNTED[key] = count(layer, metrics, *choices, **named)
+        return list(COUNTED[key])
+
+    for room in (laws, counting):
+        monkeypatch.setattr(room, "count_laws", count_once)
 
 
 @pytest.hookimpl(wrapper=True)

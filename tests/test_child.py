@@ -127,6 +127,10 @@ def program(tmp_path: Path) -> Program:
     return Program("talks", environment={"PYTHONPATH": str(tmp_path)})
 
 
+def died(how: str) -> dict[str, str]:
+    return {"status": "error", "reason": f"the measuring process {how}"}
+
+
 def soon() -> float:
     return time.monotonic() + 30.0
 
@@ -135,15 +139,30 @@ def test_a_program_answers_line_by_line_and_its_last_words_are_those_of_the_last
     program.write_line("one\ntwo")
 
     assert [program.read_line(soon()), program.read_line(soon())] == [b"one", b"two"]
-    assert (program.last_words(), program.last_words(since=program.written)) == ("before", "")
     with pytest.raises(TimeoutError):
         program.read_line(time.monotonic())
     program.write_line("end")
     with pytest.raises(EOFError):
         program.read_line(soon())
-    assert program.has_ended(soon())
-    assert program.last_words() == "the last words"
-    assert [program.end(), program.end()] == [1, 1]
+    assert program.obituary() == died("ended with exit status 1: the last words")
+    assert program.end() == 1
+
+
+def test_what_a_program_wrote_before_it_was_asked_is_not_the_reason_of_its_end(program: Program) -> None:
+    program.write_line("one")
+    program.read_line(soon())
+    program.forget_words()
+    os.kill(program.pid, signal.SIGSEGV)
+
+    assert program.obituary() == died("ended with signal 11")
+
+
+def test_a_program_that_was_killed_here_did_not_run_out_of_memory(program: Program) -> None:
+    program.write_line("one")
+    program.read_line(soon())
+    program.kill()
+
+    assert program.obituary() == died("ended with signal 9: before")
 
 
 def test_what_a_program_started_ends_with_it(program: Program) -> None:

@@ -12,7 +12,7 @@ import pytest
 import attnbench
 from attnbench import html_tables as cards
 from attnbench.fitting.compare.runs import compare
-from attnbench.fitting.predict.crossover import Crossover, Meeting
+from attnbench.fitting.predict.crossover import Crossover, CrossoverRow
 from attnbench.fitting.predict.forecast import Forecast
 from attnbench.law import Estimate, Exponent, Law, Verdict
 from attnbench.law.show import COLOURS
@@ -136,8 +136,8 @@ def test_a_forecast_shows_its_interval_or_why_there_is_none() -> None:
 
 
 def test_a_crossover_has_a_row_for_each_width() -> None:
-    meeting = Meeting(64, 64.0, "b", Estimate(80.0, 0.0, 96.0), HOSTILE, 0.9, (16.0, 1024.0))
-    found = Crossover((HOSTILE, "b"), {}, False, (meeting, Meeting(128)), "b leads", "by count n < d")
+    row = CrossoverRow(64, 64.0, "b", Estimate(80.0, 0.0, 96.0), HOSTILE, 0.9, (16.0, 1024.0))
+    found = Crossover((HOSTILE, "b"), {}, False, (row, CrossoverRow(128)), "b leads", "by count n < d")
 
     assert rows(found._repr_html_()) == [
         ["d", "n* by operations", "n* by the clock", "faster beyond"],

@@ -13,7 +13,7 @@ from attnbench.errors import InputError
 
 if TYPE_CHECKING:
     from attnbench.fitting.compare.laws import LawChange
-    from attnbench.fitting.compare.runs import Comparison
+    from attnbench.fitting.compare.runs import RunComparison
     from attnbench.terminal import Listing
 
 _STYLES = {"slower": "bold red", "faster": "green", "law changed": "bold red", "rate changed": "yellow"}
@@ -63,7 +63,7 @@ def _share(text: str) -> float:
         raise InputError(f"--least {text}: write a share such as 3% or 0.03") from None
 
 
-def _print(found: Comparison) -> None:
+def _print(found: RunComparison) -> None:
     from attnbench.law import COUNTED_METRICS
     from attnbench.terminal import console
 
@@ -80,7 +80,7 @@ def _print(found: Comparison) -> None:
         say(sentence)
 
 
-def _trials_table(found: Comparison) -> Listing:
+def _trials_table(found: RunComparison) -> Listing:
     from rich.text import Text
 
     from attnbench import units
@@ -113,7 +113,7 @@ def _laws_table(laws: list[LawChange]) -> Listing:
     return table
 
 
-def _elsewhere(found: Comparison) -> list[str]:
+def _elsewhere(found: RunComparison) -> list[str]:
     """Trials that could not be compared, one a line."""
     lines = [f"only in {found.base}: {trial}" for trial in found.only_base]
     lines += [f"only in {found.new}: {trial}" for trial in found.only_new]

@@ -118,18 +118,16 @@ def _print_forecast(found: Forecast, available: float | None) -> None:
 
 
 def _print_crossover(found: Crossover) -> None:
-    from attnbench.fitting.predict.crossover import band
     from attnbench.terminal import Listing, console
     from attnbench.trial import describe
-    from attnbench.units import percent, significant
+    from attnbench.units import percent
 
     headings = ("d", "n* by operations", "n* by the clock", "faster beyond", "pairs that meet", "n within reach")
     table = Listing(*headings, numbers=("d", "pairs that meet"))
     for row in found.rows:
-        counted = significant(row.operations) if row.operations else "does not cross" if row.fewer else "–"
         reach = f"{row.within[0]:.0f} to {row.within[1]:.0f}" if row.within else "none"
-        clock, share = (band(row), percent(row.share)) if row.within else ("–", "–")
-        table.add(str(row.d), counted, clock, row.faster or "–", share, reach)
+        share = percent(row.share) if row.within else "–"
+        table.add(str(row.d), row.by_operations, row.by_clock, row.faster or "–", share, reach)
     if found.rows:
         console().print(table)
     for layer, held in found.held.items():

@@ -40,22 +40,19 @@ def count_all(
     """
     processes = pool_size(len(wanted) // 2)
     ours = all(machine.calls_here(registry, one.layer) for one in wanted)
+
+    def count(process: Process | None, one: Subject) -> list[Law] | LayerError:
+        try:
+            return process.count(one, metrics) if process else count_laws(registry.get(one.layer), metrics, one.choices)
+        except LayerError as error:
+            return error
+
     if ours and (len(wanted) < _WORTH_A_PROCESS or processes < 2):
         laws: dict[Subject, list[Law] | LayerError] = {}
         for one in wanted:
             show(one.layer)
-            try:
-                laws[one] = count_laws(registry.get(one.layer), metrics, one.choices)
-            except LayerError as error:
-                laws[one] = error
+            laws[one] = count(None, one)
         return laws
-
-    def count(process: Process, one: Subject) -> list[Law] | LayerError:
-        try:
-            return process.count(one, metrics)
-        except LayerError as error:
-            return error
-
     start = partial(machine.process, _setup(registry))
     return dict(map_in_pool(max(processes, 1), start, wanted, count, lambda one: show(one.layer)))
 

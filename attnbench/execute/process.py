@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any, Self
 
 from attnbench.check.outcome import Mark, Outcome
-from attnbench.child import Program, died, obituary
+from attnbench.child import Program
 from attnbench.errors import LayerError, WorkerError
 from attnbench.execute.setup import Setup
 from attnbench.law import Law
@@ -28,8 +28,6 @@ _TRIES = 2
 _COUNTING_SECONDS = 600.0
 #: Compiling takes this long at the most, for a process that loads the compiler and for one layer at one size.
 _COMPILING_SECONDS = 180.0
-#: A process whose pipe has ended is gone after this time, or will not go by itself.
-_LAST_SECONDS = 10.0
 #: A process that hangs and whose parent is gone, too, ends itself this long after it should have been ended.
 _ORPHAN_SECONDS = 60.0
 #: What is told of a device's best rates.
@@ -51,7 +49,6 @@ class Process:
         self._setup = setup
         self._variables = variables or {}
         self._child: Program | None = None
-        self._heard = 0
         self._stopped = False
         self.overhead_seconds = 0.0
 
@@ -144,7 +141,7 @@ class Process:
         if self._child is None:
             self._start()
         if self._child is not None:
-            self._heard = self._child.written  # what earlier trials said is not about this one
+            self._child.forget_words()  # what earlier trials said is not about this one
         try:
             answer = self._exchange({**request, "seconds": timeout + _ORPHAN_SECONDS}, timeout)
         except TimeoutError:
@@ -184,7 +181,6 @@ class Process:
     def _launch(self) -> None:
         environment = {**self._setup.environment(), **self._variables}
         self._child = Program("attnbench.measure.worker", environment=environment)
-        self._heard = 0
         if self._stopped:  # while it was being started
             self._end()
             raise WorkerError("the measuring process was stopped")
@@ -198,17 +194,15 @@ class Process:
         return answer
 
     def _obituary(self) -> dict[str, Any]:
-        """Why the process is gone: how it ended, and the last line it wrote since it was asked."""
         assert self._child is not None  # noqa: S101  it has just been asked
-        ended = self._child.has_ended(time.monotonic() + _LAST_SECONDS)
-        last_words, stopped = self._child.last_words(since=self._heard), self._stopped
-        code = self._end()
-        return obituary(code, last_words, killed_here=stopped) if ended else died("closed its pipes and was stopped")
-
-    def _end(self) -> int:
-        """End the process and all that it started; its exit status."""
         child, self._child = self._child, None
-        return child.end() if child else 0
+        return child.obituary()
+
+    def _end(self) -> None:
+        """End the process and all that it started."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
 
 
 def _named(what: Subject) -> dict[str, Any]:

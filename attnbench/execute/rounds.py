@@ -89,18 +89,17 @@ def answer_probes(process: Process, probing: Probing, subject: Subject) -> Gener
         sizes = next(probing)
         while True:
             trial = Trial(subject, sizes)
-            if not_tried(trial, failures):
-                sizes = probing.send(None)
-                continue
-            yield trial
-            answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
-            if answer["status"] == Status.UNSUPPORTED:
-                raise UnsupportedError(answer["reason"])
-            if answer["status"] == Status.OK:
-                sizes = probing.send(min(answer["first_call_seconds"], *answer["block_seconds"]))
-            else:
-                failures.append((trial, Status(answer["status"])))
-                sizes = probing.send(None)
+            seconds = None
+            if not not_tried(trial, failures):
+                yield trial
+                answer = process.ask(trial, pace, timeout=_PATIENCE_SECONDS)
+                if answer["status"] == Status.UNSUPPORTED:
+                    raise UnsupportedError(answer["reason"])
+                if answer["status"] == Status.OK:
+                    seconds = min(answer["first_call_seconds"], *answer["block_seconds"])
+                else:
+                    failures.append((trial, Status(answer["status"])))
+            sizes = probing.send(seconds)
     except StopIteration as stop:
         probed: Probed = stop.value
         return probed

@@ -35,7 +35,7 @@ CLUSTERS = ("process", "round")
 #: Column that says where a row was measured, as in the table of records of a run.
 HOST = "host"
 #: More visits than this tell an interval nothing more: neighbours are put together.
-MOST_VISITS = 40
+MAX_VISITS = 40
 #: A further column tells rows of the same sizes apart when it leaves less than this share of their variance ...
 _MIXED = 0.5
 #: ... and would do so by chance less often than this.
@@ -52,7 +52,7 @@ _UNUSABLE: tuple[tuple[str, Callable[[Array], Flags]], ...] = (
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableObservations:
     """A table, read.
 
     Attributes:
@@ -104,7 +104,7 @@ def fit(frame: pd.DataFrame, y: str = "seconds", over: Sequence[str] = ("n", "d"
     return reading.law(claim, metric=y)
 
 
-def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> Reading:
+def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> TableObservations:
     """The observations in a table.
 
     Raises:
@@ -128,7 +128,7 @@ def read_frame(frame: pd.DataFrame, y: str, over: Sequence[str]) -> Reading:
     clusters = others[[name for name in CLUSTERS if name in others.columns]]
     visit, said = _visits(clusters.loc[:, clusters.nunique(dropna=False) > 1], configuration)
     mixed = _mixed(others.drop(columns=clusters.columns), np.log(columns[y]), configuration)
-    return Reading(
+    return TableObservations(
         Observations(sizes.rename(columns=names), _table(columns[y], configuration, visit)),
         {names[axis]: size for axis, size in fixed.items()},
         int(usable.sum()),
@@ -258,9 +258,9 @@ def _visits(clusters: pd.DataFrame, configuration: Codes) -> tuple[Codes, Iterat
         visit = rows.groupby(configuration).cumcount().to_numpy(np.intp)
         number = np.bincount(configuration)[configuration]
     most = int(np.max(number))
-    said = f"{most} visits of a configuration were put together into {MOST_VISITS}, each with its neighbours"
-    shrunk: Codes = visit * np.minimum(number, MOST_VISITS) // number
-    return shrunk, iter([said] if most > MOST_VISITS else [])
+    said = f"{most} visits of a configuration were put together into {MAX_VISITS}, each with its neighbours"
+    shrunk: Codes = visit * np.minimum(number, MAX_VISITS) // number
+    return shrunk, iter([said] if most > MAX_VISITS else [])
 
 
 def _mixed(others: pd.DataFrame, logs: Array, configuration: Codes) -> Iterator[str]:

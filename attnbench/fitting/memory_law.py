@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 
 from attnbench.fitting.model.observations import Observations
-from attnbench.fitting.time_law import by_subject, laws_of_groups, swept_axes, with_fixed
-from attnbench.fitting.verdict.evidence import Draft, draft_law
+from attnbench.fitting.time_law import by_subject, judged_together, swept_axes, unjudged_laws, with_fixed
 from attnbench.fitting.verdict.question import Question
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw, unjudged_law
 from attnbench.law import Law, Verdict
 from attnbench.trial import ANYTHING, Subject, describe
 from attnbench.units import nbytes, percent, significant
@@ -33,7 +33,7 @@ _OF_A_PROCESS, _PART_OF_A_PROCESS = 16 * 2**20, 0.25
 
 def memory_laws(records: pd.DataFrame, questions: Mapping[Subject, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
-    laws = laws_of_groups(records, questions, _draft)
+    laws = judged_together(unjudged_laws(records, questions, _unjudged_law))
     groups = (group for _, group in by_subject(records))
     return [
         replace(law, reason="; ".join([law.reason, *_findings(_measured(group))]))
@@ -45,15 +45,15 @@ def _measured(records: pd.DataFrame) -> pd.DataFrame:
     return records[records["allocated_bytes"].notna()]
 
 
-def _draft(records: pd.DataFrame, question: Question) -> Draft:
+def _unjudged_law(records: pd.DataFrame, question: Question) -> UnjudgedLaw:
     measured = _measured(records)
     axes = swept_axes(measured)
     values = measured["allocated_bytes"].to_numpy(dtype=float)
     if len(values) and not values.all():
-        return with_fixed(Draft(_without_growth(measured, question)), measured, axes)
+        return with_fixed(UnjudgedLaw(_without_growth(measured, question)), measured, axes)
     sizes = measured[list(axes)].astype("int64").reset_index(drop=True)
     observed = Observations(sizes, values[:, None], tolerance=_TOLERANCE)
-    return with_fixed(draft_law(observed, question, "memory", measured), measured, axes)
+    return with_fixed(unjudged_law(observed, question, "memory", measured), measured, axes)
 
 
 def _without_growth(measured: pd.DataFrame, question: Question) -> Law:
@@ -74,8 +74,8 @@ def _findings(measured: pd.DataFrame) -> Iterator[str]:
     counted = [row for row in rows if isinstance(row["peak_bytes"], int) and row["peak_bytes"]]
     if counted:
         yield _beside_the_count(counted, axes)
-    told = [row for row in rows if isinstance(row["resident_bytes"], int) and _unexplained(row) > 0]
-    for worst in sorted(told, key=_unexplained)[-1:]:
+    unexplained = [row for row in rows if isinstance(row["resident_bytes"], int) and _unexplained(row) > 0]
+    for worst in sorted(unexplained, key=_unexplained)[-1:]:
         took, gave = (nbytes(float(worst[peak])) for peak in ("resident_bytes", "allocated_bytes"))
         yield f"the process grew by {took} at {_at(worst, axes)}, where torch had allocated {gave}"
 

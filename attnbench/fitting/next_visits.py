@@ -12,36 +12,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
-from attnbench.fitting.model.averaging import Component
 from attnbench.fitting.model.curve import design_matrix
 from attnbench.fitting.model.models import Models
-from attnbench.fitting.model.observations import Array, Mask, Observations, observe
-from attnbench.fitting.time_law import Question, by_subject, swept_axes
-from attnbench.fitting.verdict.evidence import draft_law
-from attnbench.fitting.verdict.judge import LEAST_RANGE, RISK, VISIBLE_SHARE, Case, Reading
-from attnbench.fitting.verdict.window import to_judge
+from attnbench.fitting.model.observations import Observations
+from attnbench.fitting.stake import Stake
+from attnbench.fitting.verdict.evidence import MIN_RANGE, EquivalenceTest, Evidence
+from attnbench.fitting.verdict.judge import RISK, VISIBLE_SHARE
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.formula import Formula
 from attnbench.law import MARGIN, Law, Verdict
-from attnbench.record import Status
-from attnbench.trial import Subject
 
-#: A batch takes about this share of the seconds of a whole round.
-_BATCH = 1 / 3
 #: A law is given up when further visits would make its verdict clear with less than this probability.
-_LEAST_CHANCE = 0.05
+_MIN_CHANCE = 0.05
 #: An observed variance is smaller than this quantile of what its true one would show.
 _LIKELY = 0.99
-#: Variance of the median of a few visits over that of their mean.
-_MEDIAN = 4 / 3
 #: Without a claim, visits go on while their noise is at least this share of the variance.
-_LEAST_NOISE = 0.5
+_MIN_NOISE = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,126 +54,18 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Stake:
-    """How one combination of exponents hangs on the visits.
-
-    Attributes:
-        reads: derivative of the combination by the logarithm of each configuration's value.
-        shows: how the variance of each configuration enters the variance that the interval shows.
-        visited: which configuration (row) was visited in which round (column).
-        own: variance of a visit, of that configuration alone.
-        shared: variance of what a round does to all that it visits.
-        between: variance that processes cause by doing more to some sizes than to others.
-        processes: how many processes visited everything.
-    """
-
-    reads: Array
-    shows: Array
-    visited: Mask
-    own: float
-    shared: float
-    between: float = 0.0
-    processes: int = 1
-
-    @classmethod
-    def of(cls, component: Component, direction: Array) -> Stake:
-        """What a combination of the bends of a fitted model hangs on."""
-        curve = component.curve
-        reads: Array = direction @ (curve.inverse @ curve.jacobian.T)[curve.bend_slice]
-        leverage = np.einsum("ij,jk,ik->i", curve.jacobian, curve.inverse, curve.jacobian)
-        shows = (1 - leverage) * float(reads @ reads) / max(1, curve.freedom)
-        own, shared = visit_variances(curve.observed.by_round)
-        between, processes = component.between_rounds(direction), curve.observed.of_processes.shape[1]
-        return cls(reads, shows, np.isfinite(curve.observed.by_round), own, shared, between, max(1, processes))
-
-    @property
-    def visits(self) -> Array:
-        """How often each configuration was visited."""
-        return np.asarray(self.visited.sum(axis=1), dtype=float)
-
-    @property
-    def noise(self) -> float:
-        """Variance of the combination that comes from visits."""
-        weights = self.reads / self.visits
-        return float(self.own * self.reads @ weights + self.shared * np.square(weights @ self.visited).sum())
-
-    @property
-    def shown_noise(self) -> float:
-        """The same as the interval shows it, which knows one variance for all residuals."""
-        return float(self.own * self.shows @ (1 / self.visits))
-
-    def with_round(self, batch: Mask) -> Stake:
-        """The same after one more round."""
-        return replace(self, visited=np.column_stack([self.visited, batch]))
-
-    def gain(self, batch: Mask, *, fresh: bool = False) -> float:
-        """Variance, and shown variance, that one more round takes away: the mean of both.
-
-        A whole round in a fresh process averages processes too.
-        """
-        then = self.with_round(batch)
-        averaged = self.between / (self.processes + 1) if fresh and batch.all() else 0.0
-        return (self.noise - then.noise + self.shown_noise - then.shown_noise) / 2 + averaged
-
-    def removable(self, rounds: int) -> float:
-        """Shown variance that as many whole rounds more would take away."""
-        have = float(self.visits.min())
-        averaged = self.own * self.shows @ (1 / self.visits - 1 / (self.visits + rounds))
-        return float(_MEDIAN * averaged + self.between * rounds / (have + rounds))
-
-    def batch(self, means: Array, *, fresh: bool = False, least_seconds: float = 0.0) -> Mask:
-        """Configurations to visit next, given the seconds of a visit of each.
-
-        One after the other is added that gains most per second beside those before it. All of them are the answer
-        where they gain more per second together.
-        """
-        enough = max(_BATCH * float(means.sum()), least_seconds)
-        chosen = np.zeros(len(means), dtype=bool)
-        while not chosen.all() and (not chosen.any() or means[chosen].sum() < enough):
-            per_second = np.where(chosen, -np.inf, self._gains_beside(chosen) / means)
-            chosen[int(np.argmax(per_second))] = True
-        everything = np.ones_like(chosen)
-        in_part = self.gain(chosen) / means[chosen].sum()
-        return everything if self.gain(everything, fresh=fresh) / means.sum() >= in_part else chosen
-
-    def _gains_beside(self, chosen: Mask) -> Array:
-        """Variance that each configuration takes away when it joins `chosen` in the next round."""
-        then = self.with_round(chosen)
-        fewer = 1 / then.visits - 1 / (then.visits + 1)
-        before, after = self.reads / then.visits, self.reads / (then.visits + 1)
-        joint = before @ then.visited
-        moved = then.visited * (after - before)[:, None]
-        moved[:, -1] = after  # only asked of those that are not among the chosen
-        shared = np.square(joint).sum() - np.square(joint + moved).sum(axis=1)
-        return np.asarray((self.own * (np.square(self.reads) + self.shows) * fewer + self.shared * shared) / 2)
-
-
-def visit_variances(by_round: Array) -> tuple[float, float]:
-    """Variance of a visit of its own, and of what a round does to all that it visits, from the whole rounds."""
-    logs = np.log(by_round)
-    logs = logs[:, np.isfinite(logs).all(axis=0)]
-    count, rounds = logs.shape
-    if count < 2 or rounds < 2:
-        return 0.0, 0.0
-    of_rounds = logs.mean(axis=0)
-    rest = logs - logs.mean(axis=1, keepdims=True) - of_rounds + logs.mean()
-    own = float(np.square(rest).sum()) / ((count - 1) * (rounds - 1))
-    return own, max(0.0, float(of_rounds.var(ddof=1)) - own / count)
-
-
-@dataclass(frozen=True)
 class Contest:
     """A law whose verdict may not stand yet.
 
     Attributes:
         observed: what it rests on.
         law: as it was judged.
-        case: what its verdict rests on; None where it needs nothing more.
+        evidence: what its verdict rests on; None where it needs nothing more.
     """
 
     observed: Observations
     law: Law
-    case: Case | None
+    evidence: Evidence | None
 
     @cached_property
     def _models(self) -> Models:
@@ -193,22 +77,22 @@ class Contest:
     @property
     def _by_degree(self) -> bool:
         """Whether what the terms leave over along all axes together is nearer to a verdict than along each axis."""
-        if self.case is None or self.case.terms is None:
+        if self.evidence is None or self.evidence.terms is None:
             return False
-        return self.case.terms.degree.outside < max(test.outside for test in self.case.tests.values())
+        return self.evidence.terms.degree.outside < max(test.outside for test in self.evidence.tests.values())
 
     @property
-    def _tests(self) -> tuple[Reading, ...]:
-        if self.case is None:
+    def _tests(self) -> tuple[EquivalenceTest, ...]:
+        if self.evidence is None:
             return ()
-        if self._by_degree and self.case.terms:
-            return (self.case.terms.degree,)
-        return tuple(self.case.tests.values())
+        if self._by_degree and self.evidence.terms:
+            return (self.evidence.terms.degree,)
+        return tuple(self.evidence.tests.values())
 
     @cached_property
     def _stakes(self) -> tuple[Stake, ...]:
         best = self._models.mixture.best
-        return tuple(Stake.of(best, along) for along in np.eye(len(best.curve.bends)))
+        return tuple(Stake.of(best, along) for along in np.eye(len(best.curve.exponents)))
 
     @property
     def deciding(self) -> Stake:
@@ -226,28 +110,28 @@ class Contest:
             return False
         if self.law.verdict is not Verdict.INCONCLUSIVE:
             return self.law.verdict is not before
-        if self.case is None:
+        if self.evidence is None:
             return self._may_be_named(rounds)
-        if self.case.terms and min(self.case.terms.shares.values()) < VISIBLE_SHARE:
+        if self.evidence.terms and min(self.evidence.terms.shares.values()) < VISIBLE_SHARE:
             return False
-        if self.case.regime.against and self.case.confirm < RISK:
+        if self.evidence.regime.against and self.evidence.confirm < RISK:
             return False  # the clock agrees, and can say no more against the count
-        return self.chance(rounds) >= _LEAST_CHANCE
+        return self.chance(rounds) >= _MIN_CHANCE
 
     def _may_be_named(self, rounds: int) -> bool:
         """Whether a law that nobody claims may still be found."""
         values = self.observed.values
-        if self.law.claim is not None or values.max() < LEAST_RANGE * values.min():
+        if self.law.claim is not None or values.max() < MIN_RANGE * values.min():
             return False
-        return self._removable(self.deciding, max(self._half_widths), rounds) >= _LEAST_NOISE
+        return self._removable(self.deciding, max(self._half_widths), rounds) >= _MIN_NOISE
 
     def _error(self, half_width: float) -> float:
         """Standard error behind half the width of an interval."""
-        return max(half_width / float(stats.t.ppf(1 - RISK, self._freedom)), 1e-12)
+        return max(half_width / float(stats.t.ppf(1 - RISK, self._degrees_of_freedom)), 1e-12)
 
     @property
-    def _freedom(self) -> int:
-        return self._models.mixture.best.curve.freedom
+    def _degrees_of_freedom(self) -> int:
+        return self._models.mixture.best.curve.degrees_of_freedom
 
     def _removable(self, stake: Stake, half_width: float, rounds: int) -> float:
         """Share of the variance behind an interval that as many rounds more may take away.
@@ -255,7 +139,11 @@ class Contest:
         That variance is itself known from few residuals. What it may by chance exceed the noise of visits by is no sign
         of anything else.
         """
-        surely = self._error(half_width) ** 2 * self._freedom / float(stats.chi2.ppf(_LIKELY, self._freedom))
+        surely = (
+            self._error(half_width) ** 2
+            * self._degrees_of_freedom
+            / float(stats.chi2.ppf(_LIKELY, self._degrees_of_freedom))
+        )
         return min(1.0, stake.removable(rounds) / surely)
 
     def chance(self, rounds: int) -> float:
@@ -275,39 +163,28 @@ class Contest:
         return max(min(inside), max(outside))
 
 
-def worth_visiting(
-    records: pd.DataFrame,
-    samples: pd.DataFrame,
-    questions: Mapping[Subject, Question],
-    laws: Sequence[Law],
-    before: Sequence[Law],
-    means: Means,
-) -> set[str]:
+def worth_visiting(fitted: Sequence[UnjudgedLaw], laws: Sequence[Law], before: Sequence[Law], means: Means) -> set[str]:
     """Trials that the next round should visit; none when every law is settled.
 
     Args:
-        records: every trial.
-        samples: every block.
-        questions: what is asked of each layer and choice.
-        laws: as they stand.
-        before: as they stood a round ago.
+        fitted: every law of time as it stands, before its verdict.
+        laws: the same with their verdicts.
+        before: the laws as they stood a round ago.
         means: what there is to spend.
     """
-    open_: list[tuple[pd.DataFrame, Contest]] = []
-    now, then = ({law.subject: law for law in found} for found in (laws, before))
-    for subject, group in by_subject(records[records["status"] == Status.OK]):
-        last = then[subject].verdict if subject in then else None
-        if now[subject].curves is None or now[subject].verdict is last is not Verdict.INCONCLUSIVE:
+    now, then = ({law.subject: law for law in judged} for judged in (laws, before))
+    open_ = []
+    for one in fitted:
+        law, last = now[one.law.subject], then.get(one.law.subject)
+        verdict = last.verdict if last else None
+        if law.curves is None or one.observed is None or law.verdict is verdict is not Verdict.INCONCLUSIVE:
             continue
-        question = questions[subject.count_key]
-        group, _ = to_judge(group, swept_axes(group), question)
-        observed = observe(group, samples, swept_axes(group))
-        contest = Contest(observed, now[subject], draft_law(observed, question, "time", group).case)
-        if contest.is_open(last, means.rounds):
-            open_.append((group, contest))
+        contest = Contest(one.observed, law, one.evidence)
+        if contest.is_open(verdict, means.rounds):
+            open_.append((np.array(one.trials), contest))
     chosen: set[str] = set()
-    for group, contest in open_:
-        seconds = np.array([means.seconds[trial] for trial in group["trial"]])
+    for trials, contest in open_:
+        seconds = np.array([means.seconds[trial] for trial in trials])
         batch = contest.deciding.batch(seconds, fresh=means.fresh, least_seconds=means.least_seconds / len(open_))
-        chosen.update(group["trial"][batch])
+        chosen.update(trials[batch].tolist())
     return chosen

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from attnbench.fitting.model.observations import Observations, observe
-from attnbench.fitting.verdict.evidence import Draft, draft_law
-from attnbench.fitting.verdict.judge import Case, together
+from attnbench.fitting.verdict.judge import adjust_for_multiple_claims
 from attnbench.fitting.verdict.kernels import one_code
 from attnbench.fitting.verdict.question import Question
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw, unjudged_law
 from attnbench.fitting.verdict.window import to_judge
 from attnbench.formula import Formula
 from attnbench.law import Law
@@ -21,31 +21,33 @@ from attnbench.trial import CHOICES, Choices, Subject
 __all__ = [
     "Question",
     "by_subject",
+    "judged_together",
     "law_of",
-    "laws_of_groups",
-    "size_columns",
     "swept_axes",
     "time_law",
     "time_laws",
+    "unjudged_laws",
+    "unjudged_time_law",
     "with_fixed",
 ]
 
 
 def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Subject, Question]) -> list[Law]:
     """One law for each group of trials, in the order of the records; their claims are judged together."""
-    return laws_of_groups(records, questions, lambda group, question: _draft_of_trials(group, samples, question))
+    return judged_together(
+        unjudged_laws(records, questions, lambda group, question: unjudged_time_law(group, samples, question))
+    )
 
 
-def laws_of_groups(
-    records: pd.DataFrame, questions: Mapping[Subject, Question], draft_of: Callable[[pd.DataFrame, Question], Draft]
-) -> list[Law]:
-    """Laws of one metric: a draft for each group of trials, and their claims judged together."""
-    drafts = []
-    for subject, group in by_subject(records):
-        draft = draft_of(group, questions[subject.count_key])
-        drafts.append(replace(draft, law=replace(draft.law, subject=subject)))
-    cases = dict(zip(*_corrected(drafts), strict=True))
-    return [draft.judged(cases.get(number)) for number, draft in enumerate(drafts)]
+def unjudged_laws(
+    records: pd.DataFrame,
+    questions: Mapping[Subject, Question],
+    fit_group: Callable[[pd.DataFrame, Question], UnjudgedLaw],
+) -> list[UnjudgedLaw]:
+    """What `fit_group` reads from each group of trials, in the order of the records."""
+    return [
+        fit_group(group, questions[subject.count_key]).about(subject=subject) for subject, group in by_subject(records)
+    ]
 
 
 def by_subject(records: pd.DataFrame) -> Iterator[tuple[Subject, pd.DataFrame]]:
@@ -56,15 +58,15 @@ def by_subject(records: pd.DataFrame) -> Iterator[tuple[Subject, pd.DataFrame]]:
         yield Subject(str(layer), choices), group
 
 
-def _corrected(drafts: list[Draft]) -> tuple[list[int], list[Case]]:
-    asked = [(number, draft.case) for number, draft in enumerate(drafts) if draft.case is not None]
-    return [number for number, _ in asked], together([case for _, case in asked])
+def judged_together(laws: Sequence[UnjudgedLaw]) -> list[Law]:
+    """The same laws with their verdicts, whose chances of error are adjusted for the number of claims."""
+    adjusted = iter(adjust_for_multiple_claims([law.evidence for law in laws if law.evidence]))
+    return [law.judged(next(adjusted) if law.evidence else None) for law in laws]
 
 
 def time_law(records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()) -> Law:
     """The law of one group, judged alone."""
-    draft = _draft_of_trials(records, samples, question, axes)
-    return draft.judged(draft.case)
+    return unjudged_time_law(records, samples, question, axes).judged_alone
 
 
 def law_of(observed: Observations, claim: Formula | None, *, metric: str = "time", flops: Formula | None = None) -> Law:
@@ -76,48 +78,47 @@ def law_of(observed: Observations, claim: Formula | None, *, metric: str = "time
         metric: what the values are, for sentences.
         flops: counted operations, where they are known.
     """
-    draft = draft_law(observed, Question(claim, flops, per_sequence=False), metric, observed.sizes)
-    return draft.judged(draft.case)
+    return unjudged_law(observed, Question(claim, flops, per_sequence=False), metric, observed.sizes).judged_alone
 
 
-def _draft_of_trials(
+def unjudged_time_law(
     records: pd.DataFrame, samples: pd.DataFrame, question: Question, axes: tuple[str, ...] = ()
-) -> Draft:
+) -> UnjudgedLaw:
+    """The law of one group before its verdict, from the trials that can be judged together."""
     every = records[records["status"] == Status.OK]
     measured, left_out = to_judge(every, axes or swept_axes(every), question)
     others = every.drop(one_code(every, axes or swept_axes(every))[0].index)
     axes = axes or swept_axes(measured)
     observed = observe(measured, samples, axes)
-    draft = _knowing(draft_law(observed, question, "time", measured), others)
-    return with_fixed(_saying(draft, left_out), measured, axes)
+    fitted = _knowing(unjudged_law(observed, question, "time", measured), others)
+    fitted = with_fixed(_saying(fitted, left_out), measured, axes)
+    return replace(fitted, observed=observed, trials=tuple(measured["trial"]))
 
 
-def _knowing(draft: Draft, others: pd.DataFrame) -> Draft:
-    """A draft whose curves know what the trials took that ran other kernels."""
-    curves = draft.law.curves
+def _knowing(fitted: UnjudgedLaw, others: pd.DataFrame) -> UnjudgedLaw:
+    """A law whose curves know what the trials took that ran other kernels."""
+    curves = fitted.law.curves
     if curves is None or others.empty:
-        return draft
+        return fitted
     sizes = others[size_columns(others)].dropna(axis="columns").to_dict("records")
     ratios = [
         float(seconds) / curves.at({str(axis): int(size) for axis, size in at.items()})[0]
         for seconds, at in zip(others["seconds"], sizes, strict=True)
     ]
-    return replace(draft, law=replace(draft.law, curves=replace(curves, other_code=(min(ratios), max(ratios)))))
+    return fitted.about(curves=replace(curves, other_code=(min(ratios), max(ratios))))
 
 
-def with_fixed(draft: Draft, measured: pd.DataFrame, axes: tuple[str, ...]) -> Draft:
-    """The draft with the axes that took one size only."""
+def with_fixed(fitted: UnjudgedLaw, measured: pd.DataFrame, axes: tuple[str, ...]) -> UnjudgedLaw:
+    """The same law with the axes that took one size only."""
     every = [a for a in size_columns(measured) if measured[a].notna().all() and a not in axes]
-    fixed = {axis: int(measured[axis].iloc[0]) for axis in every} if len(measured) else {}
-    return replace(draft, law=replace(draft.law, fixed=fixed))
+    return fitted.about(fixed={axis: int(measured[axis].iloc[0]) for axis in every} if len(measured) else {})
 
 
-def _saying(draft: Draft, left_out: tuple[str, ...]) -> Draft:
-    """A draft that says which trials it does not rest on."""
-    if not left_out:
-        return draft
-    law = replace(draft.law, regimes=(*left_out, *draft.law.regimes))
-    return Draft(law if draft.case else replace(law, reason="; ".join([law.reason, *left_out])), draft.case)
+def _saying(fitted: UnjudgedLaw, left_out: tuple[str, ...]) -> UnjudgedLaw:
+    """A law that says which trials it does not rest on."""
+    law = fitted.law
+    reason = law.reason if fitted.evidence else "; ".join([law.reason, *left_out])
+    return fitted.about(regimes=(*left_out, *law.regimes), reason=reason)
 
 
 def swept_axes(records: pd.DataFrame) -> tuple[str, ...]:

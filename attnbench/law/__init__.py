@@ -1,16 +1,15 @@
 """What was found: laws, their exponents and terms, each number with its interval, and the verdict on a claim.
 
-These are values only; ``fit/`` and ``count/`` produce them, ``store`` keeps them and ``report/`` shows them.
+These are values only; ``fitting/`` and ``counting/`` produce them, ``store/`` keeps them and ``report/`` shows them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +19,12 @@ from attnbench.law import rows
 from attnbench.law.estimate import Curves as Curves
 from attnbench.law.estimate import Estimate as Estimate
 from attnbench.law.estimate import told_interval
+from attnbench.law.verdict import Verdict as Verdict
 from attnbench.trial import Choices, Subject, ordered
+from attnbench.units import percent
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 #: A forecast goes this many times beyond the smallest and the largest measured size of an axis, and no further.
 FARTHEST = 16.0
@@ -45,30 +49,6 @@ COUNTED_FOR = {"time": "flops", "memory": "peak_bytes"}
 PREFILL_METRICS = ("prefill_flops", "prefill_bytes")
 #: A claim of one term is read only where that term carries this share of the counted work.
 LEADING_SHARE = 0.9
-
-
-class Verdict(StrEnum):
-    """The four answers to a claim, and the one without a claim."""
-
-    CONFIRMED = "CONFIRMED"
-    REFUTED = "REFUTED"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    OUT_OF_REGIME = "OUT-OF-REGIME"
-    INFERRED = "INFERRED"
-
-    @property
-    def sign(self) -> str:
-        """A sign beside the word, so that neither colour nor reading is needed alone."""
-        return _SIGNS[self]
-
-
-_SIGNS = {
-    Verdict.CONFIRMED: "✓",
-    Verdict.REFUTED: "✕",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.OUT_OF_REGIME: "↛",
-    Verdict.INFERRED: "≈",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,15 +245,43 @@ class Law:
         )
         return tuple((label, text) for label, text in rows if text)
 
-    def __repr__(self) -> str:
-        from attnbench.law.show import told
+    @property
+    def conditions(self) -> str:
+        """What a measured law was measured under; nothing for one that is counted, or of somebody's table."""
+        return "" if self.is_counted or not self.choices.device else str(self.choices)
 
-        return f"<Law {told(self)}>"
+    def __repr__(self) -> str:
+        powers = (f"{a}^{e.estimate.value:.2f}±{e.estimate.half_width:.2f}" for a, e in self.exponents.items())
+        formula = " ".join(powers) or self.formula or "no formula"
+        claim = f"claim {self.claim} " if self.claim else ""
+        return f"<Law {' '.join(filter(None, (self.layer, self.metric)))}: {formula}, {claim}{self.verdict}>"
 
     def _repr_html_(self) -> str:
-        from attnbench.law.show import law_card
+        from attnbench.html_tables import card
 
-        return str(law_card(self))
+        title = " · ".join(filter(None, (self.layer, self.metric, self.conditions)))
+        return str(card(title, [(label, text) for label, text in self._card_rows() if text]))
+
+    def _card_rows(self) -> Iterator[tuple[str | Markup, str | Markup | None]]:
+        """Everything a person wants to know of it, one fact a row."""
+        from attnbench.html_tables import math
+        from attnbench.law import show
+
+        yield "verdict", show.verdict_badge(self.verdict)
+        yield "reason", self.reason
+        yield "claim", self.claim and math(self.claim)
+        yield "found", self.formula and math(self.formula)
+        for axis, e in self.exponents.items():
+            claimed = "" if e.claimed is None else f"; claimed {show.number(e.claimed, '.3g')}"
+            yield show.exponent_of(axis), f"{show.interval(e.estimate, '.2f')}{claimed}"
+        for t in self.terms:
+            coefficient = show.coefficient(t.coefficient, self.metric, exact=self.is_counted)
+            yield math(t.term), f"{coefficient}; up to {percent(t.share)} of the whole"
+        yield "window", ", ".join(f"{axis} from {low} to {high}" for axis, (low, high) in self.window.items())
+        yield "fixed", ", ".join(f"{axis} = {size}" for axis, size in self.fixed.items())
+        yield "trials" if self.choices.device else "sizes", str(self.trials or "")
+        yield from (("regime", sentence) for sentence in self.regimes)
+        yield "lower bound", f"not counted: {', '.join(self.uncounted)}" if self.lower_bound else ""
 
     def as_json(self, *, curves: bool = True) -> dict[str, Any]:
         """The documented JSON form; `from_json` reads it back. Without `curves` it is short enough to print."""
@@ -290,13 +298,13 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, Real) and bool(0 < float(value) < math.inf)
 
 
-def told_once(laws: Iterable[Law]) -> tuple[Law, ...]:
-    """Counted `laws` without those that say for one more dtype what was said: a byte count changes, work does not.
+def unique_laws(laws: Iterable[Law]) -> tuple[Law, ...]:
+    """Counted `laws`, those that repeat for another dtype the same formula left out.
 
-    The number of parameters is the same in every mode too.
+    Bytes depend on the dtype, work does not. The number of parameters does not depend on the mode either.
     """
-    said: dict[tuple[str, ...], Law] = {}
+    unique: dict[tuple[str, ...], Law] = {}
     for law in laws:
         mode = "" if law.metric == "parameters" else law.choices.mode
-        said.setdefault((law.layer, law.metric, mode, law.formula, str(law.uncounted)), law)
-    return tuple(said.values())
+        unique.setdefault((law.layer, law.metric, mode, law.formula, str(law.uncounted)), law)
+    return tuple(unique.values())

@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.profiler import profile
 
-from attnbench.child import GIVES_BACK, Program, obituary
+from attnbench.child import GIVES_BACK, Program
 from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, WorkerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
@@ -222,15 +222,12 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
     """The one line that a fresh process answers."""
     environment = {**os.environ, **GIVES_BACK}
     child = Program("attnbench.measure.memory", json.dumps(request), environment=environment)
-    deadline = time.monotonic() + _SECONDS
     try:
-        answer: dict[str, Any] = json.loads(child.read_line(deadline))
+        answer: dict[str, Any] = json.loads(child.read_line(time.monotonic() + _SECONDS))
     except TimeoutError:
         raise WorkerError(f"the measuring process gave no answer within {_SECONDS:g} s") from None
     except EOFError:
-        child.has_ended(deadline)
-        words = child.last_words()
-        raise WorkerError(obituary(child.end(), words)["reason"]) from None
+        raise WorkerError(child.obituary()["reason"]) from None
     finally:
         child.end()
     return answer

@@ -79,7 +79,7 @@ def _asked(registry: Registry, request: dict[str, Any], seed: int) -> tuple[str,
     """The device that a request needs, and the work it asks for."""
     for name, work in _COUNTING.items():
         if name in request:
-            return "cpu", partial(work, registry, **request[name])
+            return "cpu", partial(_or_refused, work, registry, request[name])
     trial, first = _trial(request), request.get("first", False)
     return trial.choices.device, partial(visit, registry, trial, Pace(**request["pace"]), seed, first=first)
 
@@ -177,13 +177,10 @@ def _rate(device: str) -> dict[str, Any]:
 
 
 def _counted(registry: Registry, layer: str, metrics: Sequence[str], choices: dict[str, Any]) -> dict[str, Any]:
-    """Counted laws of one layer, or one line that says why there are none."""
+    """Counted laws of one layer."""
     from attnbench.counting.laws import count_laws
 
-    try:
-        return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, Choices(**choices))]}
-    except BaseException as error:
-        return _refused(layer, error)
+    return {"laws": [law.as_json() for law in count_laws(registry.get(layer), metrics, Choices(**choices))]}
 
 
 def _counted_at(
@@ -204,13 +201,10 @@ def _counted_at(
 
 
 def _observed(registry: Registry, name: str, layer: str) -> dict[str, Any]:
-    """What one observation sees of one layer, or one line that says why it sees nothing."""
+    """What one observation sees of one layer."""
     from attnbench.counting.observations import OBSERVATIONS
 
-    try:
-        return {"observed": OBSERVATIONS[name].look(registry.get(layer))}
-    except BaseException as error:
-        return _refused(layer, error)
+    return {"observed": OBSERVATIONS[name].look(registry.get(layer))}
 
 
 def _checked(registry: Registry, layer: str, check: str) -> dict[str, Any]:
@@ -232,12 +226,15 @@ _COUNTING: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
-def _refused(layer: str, error: BaseException) -> dict[str, Any]:
-    """Why a layer was not counted, as one line about it."""
-    if isinstance(error, AttnbenchError):
+def _or_refused(work: Callable[..., dict[str, Any]], registry: Registry, request: dict[str, Any]) -> dict[str, Any]:
+    """What the work answers, or one line that says why the layer was not counted."""
+    try:
+        return work(registry, **request)
+    except AttnbenchError as error:
         return {"error": str(error)}
-    reason = _failed(Status.ERROR, error)["reason"]
-    return {"error": f"layer {layer!r} cannot be counted: {reason}"}
+    except BaseException as error:
+        reason = _failed(Status.ERROR, error)["reason"]
+        return {"error": f"layer {request['layer']!r} cannot be counted: {reason}"}
 
 
 def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnbench.law import Law, told_once
+from attnbench.law import Law, unique_laws
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Counted, Observations, Peaks
 from attnbench.spec import Suite
@@ -58,7 +58,7 @@ class Plan:
     @property
     def shown_laws(self) -> tuple[Law, ...]:
         """Laws of the counted metrics that the suite asks for; planning and judging need the others too."""
-        return told_once(law for law in self.counted_laws if law.metric in self.suite.metrics)
+        return unique_laws(law for law in self.counted_laws if law.metric in self.suite.metrics)
 
     def measures(self, metric: str) -> bool:
         """Whether the suite asks for a measured metric."""

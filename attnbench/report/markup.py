@@ -9,9 +9,9 @@ from markupsafe import Markup
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
 from attnbench.report import words
-from attnbench.report.context import Chip
 from attnbench.report.figures.canvas.palette import VERDICT_NAMES
 from attnbench.report.figures.canvas.svg import printable, svg
+from attnbench.report.values import Chip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,23 +10,15 @@ import matplotlib.pyplot as plt
 
 from attnbench.errors import InputError, near_miss
 from attnbench.report import figures
-from attnbench.report.build import forest_rows
-from attnbench.report.data.slices import (
-    claimed_slope,
-    growth,
-    local_exponents,
-    rate_map,
-    reference_times,
-    timed_points,
-    varying_axes,
-    weighed_points,
-    with_lines,
-)
+from attnbench.report.data.growth import claimed_slope, growth, local_exponents
+from attnbench.report.data.machine import rate_map, reference_times
+from attnbench.report.data.points import timed_points, varying_axes, weighed_points, with_lines
 from attnbench.report.figures.canvas.palette import PAPER
 from attnbench.report.figures.canvas.panel import WIDTH, styled
 from attnbench.report.figures.canvas.svg import printable
-from attnbench.report.figures.crossover import meeting_lengths
+from attnbench.report.figures.crossover import crossover_lengths
 from attnbench.report.figures.memory import memory_growth
+from attnbench.report.sections.glance import forest_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,8 +67,7 @@ class Drawn:
 
 def time(drawn: Drawn, law: Law) -> Axes:
     """Seconds against one axis: points, the fitted law, its terms, and the claimed slope."""
-    points = _points(law, timed_points(drawn.run, law.subject, law))
-    axis = drawn.axis(f"the time of {law.layer}", varying_axes(points, law))
+    points, axis = _points(drawn, law, timed_points(drawn.run, law.subject, law))
     axes = drawn.place(3.9)
     figures.time_growth(growth(points, axis, law), axes)
     return _named(axes, law.layer)
@@ -84,8 +75,7 @@ def time(drawn: Drawn, law: Law) -> Axes:
 
 def memory(drawn: Drawn, law: Law) -> Axes:
     """Bytes against one axis: allocated, resident, counted, and the claimed slope."""
-    points = _points(law, weighed_points(drawn.run, law.subject, law))
-    axis = drawn.axis(f"the memory of {law.layer}", varying_axes(points, law))
+    points, axis = _points(drawn, law, weighed_points(drawn.run, law.subject, law))
     axes = drawn.place(3.9)
     memory_growth(with_lines(points, axis), axis, claimed_slope(law, axis), axes)
     return _named(axes, law.layer)
@@ -93,8 +83,7 @@ def memory(drawn: Drawn, law: Law) -> Axes:
 
 def exponents(drawn: Drawn, law: Law) -> Axes:
     """Slopes of time between neighbouring sizes, over the fitted exponent and the claim."""
-    points = _points(law, timed_points(drawn.run, law.subject, law))
-    axis = drawn.axis(f"the time of {law.layer}", varying_axes(points, law))
+    points, axis = _points(drawn, law, timed_points(drawn.run, law.subject, law))
     axes = drawn.place(2.7)
     figures.local_exponents(local_exponents(points, axis, law), axes)
     return _named(axes, law.layer)
@@ -140,12 +129,12 @@ def steadiness(drawn: Drawn) -> Axes:
     return axes
 
 
-def crossover(drawn: Drawn, found: Crossover) -> Axes:
+def crossover(drawn: Drawn, answer: Crossover) -> Axes:
     """The length at which two layers change places, against the width: by the clock and by the counted operations."""
-    if not found.rows:
-        raise InputError(f"there is nothing to draw of the crossover: {found.reason}")
+    if not answer.rows:
+        raise InputError(f"there is nothing to draw of the crossover: {answer.reason}")
     axes = drawn.place(3.6)
-    meeting_lengths(found, axes)
+    crossover_lengths(answer, axes)
     return axes
 
 
@@ -162,10 +151,12 @@ OF_A_RUN: dict[str, Callable[[Drawn], Axes]] = {"forest": forest, "steadiness": 
 KINDS = (*OF_A_LAYER, "crossover", *OF_A_RUN)
 
 
-def _points(law: Law, points: pd.DataFrame) -> pd.DataFrame:
+def _points(drawn: Drawn, law: Law, points: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The points and the axis to draw them against."""
+    what = f"the {law.metric} of {law.layer}"
     if points.empty:
-        raise InputError(f"there is nothing to draw of the {law.metric} of {law.layer}: {law.reason}")
-    return points
+        raise InputError(f"there is nothing to draw of {what}: {law.reason}")
+    return points, drawn.axis(what, varying_axes(points, law))
 
 
 def _named(axes: Axes, layer: str) -> Axes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from attnbench.law import Estimate, Law
+    from attnbench.trial import Subject
 
 VERDICT_WORDS: dict[Verdict | None, str] = {
     Verdict.CONFIRMED: "Confirmed",
@@ -94,6 +95,11 @@ def sentence(text: str) -> str:
 def axis_phrase(axis: str) -> str:
     """``sequence length n``; an axis of a plugin is its own name."""
     return f"{AXES[axis]} {axis}" if axis in AXES else axis
+
+
+def subject(about: Subject) -> str:
+    """How figures and notices call a subject: ``rnn (cpu · float32 · forward · 1 thread)``."""
+    return f"{about.layer} ({about.choices!s})"
 
 
 def plural(count: int, word: str) -> str:

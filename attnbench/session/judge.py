@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from attnbench.execute.memory import tells
 from attnbench.fitting.memory_law import memory_laws
-from attnbench.fitting.time_law import Question, time_laws
+from attnbench.fitting.time_law import Question, judged_together, unjudged_laws, unjudged_time_law
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_FOR, Law, Verdict
 from attnbench.plan.plan import Plan
 from attnbench.record import Status
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
@@ -27,13 +32,34 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
 
 def fit_times(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
     """Laws of time; none where the suite does not ask for time."""
-    plan = stored.info.plan
-    if not plan.measures("time"):
-        return []
-    questions = questions_of(plan, claims)
-    records = stored.records[stored.records["status"] != Status.UNSUPPORTED]  # what cannot be run has no law to judge
-    laws = time_laws(records, stored.samples, questions) if len(records) else []
-    return laws + _unread(plan, questions, "time")
+    return TimeFits(stored.info.plan, claims).of(stored)[1] if stored.info.plan.measures("time") else []
+
+
+class TimeFits:
+    """Laws of time of a run that grows: between two looks at it, only those are fitted again that got more visits.
+
+    Args:
+        plan: what was decided before the run began.
+        claims: layer → formula, in place of what the layers claim.
+    """
+
+    def __init__(self, plan: Plan, claims: Mapping[str, str] | None = None) -> None:
+        self._plan, self._questions = plan, questions_of(plan, claims)
+        self._fitted: dict[tuple[tuple[str, int], ...], UnjudgedLaw] = {}
+
+    def of(self, stored: StoredRun) -> tuple[list[UnjudgedLaw], list[Law]]:
+        """The fits of time, and all laws of time with their verdicts, of the run with the visits that it has now."""
+        records = stored.records[stored.records["status"] != Status.UNSUPPORTED]  # what cannot be run has no law
+
+        def fit(group: pd.DataFrame, question: Question) -> UnjudgedLaw:
+            # Visits are only ever added, so their number tells whether there is anything new.
+            visits = tuple((trial, len(stored.visits_by_trial.get(trial, ()))) for trial in group["trial"])
+            if visits not in self._fitted:
+                self._fitted[visits] = unjudged_time_law(group, stored.samples, question)
+            return self._fitted[visits]
+
+        fitted = unjudged_laws(records, self._questions, fit) if len(records) else []
+        return fitted, judged_together(fitted) + _unread(self._plan, self._questions, "time")
 
 
 def fit_memory(stored: StoredRun) -> list[Law]:

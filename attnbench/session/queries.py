@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from attnbench.errors import ChoiceError, InputError, LayerError, near_miss
 from attnbench.fitting.predict import crossover as crossing
-from attnbench.fitting.predict import inputs as sides
 from attnbench.fitting.predict.forecast import Forecast, forecast
-from attnbench.law import COUNTED_METRICS, Law, Verdict, told_once
-from attnbench.law.show import laws_card
+from attnbench.fitting.predict.inputs import RunInputs
+from attnbench.law import COUNTED_METRICS, Law, Verdict, unique_laws
+from attnbench.law.table import laws_card
 from attnbench.measure.machine.host import available_bytes, devices
 from attnbench.record import MEASURED_METRICS
 from attnbench.report import words
@@ -150,7 +150,7 @@ def one_law(run: StoredRun, layer: str, metric: str, choices: Mapping[str, Any])
         raise InputError(f"a law is chosen by {words.listing(CHOICES)}, and not by {foreign[0]!r}.{hint}")
     laws = _chosen(run.found_laws, layer, metric, choices)
     if metric in COUNTED_METRICS:
-        laws = list(told_once(_chosen(run.info.plan.counted_laws, layer, metric, choices)))
+        laws = list(unique_laws(_chosen(run.info.plan.counted_laws, layer, metric, choices)))
     if len(laws) > 1:
         ways = ", ".join(str(law.choices) for law in laws)
         done = "counted" if metric in COUNTED_METRICS else "measured"
@@ -198,7 +198,8 @@ def _nothing(run: StoredRun, layer: str, metric: str, *, chosen: bool) -> InputE
 
 def footprint_here(run: StoredRun, law: Law) -> Footprint:
     """What the layer of a law holds in memory, and what can be taken now on the machine at hand."""
-    return sides.footprint(run, law, available_bytes(law.choices.device) if law.choices.device in devices() else None)
+    device = law.choices.device
+    return RunInputs(run).footprint(law, available_bytes(device) if device in devices() else None)
 
 
 def crossover_of(run: StoredRun, layers: tuple[str, str], choices: Mapping[str, Any]) -> Crossover:
@@ -210,9 +211,10 @@ def crossover_of(run: StoredRun, layers: tuple[str, str], choices: Mapping[str, 
     one, other = layers
     if one == other:
         raise InputError(f"crossover compares two layers, and {one} was named twice")
-    first, second = (sides.side(run, time_law(run, layer, choices)) for layer in layers)
+    inputs = RunInputs(run)
+    first, second = (inputs.of(time_law(run, layer, choices)) for layer in layers)
     _refuse_mixture([first.law, second.law])
-    return replace(crossing.crossover(first, second), operations=sides.by_operations(first, second))
+    return replace(crossing.crossover(first, second), operations=crossing.by_operations(first, second))
 
 
 def _refuse_mixture(laws: Sequence[Law]) -> None:

@@ -22,15 +22,16 @@ from attnbench.errors import RunError, WorkerError, stopped_by
 from attnbench.execute.machine import THIS_MACHINE, Machine
 from attnbench.execute.memory import MemoryPass, tells
 from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
-from attnbench.fitting.compare.runs import LEAST, Comparison
+from attnbench.fitting.compare.runs import MIN_CHANGE, RunComparison
 from attnbench.fitting.compare.runs import compare as compare_runs
 from attnbench.fitting.next_visits import Means, worth_visiting
+from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.machine.host import read_host
 from attnbench.plan.plan import Plan
 from attnbench.record import Status, Visit
-from attnbench.session.judge import fit_laws, fit_times, questions_of
+from attnbench.session.judge import TimeFits, fit_laws
 from attnbench.session.prepare import make_plan
 from attnbench.session.queries import OpenRun
 from attnbench.session.reporter import Reporter
@@ -207,23 +208,22 @@ def _rounds(
         machine=request.machine,
     )
 
-    looks: dict[int, tuple[StoredRun, list[Law]]] = {}
+    fits, looks = TimeFits(plan), dict[int, tuple[list[UnjudgedLaw], list[Law]]]()
 
-    def look(round_: int) -> tuple[StoredRun, list[Law]]:
-        """The run as it stood before a round, and its laws: the same also when a round was interrupted."""
+    def look(round_: int) -> tuple[list[UnjudgedLaw], list[Law]]:
+        """The laws as they stood before a round: the same also when a round was interrupted."""
         if round_ not in looks:
-            then = replace(stored, visits=tuple(visit for visit in seen if visit.round < round_))
-            looks[round_] = then, fit_times(then)
+            looks[round_] = fits.of(replace(stored, visits=tuple(visit for visit in seen if visit.round < round_)))
         return looks[round_]
 
     def wanted(round_: int) -> set[str]:
-        then, laws = look(round_)
+        fitted, laws = look(round_)
         reporter.laws(laws)
         if round_ < MIN_ROUNDS:
             return set()  # these visit everything
         _, before = look(round_ - 1)
         means = Means(plan.visit_seconds, MAX_ROUNDS - round_, round_ % ROUNDS_PER_PROCESS == 0, _MIN_SECONDS)
-        return worth_visiting(then.records, then.samples, questions_of(plan), laws, before, means)
+        return worth_visiting(fitted, laws, before, means)
 
     for visit in rounds.visits(wanted, reporter.visiting, began):
         seen.append(visit)
@@ -297,8 +297,8 @@ def load(path: str | Path) -> Run:
 
 
 def compare(
-    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = LEAST, across_hosts: bool = False
-) -> Comparison:
+    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = MIN_CHANGE, across_hosts: bool = False
+) -> RunComparison:
     """Say which trials and which laws changed from one run to another, with intervals.
 
     Args:

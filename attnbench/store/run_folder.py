@@ -11,7 +11,7 @@ import contextlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import RunError
 from attnbench.record import SCHEMA
@@ -87,6 +87,25 @@ class StoredRun:
         grouped: dict[str, list[Visit]] = {}
         for visit in self.visits:
             grouped.setdefault(visit.trial, []).append(visit)
+        return grouped
+
+    @cached_property
+    def laws_by_subject(self) -> dict[tuple[Subject, str], Law]:
+        """Subject and metric → the first law of them."""
+        return {(law.subject, law.metric): law for law in reversed(self.found_laws)}
+
+    @cached_property
+    def exact_formulas(self) -> dict[tuple[Subject, str], str]:
+        """Count key of a subject and metric → the formula that was counted, where it is no lower bound."""
+        exact = [law for law in self.info.plan.counted_laws if law.formula and not law.lower_bound]
+        return {(law.subject.count_key, law.metric): law.formula for law in reversed(exact)}
+
+    @cached_property
+    def calibration_by_layer(self) -> dict[str, list[dict[str, Any]]]:
+        """Layer → what the pilot saw of it."""
+        grouped: dict[str, list[dict[str, Any]]] = {}
+        for row in self.info.plan.calibration:
+            grouped.setdefault(str(row.get("layer")), []).append(row)
         return grouped
 
     def write_derived(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attnbench.check.outcome import Outcome
     from attnbench.measure.machine.doctor import Finding
     from attnbench.plan.plan import Plan
+    from attnbench.trial import Choices
 
 _STYLES = {
     Verdict.CONFIRMED: "green",
@@ -47,19 +48,22 @@ def exponents_text(law: Law) -> str:
 def laws_table(laws: Sequence[Law], *, reasons: bool = True) -> Listing:
     """Laws, one a row."""
     table = Listing("layer", "metric", "claim", "found", "verdict", *(["reason"] if reasons else []))
+    apart = _apart(laws)
     for law in laws:
         verdict = Text(str(law.verdict), style=_STYLES[law.verdict])
-        layer = " · ".join(filter(None, (law.layer, _told_apart(law, laws))))
+        layer = " · ".join(filter(None, (law.layer, apart[law.layer, law.metric][law.choices])))
         claim = Formula(law.claim).pretty if law.claim else "–"
         found = exponents_text(law) + (" (lower bound)" if law.lower_bound else "")
         table.add(layer, law.metric, claim, found, verdict, *([law.reason] if reasons else []))
     return table
 
 
-def _told_apart(law: Law, laws: Sequence[Law]) -> str:
-    """What tells a law from others of the same layer and metric."""
-    rivals = (other for other in laws if (other.layer, other.metric) == (law.layer, law.metric))
-    return differences(rival.choices for rival in rivals)[law.choices]
+def _apart(laws: Iterable[Law]) -> dict[tuple[str, str], dict[Choices, str]]:
+    """For each layer and metric: what tells each of its laws from the others."""
+    several: dict[tuple[str, str], list[Choices]] = {}
+    for law in laws:
+        several.setdefault((law.layer, law.metric), []).append(law.choices)
+    return {group: differences(choices) for group, choices in several.items()}
 
 
 def plan_table(plan: Plan) -> Listing:

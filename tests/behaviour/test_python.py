@@ -12,7 +12,7 @@ import pytest
 from matplotlib.axes import Axes
 
 import attnbench
-from attnbench.fitting.compare.runs import Comparison
+from attnbench.fitting.compare.runs import RunComparison
 from attnbench.fitting.predict.crossover import Crossover
 from attnbench.fitting.predict.forecast import Forecast
 from attnbench.law import Estimate, Law, Verdict
@@ -294,7 +294,7 @@ def test_a_crossover_answers_by_count_and_by_the_clock(run: Run) -> None:
 def test_runs_and_folders_are_compared(run: Run) -> None:
     found = attnbench.compare(run, run.path)
 
-    assert isinstance(found, Comparison)
+    assert isinstance(found, RunComparison)
     assert repr(found) == "<Comparison of asked with asked: The two runs are identical: the same measurements.>"
 
 

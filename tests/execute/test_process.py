@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from attnbench import child
 from attnbench.errors import WorkerError
 from attnbench.execute import process as room
 from attnbench.execute.process import Process
@@ -155,7 +156,7 @@ def test_the_process_says_what_reading_its_clock_costs_and_how_fast_a_product_ru
 def test_a_layer_that_ends_the_process_costs_its_own_trial_only(
     layer: str, reason: str, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_LAST_SECONDS", 0.5)
+    monkeypatch.setattr(child, "_LAST_SECONDS", 0.5)
 
     assert ask(process, layer) == {"status": "error", "reason": reason}
     assert works(process)
@@ -220,10 +221,10 @@ def test_a_process_keeps_serving_while_its_layers_leave_it_as_it_was(process: Pr
 
 def test_nothing_is_left_running_afterwards() -> None:
     with Process(Setup(threads=1, plugins=(), seed=0)) as other:
-        child = other._child
-        assert child is not None
+        started = other._child
+        assert started is not None
 
-    assert child.code == -signal.SIGKILL
+    assert started.code == -signal.SIGKILL
 
 
 def test_a_process_that_cannot_start_is_an_error_with_its_last_words() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import attnbench
 from attnbench.errors import InputError
-from attnbench.fitting.frame import MOST_VISITS, read_frame
+from attnbench.fitting.frame import MAX_VISITS, read_frame
 from attnbench.law import Law, Verdict
 from tests.behaviour.test_lightness import loaded
 
@@ -109,7 +109,7 @@ def test_rows_that_are_no_replicates_are_told(labels: list[Any], factors: list[f
 
 
 def test_too_many_visits_are_put_together_with_their_neighbours() -> None:
-    visits = 2 * MOST_VISITS
+    visits = 2 * MAX_VISITS
     values = np.random.default_rng(1).random(visits) + 1
     frame = pd.DataFrame({"n": [1] * visits + [2] * 3, "seconds": [*values, 5.0, 6.0, 7.0]})
 

@@ -13,8 +13,8 @@ from scipy import stats
 
 from attnbench.fitting.model.observations import Observations
 from attnbench.fitting.next_visits import Contest, Means, Stake, visit_variances, worth_visiting
-from attnbench.fitting.time_law import Question, time_laws
-from attnbench.fitting.verdict.evidence import draft_law
+from attnbench.fitting.time_law import Question, by_subject, judged_together, unjudged_laws, unjudged_time_law
+from attnbench.fitting.verdict.unjudged import unjudged_law
 from attnbench.formula import Formula
 from attnbench.law import Verdict
 from tests.fitting.worlds import World
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from attnbench.fitting.model.observations import Array, Mask
-    from attnbench.law import Law
+    from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 
 GRID = pd.DataFrame(itertools.product((64, 128, 256, 512), (32, 64, 128)), columns=["n", "d"])
 SQUARE = Question(Formula("n**2*d"))
@@ -39,8 +39,8 @@ def observed(
 
 
 def contest(seen: Observations, question: Question = SQUARE) -> Contest:
-    draft = draft_law(seen, question, "time", seen.sizes)
-    return Contest(seen, draft.judged(draft.case), draft.case)
+    unjudged = unjudged_law(seen, question, "time", seen.sizes)
+    return Contest(seen, unjudged.judged(unjudged.evidence), unjudged.evidence)
 
 
 def square(sizes: pd.DataFrame) -> Any:
@@ -99,7 +99,7 @@ def test_the_noise_that_an_interval_shows_is_that_of_simulated_residuals() -> No
     rng = np.random.default_rng(4)
     for _ in range(20_000):
         located = 0.1 * rng.standard_normal(len(GRID)) / np.sqrt(visited.sum(axis=1))
-        shown.append(float(np.square(off @ located).sum() / curve.freedom * (stake.reads @ stake.reads)))
+        shown.append(float(np.square(off @ located).sum() / curve.degrees_of_freedom * (stake.reads @ stake.reads)))
 
     assert replace(stake, visited=visited, own=0.01).shown_noise == pytest.approx(np.mean(shown), rel=0.03)
 
@@ -136,7 +136,7 @@ def test_the_reading_of_a_configuration_is_how_the_exponent_moves_with_its_value
         moved = seen.by_round.copy()
         moved[number] *= np.exp(step)
         before, after = contest(seen), contest(Observations(GRID, moved))
-        found.append(float((after._models.plain.bends - before._models.plain.bends)[0]) / step)
+        found.append(float((after._models.plain.exponents - before._models.plain.exponents)[0]) / step)
 
     assert contest(seen)._stakes[0].reads == pytest.approx(np.array(found), abs=0.02)
 
@@ -287,12 +287,15 @@ EASY = World("1e-9*n**2*d", noise=0.01, process=0.005, late=0.0)
 HARD = World("1e-9*n**2*d", noise=0.4, process=0.01, late=0.0)
 
 
+def fitted(records: pd.DataFrame, samples: pd.DataFrame) -> list[UnjudgedLaw]:
+    questions = {subject.count_key: SQUARE for subject, _ in by_subject(records)}
+    return unjudged_laws(records, questions, lambda group, asked: unjudged_time_law(group, samples, asked))
+
+
 def wanted(records: pd.DataFrame, samples: pd.DataFrame, rounds: int = 3) -> set[str]:
-    questions = {(layer, "float32", "forward", "default"): SQUARE for layer in records["layer"]}
-    looks: list[list[Law]] = [time_laws(records, until(samples, number), questions) for number in (rounds - 1, rounds)]
+    before, now = (fitted(records, until(samples, number)) for number in (rounds - 1, rounds))
     seconds = dict(zip(records["trial"], np.where(records["n"] > 128, 2.0, 0.5), strict=True))
-    means = Means(seconds, rounds=24 - rounds)
-    return worth_visiting(records, until(samples, rounds), questions, looks[1], looks[0], means)
+    return worth_visiting(now, judged_together(now), judged_together(before), Means(seconds, rounds=24 - rounds))
 
 
 def test_only_trials_of_laws_that_are_open_are_wanted() -> None:

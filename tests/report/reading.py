@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
+if TYPE_CHECKING:
+    from attnbench.report.context import PageContext
+    from attnbench.report.sections.layer.section import Section
+
+SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -59,3 +67,42 @@ def read(page: str) -> list[Element]:
     reader.close()
     assert reader._open == []
     return reader.elements
+
+
+def prose(page: str) -> str:
+    """The page's text without figures, formulas and style."""
+    return re.sub(r"<(svg|math|style|script)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
+
+
+def section(context: PageContext, layer: str) -> Section:
+    """The section of a layer."""
+    [found] = [found for found in context.sections if found.layer == layer]
+    return found
+
+
+def parse(drawn: str) -> ET.Element:
+    """A figure as XML."""
+    return ET.fromstring(drawn)  # noqa: S314 - drawn a moment ago
+
+
+def texts(drawn: str) -> set[str]:
+    """What is written on a figure."""
+    return {"".join(element.itertext()) for element in parse(drawn).iter(f"{SVG}text")}
+
+
+def tips_of(drawn: str) -> list[str]:
+    """What the points of a figure say of themselves."""
+    return [element.attrib["data-tip"] for element in parse(drawn).iter() if "data-tip" in element.attrib]
+
+
+def described_figures(text: str) -> dict[str, str]:
+    """Title → description of every figure."""
+    elements = read(text)
+    titles = [element.text for element in elements if element.tag == "title" and "svg" in element.parents]
+    return dict(zip(titles, [element.text for element in elements if element.tag == "desc"], strict=True))
+
+
+def described_figure(drawn: str) -> tuple[str, str]:
+    """Title and description of a figure."""
+    [described] = described_figures(drawn).items()
+    return described

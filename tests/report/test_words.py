@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import pytest
 
 from attnbench.law import Estimate, Verdict
 from attnbench.report import words
-from attnbench.report.toml import as_toml
 from attnbench.trial import Choices
 from tests.report.fake_run import HOSTILE, time_law
 
@@ -100,19 +97,3 @@ def test_conditions_threads_and_windows_are_phrases() -> None:
     assert words.window({"n": (64, 512), "d": (8, 8)}) == "n from 64 to 512, d = 8"
     assert [words.axis_phrase("n"), words.axis_phrase("rank")] == ["sequence length n", "rank"]
     assert [words.pretty("n**2*d"), words.pretty(HOSTILE)] == ["n²d", HOSTILE]
-
-
-def test_a_suite_is_listed_as_toml_that_reads_back() -> None:
-    suite = {
-        "title": HOSTILE,
-        "tab": "\t\n\x7f\x1b",
-        "metrics": ["time", 'a"b'],
-        "threads": 1,
-        "share": 0.5,
-        "quick": True,
-        "odd key": {"from": 64, "to": 128},
-        "sweep": [{"layers": ["rnn"], "n": "auto"}, {"layers": [], "d": [64, 128]}],
-        "empty": [],
-    }
-
-    assert tomllib.loads(as_toml(suite)) == suite

@@ -24,7 +24,7 @@ from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
 
 #: Axes whose logarithms are closer to dependent than this cannot be told apart.
-_LARGEST_CONDITION = 100.0
+_MAX_CONDITION = 100.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class LawChange:
         return {"layer": subject["layer"], **subject["choices"], **content}
 
 
-class Found:
+class SharedTrials:
     """What two runs say about the trials that both measured.
 
     Attributes:
@@ -115,9 +115,9 @@ def _word(ratio: Estimate, chance: float, least: float) -> str:
     return "same" if ratio.within(1 / (1 + least), 1 + least) else "unclear"
 
 
-def law_changes(pairs: list[tuple[Law, Law]], found: Found, identical: bool) -> Iterator[LawChange]:
+def law_changes(pairs: list[tuple[Law, Law]], shared: SharedTrials, identical: bool) -> Iterator[LawChange]:
     """Every law that both runs have; intervals of exponents are corrected for all axes of all measured laws."""
-    axes = sum(len(_axes(old, found)) for old, _ in pairs if old.metric not in COUNTED_METRICS)
+    axes = sum(len(_axes(old, shared)) for old, _ in pairs if old.metric not in COUNTED_METRICS)
     level = 1 - FALSE / max(1, axes)
     for old, new in pairs:
         if identical:
@@ -125,8 +125,8 @@ def law_changes(pairs: list[tuple[Law, Law]], found: Found, identical: bool) -> 
         elif old.metric in COUNTED_METRICS:
             yield _counted_change(old, new)
         else:
-            rate = found.rates.get(old.subject.id, Rate()) if old.metric == "time" else Rate()
-            yield _measured_change(old, new, found, level, rate)
+            rate = shared.rates.get(old.subject.id, Rate()) if old.metric == "time" else Rate()
+            yield _measured_change(old, new, shared, level, rate)
 
 
 def _counted_change(old: Law, new: Law) -> LawChange:
@@ -139,8 +139,8 @@ def _counted_change(old: Law, new: Law) -> LawChange:
     )
 
 
-def _measured_change(old: Law, new: Law, found: Found, level: float, rate: Rate) -> LawChange:
-    differences, source = _differences(old, new, found, level)
+def _measured_change(old: Law, new: Law, shared: SharedTrials, level: float, rate: Rate) -> LawChange:
+    differences, source = _differences(old, new, shared, level)
     far = [axis for axis, e in differences.items() if e.outside(-MARGIN, MARGIN)]
     close = differences and all(e.within(-MARGIN, MARGIN) for e in differences.values())
     grows = ", ".join(f"{axis}^{e.value:+.2f}±{e.half_width:.2f}" for axis, e in differences.items())
@@ -163,25 +163,25 @@ def _rate_text(rate: Rate) -> str:
     return f"its times are {ratio_text(rate.ratio)}, and {ratio_text(rate.beside)} beside all layers together"
 
 
-def _differences(old: Law, new: Law, found: Found, level: float) -> tuple[dict[str, Estimate], str]:
+def _differences(old: Law, new: Law, shared: SharedTrials, level: float) -> tuple[dict[str, Estimate], str]:
     """How much each exponent changed, from the trials that both runs measured, else from the two laws."""
-    if old.metric == "time" and (slopes := _slopes(old, found, level)):
+    if old.metric == "time" and (slopes := _slopes(old, shared, level)):
         return slopes, "on the trials that both measured"
     axes = [axis for axis in old.exponents if axis in new.exponents]
     return {a: _less(new.exponents[a].estimate, old.exponents[a].estimate, level) for a in axes}, "as each was fitted"
 
 
-def _slopes(law: Law, found: Found, level: float) -> dict[str, Estimate]:
+def _slopes(law: Law, shared: SharedTrials, level: float) -> dict[str, Estimate]:
     """Growth of the ratio along each axis: what all trials share cancels, and so do window and model."""
-    axes, mine = _axes(law, found), found.subjects[found.subjects == law.subject.id].index
-    logs = np.log(found.records.loc[mine, axes].to_numpy(dtype=float))
+    axes, mine = _axes(law, shared), shared.subjects[shared.subjects == law.subject.id].index
+    logs = np.log(shared.records.loc[mine, axes].to_numpy(dtype=float))
     spare = len(mine) - len(axes) - 1
-    if not axes or spare < 1 or not found.trials.judged:
+    if not axes or spare < 1 or not shared.trials.judged:
         return {}
     logs -= logs.mean(axis=0)
-    if np.linalg.cond(logs / np.linalg.norm(logs, axis=0)) > _LARGEST_CONDITION:
+    if np.linalg.cond(logs / np.linalg.norm(logs, axis=0)) > _MAX_CONDITION:
         return {}
-    table = found.trials.table.loc[mine]
+    table = shared.trials.table.loc[mine]
     change, own = table["change"].to_numpy(dtype=float), table["variance"].to_numpy(dtype=float)
     solve = np.linalg.pinv(logs)
     slopes = solve @ change
@@ -194,9 +194,9 @@ def _slopes(law: Law, found: Found, level: float) -> dict[str, Estimate]:
     }
 
 
-def _axes(law: Law, found: Found) -> list[str]:
+def _axes(law: Law, shared: SharedTrials) -> list[str]:
     """Axes along which the shared trials of a law differ."""
-    mine = found.records[found.subjects.reindex(found.records.index) == law.subject.id]
+    mine = shared.records[shared.subjects.reindex(shared.records.index) == law.subject.id]
     return list(swept_axes(mine))
 
 
@@ -207,8 +207,8 @@ def _less(new: Estimate, old: Estimate, level: float) -> Estimate:
     return Estimate(value, value - half, value + half, level)
 
 
-def _changed(old: Law, new: Law, change: str, reason: str, **found: Any) -> LawChange:
-    return LawChange(old.subject, old.metric, base=_said(old), new=_said(new), change=change, reason=reason, **found)
+def _changed(old: Law, new: Law, change: str, reason: str, **fields: Any) -> LawChange:
+    return LawChange(old.subject, old.metric, base=_said(old), new=_said(new), change=change, reason=reason, **fields)
 
 
 def _said(law: Law) -> dict[str, str]:

@@ -78,7 +78,7 @@ def rates(runs: Runs, trials: pd.DataFrame, subjects: pd.Series, least: float) -
     """
     devices = [_beside_each_other(runs, rows, subjects) for _, rows in trials.groupby("device")] if len(trials) else []
     judged = [device for device in devices if device.layers.judged]
-    found = {subject: Rate() for device in devices for subject in device.subjects}
+    changes = {subject: Rate() for device in devices for subject in device.subjects}
     raw = {
         subject: chance
         for device in judged
@@ -88,18 +88,18 @@ def rates(runs: Runs, trials: pd.DataFrame, subjects: pd.Series, least: float) -
     if raw:
         corrected = dict(zip(raw, stats.false_discovery_control(list(raw.values())).tolist(), strict=True))
         for device in judged:
-            found |= dict(_judged(device, corrected, math.log1p(least)))
-    return found
+            changes |= dict(_judged(device, corrected, math.log1p(least)))
+    return changes
 
 
 def witnesses(runs: Runs, trials: pd.DataFrame) -> dict[str, Estimate]:
     """Device → NEW/BASE of its reference kernel, where it was timed in more than one process."""
-    found = {}
+    by_device = {}
     for device, rows in trials.groupby("device") if len(trials) else ():
         base, new = (_reference(run, set(rows.index)) for run in runs)
         if len(base) and len(new) and (alone := ratios(base, new)).judged:
-            found[str(device)] = alone.shared()
-    return found
+            by_device[str(device)] = alone.shared()
+    return by_device
 
 
 def _beside_each_other(runs: Runs, trials: pd.DataFrame, subjects: pd.Series) -> _Device:
@@ -156,7 +156,7 @@ def _word(
     return ("same" if still or along else "unclear"), ""
 
 
-def together(ratio: Estimate, reference: Mapping[str, Estimate], least: float) -> str:
+def shared_change_text(ratio: Estimate, reference: Mapping[str, Estimate], least: float) -> str:
     """What all trials share, in a sentence or two, beside what the reference kernel says of the machine."""
     said = f"Everything together: {ratio_text(ratio)}."
     if ratio.low <= 1 + least and ratio.high >= 1 / (1 + least):

@@ -44,25 +44,25 @@ class Ratios:
     """Logarithms of NEW/BASE, one row a trial (or a group of trials), and what all of them share.
 
     Attributes:
-        table: columns ``base``, ``new`` (seconds), ``change`` (logarithm of their ratio), ``variance`` and ``freedom``
-            of what is this row's own in it.
+        table: columns ``base``, ``new`` (seconds), ``change`` (logarithm of their ratio), ``variance`` and
+            ``degrees_of_freedom`` of what is this row's own in it.
         together: the median change.
-        variance, freedom: of what all trials of a process share; no freedom where every run has one process.
+        variance, degrees_of_freedom: of what all trials of a process share; none where every run has one process.
     """
 
     table: pd.DataFrame
     together: float
     variance: float
-    freedom: int
+    degrees_of_freedom: int
 
     @property
     def judged(self) -> bool:
         """Whether any run has the second process without which there is no interval."""
-        return self.freedom > 0
+        return self.degrees_of_freedom > 0
 
     def shared(self, level: float = 0.9) -> Estimate:
         """The ratio that all trials share."""
-        return _ratio(self.together, math.sqrt(self.variance), self.freedom, level)
+        return _ratio(self.together, math.sqrt(self.variance), self.degrees_of_freedom, level)
 
     def each(self, level: float = 0.9) -> list[Estimate]:
         """The ratio of each row."""
@@ -95,29 +95,35 @@ class Ratios:
         alone = self.table["change"].to_numpy(dtype=float) - self.together
         return _beyond(alone, math.log1p(least), *self._errors_beside())
 
-    def _estimates(self, origin: float, errors: Array, freedoms: Array, level: float) -> list[Estimate]:
+    def _estimates(self, origin: float, errors: Array, degrees_of_freedom: Array, level: float) -> list[Estimate]:
         changes = self.table["change"].to_numpy(dtype=float) - origin
-        rows = zip(changes.tolist(), errors.tolist(), freedoms.tolist(), strict=True)
-        return [_ratio(change, error, freedom, level) for change, error, freedom in rows]
+        rows = zip(changes.tolist(), errors.tolist(), degrees_of_freedom.tolist(), strict=True)
+        return [_ratio(change, error, degrees_of_freedom, level) for change, error, degrees_of_freedom in rows]
 
     def _errors(self) -> tuple[Array, Array]:
         """Standard error of each change, and its degrees of freedom (Welch and Satterthwaite)."""
-        own, freedom = self.table["variance"].to_numpy(dtype=float), self.table["freedom"].to_numpy(dtype=float)
+        own, of_own = self._own
         whole = own + self.variance
-        parts = np.divide(own**2, freedom, out=np.zeros_like(own), where=freedom > 0) + self.variance**2 / self.freedom
-        return np.sqrt(whole), whole**2 / parts
+        parts = np.divide(own**2, of_own, out=np.zeros_like(own), where=of_own > 0)
+        return np.sqrt(whole), whole**2 / (parts + self.variance**2 / self.degrees_of_freedom)
 
     def _errors_beside(self) -> tuple[Array, Array]:
         """The same for each change beside what all share; a median of few rows is uncertain itself."""
-        own, freedom = self.table["variance"].to_numpy(dtype=float), self.table["freedom"].to_numpy(dtype=float)
+        own, of_own = self._own
         of_median = math.pi / 2 * float(own.mean()) / max(1, len(own))
-        return np.sqrt(np.maximum(own + of_median, _FINEST)), np.maximum(freedom, 1.0)
+        return np.sqrt(np.maximum(own + of_median, _FINEST)), np.maximum(of_own, 1.0)
+
+    @property
+    def _own(self) -> tuple[Array, Array]:
+        """Variance of what is each row's own, and its degrees of freedom."""
+        variance, degrees = (self.table[name].to_numpy(dtype=float) for name in ("variance", "degrees_of_freedom"))
+        return variance, degrees
 
 
-def _beyond(change: Array, limit: float, errors: Array, freedoms: Array) -> Array:
+def _beyond(change: Array, limit: float, errors: Array, degrees_of_freedom: Array) -> Array:
     """How likely so large a change is, at most, where the true one is within `limit`."""
     size = np.abs(change)
-    near, far = (stats.t.sf((size + side) / errors, freedoms) for side in (-limit, limit))
+    near, far = (stats.t.sf((size + side) / errors, degrees_of_freedom) for side in (-limit, limit))
     return np.asarray(near + far)
 
 
@@ -127,8 +133,8 @@ class _Seen:
 
     level: pd.Series
     processes: pd.Series
-    squares: pd.Series
-    shared_squares: float
+    residual_sums: pd.Series
+    shared_residual_sum: float
     shared_processes: int
 
 
@@ -147,15 +153,15 @@ def ratios(base: pd.DataFrame, new: pd.DataFrame, groups: pd.Series | None = Non
     before, after = _see(base, groups), _see(new, groups)
     change = after.level - before.level
     ways = 1 / before.processes + 1 / after.processes
-    freedom = before.processes + after.processes - 2
-    variance, freedom = _moderated(before.squares + after.squares, freedom)
-    shared_freedom = before.shared_processes + after.shared_processes - 2
+    degrees_of_freedom = before.processes + after.processes - 2
+    variance, degrees_of_freedom = _moderated(before.residual_sums + after.residual_sums, degrees_of_freedom)
+    shared_degrees = before.shared_processes + after.shared_processes - 2
     shared_ways = 1 / before.shared_processes + 1 / after.shared_processes if len(groups) else 0.0
-    shared = (before.shared_squares + after.shared_squares) / max(1, shared_freedom) * shared_ways
+    shared = (before.shared_residual_sum + after.shared_residual_sum) / max(1, shared_degrees) * shared_ways
     columns = {"base": np.exp(before.level), "new": np.exp(after.level), "change": change}
-    table = pd.DataFrame({**columns, "variance": variance * ways, "freedom": freedom})
+    table = pd.DataFrame({**columns, "variance": variance * ways, "degrees_of_freedom": degrees_of_freedom})
     together = float(change.median()) if len(change) else 0.0
-    return Ratios(table, together, max(shared, _FINEST), max(0, shared_freedom))
+    return Ratios(table, together, max(shared, _FINEST), max(0, shared_degrees))
 
 
 def _see(samples: pd.DataFrame, groups: pd.Series) -> _Seen:
@@ -191,28 +197,28 @@ def _polish(visits: pd.DataFrame) -> pd.Series:
     return shared
 
 
-def _moderated(squares: pd.Series, freedom: pd.Series) -> tuple[pd.Series, pd.Series]:
+def _moderated(residual_sums: pd.Series, degrees_of_freedom: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Variance of each row and its degrees of freedom, shrunk towards what all rows show together."""
-    seen = freedom > 0
-    own = squares[seen] / freedom[seen]
+    seen = degrees_of_freedom > 0
+    own = residual_sums[seen] / degrees_of_freedom[seen]
     if own.empty:
-        return squares, freedom
+        return residual_sums, degrees_of_freedom
     own = own.clip(lower=max(_ACCIDENT * float(own.median()), _FINEST))
-    typical, weight = _prior(own.to_numpy(dtype=float), freedom[seen].to_numpy(dtype=float))
-    sums = own.mul(freedom[seen]).reindex(squares.index, fill_value=0.0)
-    return (sums + weight * typical) / (freedom + weight), freedom + weight
+    typical, weight = _prior(own.to_numpy(dtype=float), degrees_of_freedom[seen].to_numpy(dtype=float))
+    sums = own.mul(degrees_of_freedom[seen]).reindex(residual_sums.index, fill_value=0.0)
+    return (sums + weight * typical) / (degrees_of_freedom + weight), degrees_of_freedom + weight
 
 
-def _prior(variances: Array, freedom: Array) -> tuple[float, float]:
+def _prior(variances: Array, degrees_of_freedom: Array) -> tuple[float, float]:
     """The typical variance, and how many degrees of freedom that knowledge is worth.
 
     The logarithm of a variance has a known mean and spread for its degrees of freedom; what spread there is beyond
     that are differences between the rows.
     """
     if len(variances) < 2:
-        return float(variances[0]), float(freedom[0])
-    logs = np.log(variances) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    beyond = float(logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean())
+        return float(variances[0]), float(degrees_of_freedom[0])
+    logs = np.log(variances) - special.digamma(degrees_of_freedom / 2) + np.log(degrees_of_freedom / 2)
+    beyond = float(logs.var(ddof=1) - special.polygamma(1, degrees_of_freedom / 2).mean())
     if beyond <= special.polygamma(1, _MANY / 2):
         return math.exp(float(logs.mean())), _MANY
     half = optimize.brentq(lambda x: float(special.polygamma(1, x)) - beyond, 1e-6, _MANY)
@@ -220,7 +226,7 @@ def _prior(variances: Array, freedom: Array) -> tuple[float, float]:
     return typical, 2 * float(half)
 
 
-def _ratio(change: float, error: float, freedom: float, level: float) -> Estimate:
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+def _ratio(change: float, error: float, degrees_of_freedom: float, level: float) -> Estimate:
+    half = float(stats.t.ppf((1 + level) / 2, degrees_of_freedom)) * error
     value = math.exp(change)
     return Estimate(value, min(value, math.exp(change - half)), max(value, math.exp(change + half)), level)

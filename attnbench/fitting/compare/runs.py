@@ -10,15 +10,16 @@ from typing import Any
 import pandas as pd
 
 from attnbench.errors import InputError
-from attnbench.fitting.compare.laws import Found, Judged, LawChange, judge, law_changes, pairs, timed
-from attnbench.fitting.compare.rates import together
-from attnbench.law import Estimate
+from attnbench.fitting.compare.laws import Judged, LawChange, SharedTrials, judge, law_changes, pairs, timed
+from attnbench.fitting.compare.rates import shared_change_text
+from attnbench.html_tables import card, titled
+from attnbench.law import COUNTED_METRICS, Estimate
 from attnbench.record import Status
 from attnbench.store.run_folder import StoredRun
 from attnbench.units import percent
 
 #: Smallest relative change of a time that matters, unless told otherwise.
-LEAST = 0.03
+MIN_CHANGE = 0.03
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class TrialChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Everything that can be said about two runs.
 
     Attributes:
@@ -80,9 +81,10 @@ class Comparison:
         return f"<Comparison of {self.base} with {self.new}: {' '.join(self.sentences)}>"
 
     def _repr_html_(self) -> str:
-        from attnbench.fitting.show import comparison_card
-
-        return str(comparison_card(self))
+        shown = [law for law in self.laws if law.change != "same" or law.metric not in COUNTED_METRICS]
+        rows = [(law.layer, law.metric, law.change, law.reason) for law in shown]
+        caption = titled([f"{self.base} → {self.new}", *self.warnings, *self.sentences])
+        return str(card(caption, rows, ("layer", "metric", "change", "reason") if rows else ()))
 
     @property
     def sentences(self) -> list[str]:
@@ -96,33 +98,33 @@ class Comparison:
         slower = self.together is not None and self.together.low > 1 + self.least
         faster = self.together is not None and self.together.high < 1 / (1 + self.least)
         words = {"slower"} if only_slower else {"slower", "faster"}
-        found = ["everything together"] if slower or (faster and not only_slower) else []
-        found += [trial.trial for trial in self.trials if trial.change in words]
-        return found + [f"{law.layer} {law.metric}" for law in self.laws if _counts(law, only_slower)]
+        changes = ["everything together"] if slower or (faster and not only_slower) else []
+        changes += [trial.trial for trial in self.trials if trial.change in words]
+        return changes + [f"{law.layer} {law.metric}" for law in self.laws if _counts(law, only_slower)]
 
     @property
     def _of_trials(self) -> str:
         tally = {word: sum(t.change == word for t in self.trials) for word in ("slower", "faster", "same", "unclear")}
-        found = tally["slower"] + tally["faster"]
+        changed = tally["slower"] + tally["faster"]
         of = f"of {len(self.trials)} trials"
         rest = f"{tally['same']} are shown to be the same within {percent(self.least)}, {tally['unclear']} are unclear"
-        if not found:
+        if not changed:
             return f"No change found in any {of}: {rest}."
-        return f"{found} {of} changed ({tally['slower']} slower, {tally['faster']} faster); {rest}."
+        return f"{changed} {of} changed ({tally['slower']} slower, {tally['faster']} faster); {rest}."
 
     @property
     def _of_all(self) -> list[str]:
         if self.together is None:
             return []
-        return [together(self.together, self.reference, self.least)]
+        return [shared_change_text(self.together, self.reference, self.least)]
 
     @property
     def _of_laws(self) -> str:
-        found = [f"{law.layer} {law.metric} ({law.change})" for law in self.laws if law.change.endswith("changed")]
-        return f"Laws: {', '.join(found) if found else 'no change found'} among {len(self.laws)}."
+        changed = [f"{law.layer} {law.metric} ({law.change})" for law in self.laws if law.change.endswith("changed")]
+        return f"Laws: {', '.join(changed) if changed else 'no change found'} among {len(self.laws)}."
 
 
-def compare(base: StoredRun, new: StoredRun, *, least: float = LEAST, across_hosts: bool = False) -> Comparison:
+def compare(base: StoredRun, new: StoredRun, *, least: float = MIN_CHANGE, across_hosts: bool = False) -> RunComparison:
     """Say what changed from `base` to `new`.
 
     Args:
@@ -148,26 +150,26 @@ def compare(base: StoredRun, new: StoredRun, *, least: float = LEAST, across_hos
     laws = list(pairs(base.found_laws, new.found_laws))
     if common.empty and not laws:
         raise InputError(f"{base.info.name} and {new.info.name} have no trial and no law in common; compare others")
-    found = Found(base, new, list(measured), least)
-    return Comparison(
+    shared = SharedTrials(base, new, list(measured), least)
+    return RunComparison(
         base.info.name,
         new.info.name,
         least,
         identical,
-        () if identical else tuple(_warnings(base, new, found)),
-        found.trials.shared() if found.trials.judged and not identical else None,
-        {} if identical else found.reference,
-        tuple(_trial_changes(found, identical)),
-        tuple(law_changes(laws, found, identical)),
+        () if identical else tuple(_warnings(base, new, shared)),
+        shared.trials.shared() if shared.trials.judged and not identical else None,
+        {} if identical else shared.reference,
+        tuple(_trial_changes(shared, identical)),
+        tuple(law_changes(laws, shared, identical)),
         tuple(states.index[states["new"].isna()]),
         tuple(states.index[states["base"].isna()]),
         {str(t): {k: v or "ok" for k, v in row.items()} for t, row in common.drop(measured).T.to_dict().items()},
     )
 
 
-def _trial_changes(found: Found, identical: bool) -> Iterator[TrialChange]:
-    one, table = Estimate(1.0, 1.0, 1.0), found.trials.table
-    judged = [Judged(one, one, 1.0, "same")] * len(table) if identical else judge(found.trials, found.least)
+def _trial_changes(shared: SharedTrials, identical: bool) -> Iterator[TrialChange]:
+    one, table = Estimate(1.0, 1.0, 1.0), shared.trials.table
+    judged = [Judged(one, one, 1.0, "same")] * len(table) if identical else judge(shared.trials, shared.least)
     for (trial, row), of in zip(table.iterrows(), judged, strict=True):
         seconds = float(row["base"]), float(row["new"])
         yield TrialChange(str(trial), *seconds, of.ratio, of.beside, of.chance, of.change)
@@ -196,7 +198,7 @@ def _refuse_other_hosts(base: StoredRun, new: StoredRun, across_hosts: bool) -> 
         )
 
 
-def _warnings(base: StoredRun, new: StoredRun, found: Found) -> Iterator[str]:
+def _warnings(base: StoredRun, new: StoredRun, shared: SharedTrials) -> Iterator[str]:
     one, other = base.info, new.info
     for what, old, now in (
         ("machines", one.host.key, other.host.key),
@@ -210,7 +212,7 @@ def _warnings(base: StoredRun, new: StoredRun, found: Found) -> Iterator[str]:
             yield f"different {what}: {old} and {now}"
     if one.plan.suite.name == other.plan.suite.name and one.plan.suite != other.plan.suite:
         yield f"the suite {one.plan.suite.name} was not run with the same settings"
-    if len(found.trials.table) and not found.trials.judged:
+    if len(shared.trials.table) and not shared.trials.judged:
         yield (
             "each run was measured in one process, so what a process does to a trial cannot be told from a change: "
             "run again with more clock"

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from attnbench.fitting.model.curve import Curve
+from attnbench.fitting.model.curve import FittedCurve
 from attnbench.fitting.model.observations import Array
 from attnbench.law import Curves, Estimate
 
 #: A movement is noise up to this many standard errors; there are several windows, and one of them is the largest.
 _NOISE_IN_WINDOWS = 2.0
 #: A window whose own standard error is this many times that of the whole says nothing.
-_LEAST_READABLE = 3.0
+_MIN_READABLE = 3.0
 #: Curves drawn for forecasts.
 _DRAWS = 200
 #: A draw is tried again this often before the best curve stands in for it.
@@ -36,50 +36,50 @@ _DRAWING_ROUNDS = 20
 class Component:
     """One model of the data: its curve, its weight, and the same model in parts of the window."""
 
-    curve: Curve
+    curve: FittedCurve
     weight: float = 1.0
-    parts: tuple[Curve, ...] = ()
+    parts: tuple[FittedCurve, ...] = ()
 
-    def distribution(self, direction: Array) -> stats.distributions.rv_frozen:
-        """What is known of a combination of bends."""
-        of_bends = self.curve.covariance[self.curve.bend_slice, self.curve.bend_slice]
-        variance = direction @ of_bends @ direction + self.between_rounds(direction) + self.of_constant(direction)
+    def student(self, direction: Array) -> tuple[float, float, float]:
+        """What is known of a combination of exponents: Student's t, by degrees of freedom, location and scale."""
+        of_exponents = self.curve.covariance[self.curve.exponent_slice, self.curve.exponent_slice]
+        variance = direction @ of_exponents @ direction + self.between_rounds(direction) + self.of_constant(direction)
         moved = max((abs(float(direction @ move)) for move in self.moves(direction)), default=0.0)
         error = max(math.sqrt(variance + moved**2), 1e-12)
-        return stats.t(self.curve.freedom, float(direction @ self.curve.bends), error)
+        return self.curve.degrees_of_freedom, float(direction @ self.curve.exponents), error
 
     def of_constant(self, direction: Array) -> float:
-        """Variance of a combination of bends because a constant that was held is not known exactly."""
-        moved = float(direction @ self.curve.by_constant[self.curve.bend_slice])
+        """Variance of a combination of exponents because a constant that was held is not known exactly."""
+        moved = float(direction @ self.curve.by_constant[self.curve.exponent_slice])
         return (moved * self.curve.constant_error) ** 2
 
     def moves(self, direction: Array) -> list[Array]:
-        """How far leaving out a part of the window moves the bends beyond noise, as seen along `direction`."""
-        inverse = self.curve.inverse[self.curve.bend_slice, self.curve.bend_slice]
-        here, found = float(direction @ inverse @ direction), []
+        """How far leaving out a part of the window moves the exponents beyond noise, as seen along `direction`."""
+        inverse = self.curve.inverse[self.curve.exponent_slice, self.curve.exponent_slice]
+        here, beyond_noise = float(direction @ inverse @ direction), []
         for part in self.parts:
-            of_part = part.inverse[part.bend_slice, part.bend_slice]
+            of_part = part.inverse[part.exponent_slice, part.exponent_slice]
             there = float(direction @ of_part @ direction)
-            if there > _LEAST_READABLE**2 * here:
+            if there > _MIN_READABLE**2 * here:
                 continue
             # For least squares the variance of a difference is the difference of variances (Hausman 1978).
             noise = math.sqrt(max(there - here, 0.0) * self.curve.variance)
-            move = part.bends - self.curve.bends
+            move = part.exponents - self.curve.exponents
             length = abs(float(direction @ move))
             if length > _NOISE_IN_WINDOWS * noise:
-                found.append(move * (1 - _NOISE_IN_WINDOWS * noise / length))
-        return found
+                beyond_noise.append(move * (1 - _NOISE_IN_WINDOWS * noise / length))
+        return beyond_noise
 
     def between_rounds(self, direction: Array) -> float:
-        """Variance of a combination of bends between processes beyond what noise in single configurations explains.
+        """Variance of a combination of exponents between processes beyond what noise in single configurations explains.
 
-        Each process that visited every configuration has bends of its own, by linear propagation of what it read.
+        Each process that visited every configuration has exponents of its own, by linear propagation of what it read.
         """
         logs = self.curve.observed.of_processes
         count = logs.shape[1]
         if count < 2:
             return 0.0
-        reads: Array = direction @ (self.curve.inverse @ self.curve.jacobian.T)[self.curve.bend_slice]
+        reads: Array = direction @ (self.curve.inverse @ self.curve.jacobian.T)[self.curve.exponent_slice]
         deviations = logs - np.log(self.curve.observed.values)[:, None]
         expected = float(np.square(reads).sum() * np.var(deviations, axis=1, ddof=1).mean())
         spread = float(np.var(reads @ deviations, ddof=1))
@@ -88,7 +88,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is known of the bends: components, whose weights add up to 1."""
+    """What is known of the exponents: components, whose weights add up to 1."""
 
     components: tuple[Component, ...]
 
@@ -98,28 +98,28 @@ class Mixture:
         return max(self.components, key=lambda component: component.weight)
 
     def value(self, direction: Array) -> float:
-        """Weighted mean of a combination of bends."""
-        return math.fsum(c.weight * float(direction @ c.curve.bends) for c in self.components)
+        """Weighted mean of a combination of exponents."""
+        return math.fsum(c.weight * float(direction @ c.curve.exponents) for c in self.components)
 
     def below(self, direction: Array, bound: float) -> float:
-        """Probability that a combination of bends is smaller than `bound`."""
-        return math.fsum(c.weight * float(c.distribution(direction).cdf(bound)) for c in self.components)
+        """Probability that a combination of exponents is smaller than `bound`."""
+        return math.fsum(c.weight * float(stats.t.cdf(bound, *c.student(direction))) for c in self.components)
 
     def estimate(self, direction: Array, level: float = 0.9) -> Estimate:
-        """A combination of bends with its interval of equal tails."""
+        """A combination of exponents with its interval of equal tails."""
         low, high = (self._quantile(direction, tail) for tail in ((1 - level) / 2, (1 + level) / 2))
         value = self.value(direction)
         return Estimate(value, min(low, value), max(high, value), level)
 
     def _quantile(self, direction: Array, tail: float) -> float:
-        known = [(c.weight, c.distribution(direction)) for c in self.components]
-        ends = [float(distribution.ppf(tail)) for _, distribution in known]
+        known = [(c.weight, c.student(direction)) for c in self.components]
+        ends = [float(stats.t.ppf(tail, *student)) for _, student in known]
         low, high = min(ends), max(ends)
         if high - low < 1e-9:
             return low
 
         def missing(bound: float) -> float:
-            return math.fsum(weight * float(distribution.cdf(bound)) for weight, distribution in known) - tail
+            return math.fsum(weight * float(stats.t.cdf(bound, *student)) for weight, student in known) - tail
 
         return float(optimize.brentq(missing, low, high, xtol=1e-6))
 
@@ -128,7 +128,7 @@ class Mixture:
 
         Args:
             terms: names of the terms.
-            axes: names of the axes, in the order of the bends.
+            axes: names of the axes, in the order of the exponents.
             level_error: standard error of the level that all configurations share, relative.
             seed: of the draws.
         """
@@ -149,30 +149,32 @@ class Mixture:
 
 
 def _drawn(component: Component, number: int, rng: np.random.Generator) -> Array:
-    """Parameters as likely as the data leave them, the systematic part of the bends added.
+    """Parameters as likely as the data leave them, the systematic part of the exponents added.
 
     They are drawn from the linearised problem, which knows nothing of curvature: a draw is kept only if its own curve
     is as near to the data as the F distribution allows.
     """
     curve, kept = component.curve, np.zeros((0, len(component.curve.theta)))
-    bound = curve.squares * (1 + len(curve.theta) / curve.freedom * stats.f.ppf(0.99, len(curve.theta), curve.freedom))
+    bound = curve.residual_sum * (
+        1 + len(curve.theta) / curve.degrees_of_freedom * stats.f.ppf(0.99, len(curve.theta), curve.degrees_of_freedom)
+    )
     sizes, directions = np.linalg.eigh(curve.covariance)
     root = directions * np.sqrt(np.maximum(sizes, 0))  # rounding may leave a size just below zero
     for _ in range(_DRAWING_ROUNDS):
         normal = rng.standard_normal((2 * number, len(sizes))) @ root.T
-        spread = np.sqrt(curve.freedom / rng.chisquare(curve.freedom, len(normal)))
+        spread = np.sqrt(curve.degrees_of_freedom / rng.chisquare(curve.degrees_of_freedom, len(normal)))
         drawn = _physical(curve.theta + normal * spread[:, None])
-        kept = np.vstack([kept, drawn[curve.squares_at(drawn) <= bound]])
+        kept = np.vstack([kept, drawn[curve.residual_sums_at(drawn) <= bound]])
         if len(kept) >= number:
             break
     missing = max(0, number - len(kept))
     kept = np.vstack([kept, np.tile(_physical(curve.theta), (missing, 1))])[:number]
-    each = np.eye(len(curve.bends))
+    each = np.eye(len(curve.exponents))
     moves = [move for along in each for move in component.moves(along)]
     if moves:
-        kept[:, curve.bend_slice] += rng.standard_normal((number, 1)) * max(moves, key=np.linalg.norm)
+        kept[:, curve.exponent_slice] += rng.standard_normal((number, 1)) * max(moves, key=np.linalg.norm)
     between = np.sqrt([component.between_rounds(along) for along in each])
-    kept[:, curve.bend_slice] += rng.standard_normal((number, len(each))) * between
+    kept[:, curve.exponent_slice] += rng.standard_normal((number, len(each))) * between
     return kept
 
 
@@ -183,7 +185,7 @@ def _physical(theta: Array) -> Array:
     return kept
 
 
-def _of_one_visit(curve: Curve) -> float:
+def _of_one_visit(curve: FittedCurve) -> float:
     """Variance of a visit about its configuration."""
     deviations = np.log(curve.observed.by_round) - np.log(curve.observed.values)[:, None]
     visits = np.isfinite(deviations).sum()

@@ -15,23 +15,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from attnbench.fitting.model.curve import Curve
+from attnbench.fitting.model.curve import FittedCurve
 from attnbench.fitting.model.observations import Array, Mask, Observations
 from attnbench.units import significant
 
 #: How likely a change of regime is before anything was measured.
 _PRIOR = 0.1
 #: Each side of a break keeps at least this share of the configurations, and at least two.
-_LEAST_SIDE = 0.15
+_MIN_SIDE = 0.15
 #: Thresholds tried along one measure of size.
-_MOST_THRESHOLDS = 40
+_MAX_THRESHOLDS = 40
 #: Breaks followed up, and the weight below which a model is left out.
-_MOST_BREAKS = 6
-_LEAST_WEIGHT = 0.02
+_MAX_BREAKS = 6
+_MIN_WEIGHT = 0.02
 #: A curve is concave along an axis when chance would make it so in fewer than this share of cases.
 _CONCAVE = 0.01
 #: And when its slope falls by this much over the window.
-_LEAST_BEND = 0.15
+_MIN_FALL = 0.15
 #: Values this near to a curve lie on it, relative.
 _EXACT = 1e-12
 
@@ -47,12 +47,12 @@ class Break:
 def breaks_of(observed: Observations) -> list[Break]:
     """Every split of the configurations that a threshold can make, each once."""
     seen: dict[bytes, Break] = {}
-    least = max(2, math.ceil(_LEAST_SIDE * len(observed.sizes)))
+    least = max(2, math.ceil(_MIN_SIDE * len(observed.sizes)))
     for name, measure in _measures(observed):
         levels = np.unique(np.round(measure, 9))
         cuts = (levels[1:] + levels[:-1]) / 2
-        if len(cuts) > _MOST_THRESHOLDS:
-            cuts = np.quantile(cuts, np.linspace(0, 1, _MOST_THRESHOLDS))
+        if len(cuts) > _MAX_THRESHOLDS:
+            cuts = np.quantile(cuts, np.linspace(0, 1, _MAX_THRESHOLDS))
         for cut in cuts:
             beyond = measure > cut
             if least <= beyond.sum() <= len(beyond) - least:
@@ -68,14 +68,16 @@ def _measures(observed: Observations) -> Iterator[tuple[str, Array]]:
     yield "value", np.log(observed.values)
 
 
-def likely_breaks(curve: Curve) -> list[tuple[Break, float]]:
+def likely_breaks(curve: FittedCurve) -> list[tuple[Break, float]]:
     """Breaks with their probabilities; what is missing to 1 is the probability that there is none.
 
     Each is weighed by the Bayesian information criterion of the linearised fit with a factor past the threshold.
     """
-    count, freedom = len(curve.residuals), curve.freedom - 1
-    possible = breaks_of(curve.observed) if freedom >= 2 else []
-    if not possible or curve.squares < count * _EXACT**2:  # what is left is rounding, and no noise to weigh a jump by
+    count, degrees_of_freedom = len(curve.residuals), curve.degrees_of_freedom - 1
+    possible = breaks_of(curve.observed) if degrees_of_freedom >= 2 else []
+    if (
+        not possible or curve.residual_sum < count * _EXACT**2
+    ):  # what is left is rounding, and no noise to weigh a jump by
         return []
     basis, _ = np.linalg.qr(curve.jacobian)
     columns = np.column_stack([b.beyond for b in possible]) * curve.growing[:, None]
@@ -83,44 +85,46 @@ def likely_breaks(curve: Curve) -> list[tuple[Break, float]]:
     lengths = np.maximum(np.square(columns).sum(axis=0), 1e-12)
     explained = np.square(columns.T @ curve.residuals) / lengths
     explained[lengths < 1e-6 * count] = 0.0  # as good as a combination of the other parameters
-    left = np.maximum(curve.squares - explained, 1e-12 * curve.squares + 1e-300)
+    left = np.maximum(curve.residual_sum - explained, 1e-12 * curve.residual_sum + 1e-300)
     # One parameter more costs log(count); on few configurations the t distribution has wide tails, so does this.
-    whole, left = (squares + count * curve.observed.tolerance**2 for squares in (curve.squares, left))
-    evidence = 0.5 * count * np.log(whole / left) * freedom / count - 0.5 * math.log(count)
+    whole, left = (residual_sum + count * curve.observed.tolerance**2 for residual_sum in (curve.residual_sum, left))
+    evidence = 0.5 * count * np.log(whole / left) * degrees_of_freedom / count - 0.5 * math.log(count)
     logs = np.append(evidence + math.log(_PRIOR / len(possible)), math.log(1 - _PRIOR))
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
-    order = np.argsort(-weights[:-1])[:_MOST_BREAKS]
-    return [(possible[i], float(weights[i])) for i in order if weights[i] > _LEAST_WEIGHT]
+    order = np.argsort(-weights[:-1])[:_MAX_BREAKS]
+    return [(possible[i], float(weights[i])) for i in order if weights[i] > _MIN_WEIGHT]
 
 
-def concave_axes(curve: Curve) -> list[tuple[str, float]]:
+def concave_axes(curve: FittedCurve) -> list[tuple[str, float]]:
     """Axes along which the logarithms bend downwards, with the fall of the slope over the window."""
     logs, count = curve.observed.logs, len(curve.residuals)
     axes = logs.shape[1]
     levels = [len(np.unique(column)) for column in logs.T]
     pairs = list(itertools.combinations(range(axes), 2))
-    squares = [i for i in range(axes) if levels[i] >= 3]
+    squared = [i for i in range(axes) if levels[i] >= 3]
     matrix = np.column_stack(
         [
             np.ones(count),
             logs,
             curve.breaks,
-            *(logs[:, i] ** 2 for i in squares),
+            *(logs[:, i] ** 2 for i in squared),
             *(logs[:, i] * logs[:, j] for i, j in pairs),
         ]
     )
-    freedom = count - matrix.shape[1]
-    if not squares or freedom < 2:
+    degrees_of_freedom = count - matrix.shape[1]
+    if not squared or degrees_of_freedom < 2:
         return []
     targets = np.log(curve.observed.values)
     solution, *_ = np.linalg.lstsq(matrix, targets, rcond=None)
-    variance = max(float(np.square(targets - matrix @ solution).sum()) / freedom, curve.observed.tolerance**2)
+    variance = max(
+        float(np.square(targets - matrix @ solution).sum()) / degrees_of_freedom, curve.observed.tolerance**2
+    )
     errors = np.sqrt(variance * np.diag(np.linalg.pinv(matrix.T @ matrix)))
-    found = []
-    for position, axis in enumerate(squares, start=1 + axes + curve.breaks.shape[1]):
+    falls = []
+    for position, axis in enumerate(squared, start=1 + axes + curve.breaks.shape[1]):
         fall = -2 * solution[position] * float(np.ptp(logs[:, axis]))
-        chance = stats.t.cdf(solution[position] / max(errors[position], 1e-300), freedom) * len(squares)
-        if chance < _CONCAVE and fall > _LEAST_BEND:
-            found.append((curve.observed.axes[axis], float(fall)))
-    return found
+        chance = stats.t.cdf(solution[position] / max(errors[position], 1e-300), degrees_of_freedom) * len(squared)
+        if chance < _CONCAVE and fall > _MIN_FALL:
+            falls.append((curve.observed.axes[axis], float(fall)))
+    return falls

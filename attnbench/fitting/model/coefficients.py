@@ -26,10 +26,10 @@ def weigh(monomials: Sequence[Monomial], observed: Observations, level: float = 
     solution, _ = nnls(relative / scales, np.ones(len(values)))
     used = solution > 0
     errors = np.full(len(solution), np.inf)
-    freedom = len(values) - int(used.sum())
-    if freedom > 0:
-        errors = _errors(relative / scales, solution, used, freedom)
-    reach = np.hypot(errors * _student(level, freedom), solution * level_error(observed, level))
+    degrees_of_freedom = len(values) - int(used.sum())
+    if degrees_of_freedom > 0:
+        errors = _errors(relative / scales, solution, used, degrees_of_freedom)
+    reach = np.hypot(errors * _student(level, degrees_of_freedom), solution * level_error(observed, level))
     parts = columns * solution / scales
     shares = (parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)).max(axis=0)
     return tuple(
@@ -40,16 +40,21 @@ def weigh(monomials: Sequence[Monomial], observed: Observations, level: float = 
     )
 
 
-def _errors(matrix: Array, solution: Array, used: Mask, freedom: int) -> Array:
+def sum_text(terms: Sequence[FittedTerm]) -> str:
+    """The sum of some terms, as formula text in base units."""
+    return " + ".join(f"{t.coefficient.value:.3g}*{t.term}" for t in terms)
+
+
+def _errors(matrix: Array, solution: Array, used: Mask, degrees_of_freedom: int) -> Array:
     """Standard errors of the coefficients; one at its bound may rise by its own error, the others held."""
     residuals = 1 - matrix @ solution
-    variance = float(residuals @ residuals) / freedom
+    variance = float(residuals @ residuals) / degrees_of_freedom
     errors = np.zeros(len(solution))
     for number in range(len(solution)):
-        together = used.copy()
-        together[number] = True
-        inverse = np.linalg.pinv(matrix[:, together].T @ matrix[:, together])
-        errors[number] = np.sqrt(variance * inverse[together[:number].sum(), together[:number].sum()])
+        with_it = used.copy()
+        with_it[number] = True
+        inverse = np.linalg.pinv(matrix[:, with_it].T @ matrix[:, with_it])
+        errors[number] = np.sqrt(variance * inverse[with_it[:number].sum(), with_it[:number].sum()])
     return errors
 
 
@@ -62,9 +67,9 @@ def level_error(observed: Observations, level: float = 0.9) -> float:
     return _student(level, len(rounds) - 1) * float(rounds.std(ddof=1)) / float(np.sqrt(len(rounds)))
 
 
-def _student(level: float, freedom: int) -> float:
+def _student(level: float, degrees_of_freedom: int) -> float:
     """How many standard errors on either side hold the truth with probability `level`."""
-    return float(stats.t.ppf((1 + level) / 2, max(1, freedom)))
+    return float(stats.t.ppf((1 + level) / 2, max(1, degrees_of_freedom)))
 
 
 def _interval(value: float, half: float, level: float) -> Estimate:

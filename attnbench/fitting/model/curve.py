@@ -1,9 +1,9 @@
-"""One curve for every law: ``value = c₀ + (Σ cᵢ·termᵢ) · Π axis^bend``, fitted to relative errors.
+"""One curve for every law: ``value = c₀ + (Σ cᵢ·termᵢ) · Π axis^exponent``, fitted to relative errors.
 
 A constant cost c₀ is part of every running time. Left out of the fit, a tenth of the median time takes 0.1 to 0.3 off
-an exponent read from a small grid; with it in the fit, the bends are the exponents that are left once the constant has
-become negligible. With the single term 1 the bends are the exponents of a power law. With the terms of a claim, they
-are what the claim leaves unexplained: zero when the claim is the law.
+an exponent read from a small grid; with it in the fit, the exponents are those that are left once the constant has
+become negligible. With the single term 1 they are the exponents of a power law. With the terms of a claim, they are
+what the claim leaves unexplained: zero when the claim is the law.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _TRIES = 12
 #: Starting points for the constant, as shares of the smallest value.
 _STARTS = (0.0, 0.3, 0.6, 0.85)
 #: The constant stays below the smallest value; below zero it is free, so that its interval is an honest one.
-_LARGEST_CONSTANT = 0.999
+_MAX_CONSTANT = 0.999
 _CONVERGED = 1e-9
 
 
 @dataclass(frozen=True)
-class Curve:
+class FittedCurve:
     """A fitted curve.
 
     Attributes:
         observed: what it was fitted to.
         columns: value of each term at each configuration, scaled to 1 in the middle.
         scales: what the columns were divided by.
-        slopes: logarithms that the bends stand for: configuration × bend.
+        slopes: logarithms that the exponents belong to: configuration × exponent.
         breaks: factors that hold on one side of a break: configuration × break, 0 or 1.
-        theta: constant (in units of the smallest value), logarithms of the scaled coefficients, bends, log factors.
+        theta: constant (in units of the smallest value), logarithms of the scaled coefficients, exponents, log factors.
         residuals: logarithm of value over curve.
         jacobian: derivative of the logarithm of the curve by each parameter.
         constant_error: standard error of a constant that was held, in units of value.
@@ -59,18 +59,18 @@ class Curve:
         return int(self.columns.shape[1])
 
     @property
-    def bend_slice(self) -> slice:
-        """Where the bends are among the parameters."""
+    def exponent_slice(self) -> slice:
+        """Where the exponents are among the parameters."""
         first = 1 + self.terms
         return slice(first, first + self.slopes.shape[1])
 
     @property
-    def bends(self) -> Array:
-        """Bend of each axis, or of all axes together."""
-        return self.theta[self.bend_slice]
+    def exponents(self) -> Array:
+        """Exponent of each axis beside the terms, or of all axes together."""
+        return self.theta[self.exponent_slice]
 
     @property
-    def freedom(self) -> int:
+    def degrees_of_freedom(self) -> int:
         """Configurations beyond the number of fitted parameters; a constant that is held is none of them."""
         return len(self.residuals) - len(self.theta) + self.holds_constant
 
@@ -86,7 +86,7 @@ class Curve:
         return np.asarray(-self.inverse @ self.jacobian.T @ (1 / whole))
 
     @property
-    def squares(self) -> float:
+    def residual_sum(self) -> float:
         """Sum of squared residuals."""
         return float(self.residuals @ self.residuals)
 
@@ -98,7 +98,7 @@ class Curve:
     @property
     def variance(self) -> float:
         """Variance of a residual."""
-        return max(self.squares / max(1, self.freedom), self.observed.tolerance**2)
+        return max(self.residual_sum / max(1, self.degrees_of_freedom), self.observed.tolerance**2)
 
     @property
     def covariance(self) -> Array:
@@ -115,22 +115,22 @@ class Curve:
         """Share of each term in the value: configuration × term."""
         return self.jacobian[:, 1 : 1 + self.terms]
 
-    def squares_at(self, thetas: Array) -> Array:
+    def residual_sums_at(self, thetas: Array) -> Array:
         """Sum of squared residuals of other parameters, one row each; infinite where the curve has no logarithm."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             problem = _Problem(self.observed, self.columns, self.slopes, self.breaks)
             return np.array([problem.cost(theta) for theta in thetas])
 
     def in_base_units(self, theta: Array) -> Array:
-        """Constant, coefficients and bends of parameters like `theta`, for sizes and values as they were given.
+        """Constant, coefficients and exponents of parameters like `theta`, for sizes and values as they were given.
 
         Where the rate breaks, the coefficients are those past the break: what lies ahead is forecast from there.
         """
-        bends, factors = theta[..., self.bend_slice], theta[..., self.bend_slice.stop :]
-        past = factors.sum(axis=-1) - bends @ self.observed.centre
+        exponents, factors = theta[..., self.exponent_slice], theta[..., self.exponent_slice.stop :]
+        past = factors.sum(axis=-1) - exponents @ self.observed.centre
         level = np.exp(theta[..., 1 : 1 + self.terms] + past[..., None])
         constant = theta[..., :1] * self.observed.values.min()
-        return np.concatenate([constant, level / self.scales, bends], axis=-1)
+        return np.concatenate([constant, level / self.scales, exponents], axis=-1)
 
 
 def fit_curve(
@@ -140,14 +140,14 @@ def fit_curve(
     *,
     slopes: Array | None = None,
     held: tuple[float, float] | None = None,
-) -> Curve:
+) -> FittedCurve:
     """Least squares of ``log value - log curve`` by damped Gauss-Newton steps.
 
     Args:
         observed: sizes and values.
         columns: value of each term at each configuration.
         breaks: a column of 0 and 1 for each break in the rate.
-        slopes: logarithms with a bend of their own; those of each axis by default.
+        slopes: logarithms with an exponent of their own; those of each axis by default.
         held: the constant and its standard error, where they are known; fitted where they are not.
     """
     scales = np.exp(np.log(np.maximum(columns, np.finfo(float).tiny)).mean(axis=0))
@@ -157,7 +157,7 @@ def fit_curve(
     starts = [problem.start(share) for share in (_STARTS if held is None else (held[0] / problem.unit,))]
     theta = problem.solve(min(starts, key=problem.cost))
     linearised, error = problem.linearised(theta), held[1] if held else 0.0
-    return Curve(observed, columns / scales, scales, slopes, breaks, theta, *linearised, error)
+    return FittedCurve(observed, columns / scales, scales, slopes, breaks, theta, *linearised, error)
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,11 @@ class _Problem:
         return np.asarray(np.log(self.observed.values))
 
     def parts(self, theta: Array) -> Array:
-        """Each term with the bends and breaks upon it."""
+        """Each term with the exponents and breaks upon it."""
         terms, axes = self.columns.shape[1], self.slopes.shape[1]
-        bends, factors = theta[1 + terms : 1 + terms + axes], theta[1 + terms + axes :]
-        exponent = self.slopes @ bends + self.breaks @ factors
-        grown: Array = self.columns * np.exp(exponent[:, None] + theta[1 : 1 + terms])
+        exponents, factors = theta[1 + terms : 1 + terms + axes], theta[1 + terms + axes :]
+        grown_by = self.slopes @ exponents + self.breaks @ factors
+        grown: Array = self.columns * np.exp(grown_by[:, None] + theta[1 : 1 + terms])
         return grown
 
     def cost(self, theta: Array) -> float:
@@ -216,7 +216,7 @@ class _Problem:
             gradient, curvature = jacobian.T @ residuals, jacobian.T @ jacobian
             for _ in range(_TRIES):
                 damped = curvature + damping * np.diag(np.diag(curvature) + 1e-12)
-                tried = theta + _step(damped, gradient, _LARGEST_CONSTANT - theta[0])
+                tried = theta + _step(damped, gradient, _MAX_CONSTANT - theta[0])
                 if (lower := self.cost(tried)) <= cost:
                     break
                 damping *= 4

@@ -9,23 +9,23 @@ import numpy as np
 
 from attnbench.fitting.model.averaging import Component, Mixture
 from attnbench.fitting.model.breaks import Break, concave_axes, likely_breaks
-from attnbench.fitting.model.curve import Curve, fit_curve
+from attnbench.fitting.model.curve import FittedCurve, fit_curve
 from attnbench.fitting.model.observations import Array, Mask, Observations
 from attnbench.law import Specification
 
 #: A model below this weight is left out.
-_LEAST_WEIGHT = 0.02
+_MIN_WEIGHT = 0.02
 #: Values that change by less than this factor show no growth beside which a constant could be told.
 _FLAT = 2.0
 #: A jump in the rate that is worth a sentence, as a logarithm.
-_LEAST_JUMP = 0.05
+_MIN_JUMP = 0.05
 
 
 class Models:
     """Every model of `observed` with these terms.
 
     Attributes:
-        mixture: what is known of the bends.
+        mixture: what is known of the exponents.
         plain: the curve without breaks.
         breaks: likely breaks with their probabilities, the likeliest first.
         windows: the curves of the specification curve, by name.
@@ -43,7 +43,7 @@ class Models:
         self.windows = [(name, self._fit(kept)) for name, kept in observed.windows()]
         self.mixture = self._mixture()
 
-    def _fit(self, kept: Mask | None = None, beyond: Mask | None = None) -> Curve:
+    def _fit(self, kept: Mask | None = None, beyond: Mask | None = None) -> FittedCurve:
         observed = self.observed if kept is None else self.observed.only(kept)
         columns = self._columns if kept is None else self._columns[kept]
         slopes = self._slopes if kept is None else self._slopes[kept]
@@ -71,11 +71,11 @@ class Models:
     def _mixture(self) -> Mixture:
         unbroken = 1 - sum(weight for _, weight in self.breaks)
         components = []
-        if unbroken > _LEAST_WEIGHT:
+        if unbroken > _MIN_WEIGHT:
             components.append(self._component(self.plain, unbroken, [curve for _, curve in self.windows]))
-        for found, weight in self.breaks:
-            sides = [self._fit(side) for side in (found.beyond, ~found.beyond) if self._readable(side)]
-            components.append(self._component(self._fit(beyond=found.beyond), weight, sides))
+        for threshold, weight in self.breaks:
+            sides = [self._fit(side) for side in (threshold.beyond, ~threshold.beyond) if self._readable(side)]
+            components.append(self._component(self._fit(beyond=threshold.beyond), weight, sides))
         total = sum(component.weight for component in components)
         return Mixture(tuple(replace(c, weight=c.weight / total) for c in components))
 
@@ -84,8 +84,8 @@ class Models:
         return enough and not self.observed.only(side).tied
 
     @staticmethod
-    def _component(curve: Curve, weight: float, parts: list[Curve]) -> Component:
-        return Component(curve, weight, tuple(part for part in parts if part.freedom > 0))
+    def _component(curve: FittedCurve, weight: float, parts: list[FittedCurve]) -> Component:
+        return Component(curve, weight, tuple(part for part in parts if part.degrees_of_freedom > 0))
 
     @property
     def overhead(self) -> float:
@@ -99,11 +99,11 @@ class Models:
         odds = sum(weight for _, weight in self.breaks)
         if odds <= 0.5:
             return ()
-        found, _ = self.breaks[0]
-        jump = float(self._fit(beyond=found.beyond).theta[-1])
-        if abs(jump) < _LEAST_JUMP:
+        likeliest, _ = self.breaks[0]
+        jump = float(self._fit(beyond=likeliest.beyond).theta[-1])
+        if abs(jump) < _MIN_JUMP:
             return ()
-        return (f"values jump by a factor of {math.exp(jump):.2f} past {found.where} (probability {odds:.0%})",)
+        return (f"values jump by a factor of {math.exp(jump):.2f} past {likeliest.where} (probability {odds:.0%})",)
 
     @property
     def concave(self) -> str:
@@ -120,6 +120,6 @@ class Models:
         named += [(f"with a break at {b.where}", self._fit(beyond=b.beyond)) for b, _ in self.breaks[:1]]
         axes = self.observed.axes
         return tuple(
-            Specification(name, dict(zip(axes, map(float, curve.bends + claimed), strict=True)))
+            Specification(name, dict(zip(axes, map(float, curve.exponents + claimed), strict=True)))
             for name, curve in named
         )

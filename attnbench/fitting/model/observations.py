@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 #: Axes are tied when the logarithms of their sizes, each scaled to one length, are this close to dependent.
-_LARGEST_CONDITION = 100.0
+_MAX_CONDITION = 100.0
 #: An axis takes part in a tie when it has this weight in the direction that hardly varies.
 _PART_OF_A_TIE = 0.1
 #: Leaving one size out of this many leaves two, which still show a growth.
@@ -90,16 +90,29 @@ class Observations:
         centred: Array = self.raw_logs - self.centre
         return centred
 
+    def slope_of_a_logarithm(self, axis: str) -> float:
+        """Exponent that a factor log₂(axis) adds at these sizes."""
+        logs = np.unique(self.raw_logs[:, self.axes.index(axis)])
+        logs = logs[logs > 0]
+        if len(logs) < 2:
+            return 0.0
+        return float(np.polyfit(logs, np.log(logs), 1)[0])
+
     @property
     def tied(self) -> tuple[str, ...]:
         """Axes that vary only together, or not at all: no values can tell their exponents apart."""
-        if still := tuple(axis for axis in self.axes if self.sizes[axis].nunique() < 2):
+        return self._tied(np.ones(len(self.sizes), dtype=bool))
+
+    def _tied(self, kept: Mask) -> tuple[str, ...]:
+        """The same where only the configurations `kept` are known."""
+        logs = self.raw_logs[kept]
+        if still := tuple(a for a, column in zip(self.axes, logs.T, strict=True) if (column == column[:1]).all()):
             return still
-        lengths = np.linalg.norm(self.logs, axis=0)
+        logs = logs - logs.mean(axis=0)
         # One row more for each axis: also of few configurations, all directions come back.
-        padded = np.vstack([self.logs / lengths, np.zeros((len(self.axes), len(self.axes)))])
+        padded = np.vstack([logs / np.linalg.norm(logs, axis=0), np.zeros((len(self.axes), len(self.axes)))])
         _, spread, directions = np.linalg.svd(padded, full_matrices=False)
-        if spread[0] < _LARGEST_CONDITION * spread[-1]:
+        if spread[0] < _MAX_CONDITION * spread[-1]:
             return ()
         return tuple(a for a, part in zip(self.axes, directions[-1], strict=True) if abs(part) > _PART_OF_A_TIE)
 
@@ -111,7 +124,7 @@ class Observations:
             if all(len(count) > 2 or count.min() > 1 for count in counts):
                 return ()
         numbers = np.arange(len(self.sizes))
-        return next(filter(None, (self.only(numbers != left_out).tied for left_out in numbers)), ())
+        return next(filter(None, (self._tied(numbers != left_out) for left_out in numbers)), ())
 
     def only(self, kept: Mask) -> Observations:
         """The configurations where `kept` is true."""
@@ -126,7 +139,7 @@ class Observations:
             if len(levels) >= _SIZES_OF_A_WINDOW:
                 parts.append((f"without {axis} = {levels[0]:g}", column != levels[0]))
                 parts.append((f"without {axis} = {levels[-1]:g}", column != levels[-1]))
-        return [(name, kept) for name, kept in parts if not self.only(kept).tied]
+        return [(name, kept) for name, kept in parts if not self._tied(kept)]
 
 
 def observe(records: pd.DataFrame, samples: pd.DataFrame, axes: tuple[str, ...]) -> Observations:

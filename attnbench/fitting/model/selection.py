@@ -24,16 +24,16 @@ from attnbench.fitting.model.observations import Array, Observations
 from attnbench.formula import Monomial
 
 #: The largest power of one axis, by the number of axes, and the largest sum of powers beyond it.
-_LARGEST_POWER = {1: 4, 2: 3, 3: 3}
-_LARGEST_SUM = 2
+_MAX_POWER = {1: 4, 2: 3, 3: 3}
+_MAX_SUM = 2
 #: From this many axes on, one power at most is no whole number, and there are no logarithms.
 _MANY_AXES = 3
 #: More axes than this make too many candidates.
-_MOST_AXES = 5
+_MAX_AXES = 5
 #: A slope as steep as this, downwards, is a fall.
 _FALLING = -0.25
 #: A term that never carries this share of the value is none.
-_LEAST_SHARE = 0.1
+_MIN_SHARE = 0.1
 #: A power that is no whole number, or a logarithm, has to pay for it, in units of log weight.
 _PRICE_OF_A_ROOT = 2.0
 _PRICE_OF_A_LOGARITHM = 3.0
@@ -86,12 +86,12 @@ def leading(terms: Sequence[Monomial]) -> tuple[Monomial, ...]:
 
 def candidates(axes: Sequence[str], falling: Sequence[str] = ()) -> list[Monomial]:
     """Monomials of the axes, the constant left out; powers are negative along axes in `falling`."""
-    largest = _LARGEST_POWER.get(len(axes), 2)
+    largest = _MAX_POWER.get(len(axes), 2)
     halves = [Fraction(number, 2) for number in range(2 * largest + 1)]
     products = [
         powers
         for powers in itertools.product(halves, repeat=len(axes))
-        if 0 < sum(powers) <= max(largest, _LARGEST_SUM) + len(axes) - 1
+        if 0 < sum(powers) <= max(largest, _MAX_SUM) + len(axes) - 1
         and (len(axes) < _MANY_AXES or sum(p.denominator > 1 for p in powers) < 2)
     ]
     signs = [-1 if axis in falling else 1 for axis in axes]
@@ -103,7 +103,7 @@ def candidates(axes: Sequence[str], falling: Sequence[str] = ()) -> list[Monomia
 
 def choose(observed: Observations) -> Choice | None:
     """The best sum of a constant and up to two terms; None where no sum has only positive terms, or too many axes."""
-    if len(observed.axes) > _MOST_AXES:
+    if len(observed.axes) > _MAX_AXES:
         return None
     pool = candidates(observed.axes, _falling(observed))
     pool = [m for m in pool if not m.logs or (observed.sizes[m.logs[0][0]] >= 1).all()]
@@ -140,18 +140,18 @@ def _screened(pool: list[Monomial], observed: Observations) -> list[Sum]:
     constant = constant / np.linalg.norm(constant)
     singles = np.arange(len(pool))[:, None]
     pairs = np.array(list(itertools.combinations(range(len(pool)), 2))).reshape(-1, 2)
-    found = [
+    sums = [
         _constant_alone(constant),
         *_scores(singles, relative, constant, pool),
         *_scores(pairs, relative, constant, pool),
     ]
-    return sorted(found, key=lambda one: -one[1])[:_CLOSELY]
+    return sorted(sums, key=lambda one: -one[1])[:_CLOSELY]
 
 
 def _constant_alone(constant: Array) -> Sum:
     count = len(constant)
-    squares = max(count - float(constant.sum()) ** 2, 1e-12 * count)
-    return (), -0.5 * (count - 1) * math.log(squares / (count - 1))
+    residual_sum = max(count - float(constant.sum()) ** 2, 1e-12 * count)
+    return (), -0.5 * (count - 1) * math.log(residual_sum / (count - 1))
 
 
 def _scores(
@@ -173,16 +173,20 @@ def _scores(
             matrix[:, -1, -1], right[:, -1, 0] = 1.0, constant.sum()
         matrix = matrix + 1e-12 * np.eye(size)
         solution = np.linalg.solve(matrix, right)[:, :, 0]
-        squares = count - np.einsum("ij,ij->i", solution, right[:, :, 0])
+        residual_sums = count - np.einsum("ij,ij->i", solution, right[:, :, 0])
         largest = solution[:, : chosen.shape[1]] * relative.max(axis=0)[chosen]
-        allowed = (largest > _LEAST_SHARE).all(axis=1) & (solution >= 0).all(axis=1)
-        best = np.where(allowed & (squares < best), squares, best)
+        allowed = (largest > _MIN_SHARE).all(axis=1) & (solution >= 0).all(axis=1)
+        best = np.where(allowed & (residual_sums < best), residual_sums, best)
     floor = 1e-12 * count
     ways = math.log(math.comb(len(pool), chosen.shape[1]))
     # Each parameter takes one from the count of configurations that speak for a sum: where these are few, a sum of more
     # terms comes near to anything.
-    freedom = max(1, count - chosen.shape[1] - 1)
-    logs = -0.5 * freedom * np.log(np.maximum(best, floor) / freedom) - 0.5 * chosen.shape[1] * math.log(count) - ways
+    degrees_of_freedom = max(1, count - chosen.shape[1] - 1)
+    logs = (
+        -0.5 * degrees_of_freedom * np.log(np.maximum(best, floor) / degrees_of_freedom)
+        - 0.5 * chosen.shape[1] * math.log(count)
+        - ways
+    )
     logs = logs - price[chosen].sum(axis=1)
     return [(tuple(map(int, row)), float(score)) for row, score in zip(chosen, logs, strict=True) if np.isfinite(score)]
 

@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import Any
 
 from attnbench.formula import Formula
+from attnbench.html_tables import card
 from attnbench.law import Estimate, Law
-from attnbench.trial import Sizes
+from attnbench.trial import Sizes, describe
 from attnbench.units import nbytes, seconds
 
 
@@ -61,12 +62,12 @@ class Footprint:
     @cached_property
     def _held(self) -> dict[str, tuple[Formula, float, float]]:
         """What has to be held: its formula, and the fewest and most bytes that a trial had of it."""
-        found = {}
+        by_name = {}
         for name, formula in (("live tensors", self.peak), ("weights", self.weights)):
             if formula is not None and self.measured:
                 held = [float(formula.evaluate(sizes)) for sizes in self.measured]
-                found[name] = (formula, min(held), max(held))
-        return found
+                by_name[name] = (formula, min(held), max(held))
+        return by_name
 
     @property
     def _cache(self) -> str:
@@ -100,14 +101,24 @@ class Forecast:
         return asdict(self)
 
     def __repr__(self) -> str:
-        from attnbench.fitting.show import forecast_line
-
-        return f"<Forecast {forecast_line(self)}>"
+        return f"<Forecast {self._title}: {self._time}; {self.reason}>"
 
     def _repr_html_(self) -> str:
-        from attnbench.fitting.show import forecast_card
+        memory = "" if self.peak_bytes is None else f"{nbytes(self.peak_bytes)} of live tensors"
+        fits = {True: "fits the memory of this machine", False: "does not fit the memory of this machine", None: ""}
+        memory = "; ".join(filter(None, (memory, fits[self.fits])))
+        rows = (("time", self._time), ("memory", memory), ("reason", self.reason))
+        return str(card(self._title, [row for row in rows if row[1]]))
 
-        return str(forecast_card(self))
+    @property
+    def _title(self) -> str:
+        return f"{self.layer} at {describe(self.at)}"
+
+    @property
+    def _time(self) -> str:
+        if self.seconds is None:
+            return "no forecast"
+        return f"{seconds(self.seconds.value)} ({seconds(self.seconds.low)} to {seconds(self.seconds.high)})"
 
 
 def forecast(law: Law, sizes: Mapping[str, int], footprint: Footprint | None = None) -> Forecast:
@@ -119,21 +130,21 @@ def forecast(law: Law, sizes: Mapping[str, int], footprint: Footprint | None = N
     held = footprint or Footprint()
     at = law.filled(sizes)
     objection = law.objection(at) or held.objection(at)
-    found = None if objection or law.curves is None else law.curves.visit(at)
+    visit = None if objection or law.curves is None else law.curves.visit(at)
     factor, far = law.extrapolation(at)
     return Forecast(
         layer=law.layer,
         at=at,
-        seconds=found,
+        seconds=visit,
         extrapolation=factor,
         peak_bytes=held.peak_bytes(at),
         fits=held.fits(at),
-        reason=_said(found, far, law.regimes) if found else objection,
+        reason=_trust(visit, far, law.regimes) if visit else objection,
     )
 
 
-def _said(found: Estimate, far: str, regimes: tuple[str, ...]) -> str:
+def _trust(visit: Estimate, far: str, regimes: tuple[str, ...]) -> str:
     """How far to trust a forecast."""
-    interval = f"{100 * found.level:.0f} % of visits would read between {seconds(found.low)} and {seconds(found.high)}"
+    interval = f"{100 * visit.level:.0f} % of visits would read between {seconds(visit.low)} and {seconds(visit.high)}"
     place = f"{far}: an extrapolation" if far else "the sizes lie within those measured"
     return "; ".join([f"{interval}; {place}", *regimes])

@@ -1,61 +1,111 @@
-"""What a stored run knows of a layer beside its law of time: its counted work, and what it holds in memory."""
+"""What crossovers, winners and forecasts need of a layer beside its law of time: its counted work and its memory."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from attnbench.fitting.predict.crossover import Side
+import numpy as np
+
+from attnbench.fitting.model.observations import Array
 from attnbench.fitting.predict.forecast import Footprint
 from attnbench.formula import Formula
-from attnbench.formula.crossing import crossing, replaced
-from attnbench.published import per_sequence
+from attnbench.law import Law
 from attnbench.record import Status
+from attnbench.trial import Sizes, Subject
 
 if TYPE_CHECKING:
-    from attnbench.law import Law
     from attnbench.store.run_folder import StoredRun
+    from attnbench.trial import Trial
+
+Ends = tuple[float, float]
 
 
-def side(run: StoredRun, law: Law) -> Side:
-    """One of two layers whose crossover is asked for, by its law of time."""
-    flops = _counted(run, law).get("flops")
-    exact = flops is not None and flops.formula and not flops.lower_bound
-    return Side(law, Formula(flops.formula) if flops and exact else None, footprint(run, law))
+@dataclass(frozen=True, slots=True)
+class LayerInputs:
+    """One of the layers that are compared.
+
+    Attributes:
+        law: its law of time.
+        flops: counted operations; None where they are not counted exactly.
+        footprint: what is known of its memory.
+    """
+
+    law: Law
+    flops: Formula | None = None
+    footprint: Footprint = field(default_factory=Footprint)
+
+    @property
+    def held(self) -> Sizes:
+        """Sizes beside length and width: those that every trial had, or the middle of what was measured."""
+        middles = {axis: round(math.sqrt(low * high)) for axis, (low, high) in self.law.window.items()}
+        return {axis: size for axis, size in {**self.law.fixed, **middles}.items() if axis not in ("n", "d")}
+
+    @property
+    def batch(self) -> int:
+        """Sequences in a batch."""
+        return self.held.get("b", 1)
+
+    def at(self, n: float, d: float) -> dict[str, float]:
+        """All sizes at a length and a width."""
+        return {**self.held, "n": n, "d": d}
+
+    def reach(self, axis: str, factor: float) -> Ends:
+        """Smallest and largest size of an axis, `factor` times beyond the window; the only size of a fixed axis."""
+        if axis in self.law.window:
+            low, high = self.law.window[axis]
+            return max(1.0, low / factor), high * factor
+        size = self.law.fixed.get(axis)
+        return (1.0, math.inf) if size is None else (float(size), float(size))
+
+    def log_seconds(self, lengths: Array, d: float) -> Array:
+        """Logarithm of the seconds for one sequence: curve × length. It is `Curves.at` for many lengths at once."""
+        curves, sizes = self.law.curves, [self.at(n, d) for n in map(float, lengths)]
+        if curves is None:
+            raise ValueError(f"{self.law.layer} has no curve")
+        formulas, rows = [Formula(term) for term in curves.terms], np.array(curves.draws)
+        terms = np.array([[float(formula.evaluate(at)) for formula in formulas] for at in sizes])
+        logs = np.log([[at[axis] for axis in curves.bends] for at in sizes])
+        split = 1 + len(formulas)
+        whole = rows[:, :1] + (rows[:, 1:split] @ terms.T) * np.exp(rows[:, split:] @ logs.T)
+        # A curve that was drawn far from the others may fall below zero outside its window.
+        seconds: Array = np.log(np.maximum(whole / self.batch, np.finfo(float).tiny))
+        return seconds
 
 
-def footprint(run: StoredRun, law: Law, available: float | None = None) -> Footprint:
-    """What the layer of a law of time holds in memory; `available` is what can be taken now, where that is known."""
-    texts = {metric: counted.formula for metric, counted in _counted(run, law).items() if counted.formula}
-    mine = (trial for trial in run.info.plan.trials if trial.subject == law.subject)
-    bits = re.search(r"\d+$", law.choices.dtype)
-    weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
-    return Footprint(
-        peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
-        weights=Formula(weights) if weights else None,
-        measured=tuple(t.sizes for t in mine if any(v.status is Status.OK for v in run.visits_by_trial.get(t.id, ()))),
-        cache_bytes=max(run.info.host.caches.values(), default=math.inf) if law.choices.device == "cpu" else math.inf,
-        available=available,
-    )
+class RunInputs:
+    """What a stored run knows of its layers: counted laws and visited sizes, found once for all of them."""
 
+    def __init__(self, run: StoredRun) -> None:
+        self._caches, self._visits = run.info.host.caches.values(), run.visits_by_trial
+        self._counted: dict[Subject, dict[str, Law]] = {}
+        for law in run.info.plan.counted_laws:
+            self._counted.setdefault(law.subject.count_key, {})[law.metric] = law
+        self._trials: dict[Subject, list[Trial]] = {}
+        for trial in run.info.plan.trials:
+            self._trials.setdefault(trial.subject, []).append(trial)
 
-def by_operations(one: Side, other: Side) -> str:
-    """The exact answer of the counts where it is one line n = ratio·d; empty where it is not."""
-    if one.flops is None or other.flops is None:
-        return ""
-    first, second = (replaced(per_sequence(side.flops.text), side.held) for side in (one, other) if side.flops)
-    if (found := crossing(first, second)) is None:
-        return ""
-    if found.where == "equal":
-        return f"{one.law.layer} needs as many counted operations as {other.law.layer}"
-    where = {"never": "at no length", "always": "at every length"}.get(found.where, "")
-    if not where:
-        bound = "d" if found.ratio == 1 else f"{found.ratio.numerator}*d/{found.ratio.denominator}".removesuffix("/1")
-        where = f"where n {'<' if found.where == 'below' else '>'} {Formula(bound).pretty}"
-    return f"{one.law.layer} needs fewer counted operations than {other.law.layer} {where}"
+    def of(self, law: Law) -> LayerInputs:
+        """What is known of the layer of a law of time."""
+        flops = self._counted.get(law.subject.count_key, {}).get("flops")
+        exact = flops is not None and flops.formula and not flops.lower_bound
+        return LayerInputs(law, Formula(flops.formula) if flops and exact else None, self.footprint(law))
 
+    def footprint(self, law: Law, available: float | None = None) -> Footprint:
+        """What that layer holds in memory; `available` is what can be taken now, where that is known."""
+        counted = self._counted.get(law.subject.count_key, {})
+        texts = {metric: count.formula for metric, count in counted.items() if count.formula}
+        bits = re.search(r"\d+$", law.choices.dtype)
+        weights = f"{int(bits[0]) // 8}*({texts['parameters']})" if bits and "parameters" in texts else ""
+        return Footprint(
+            peak=Formula(texts["peak_bytes"]) if "peak_bytes" in texts else None,
+            weights=Formula(weights) if weights else None,
+            measured=tuple(trial.sizes for trial in self._trials.get(law.subject, ()) if self._is_measured(trial)),
+            cache_bytes=max(self._caches, default=math.inf) if law.choices.device == "cpu" else math.inf,
+            available=available,
+        )
 
-def _counted(run: StoredRun, law: Law) -> dict[str, Law]:
-    """Counted laws of what was timed, by metric."""
-    return {f.metric: f for f in run.info.plan.counted_laws if f.subject.count_key == law.subject.count_key}
+    def _is_measured(self, trial: Trial) -> bool:
+        return any(visit.status is Status.OK for visit in self._visits.get(trial.id, ()))

@@ -21,15 +21,16 @@ from scipy.optimize import brentq
 
 from attnbench.errors import FormulaError
 from attnbench.fitting.model.observations import Array
-from attnbench.fitting.predict.crossover import LEVEL, REACH, Ends, Side, log_seconds
+from attnbench.fitting.predict.crossover import LEVEL, REACH
+from attnbench.fitting.predict.inputs import Ends, LayerInputs
 from attnbench.law import FARTHEST
 
 #: Cells of a map to an octave, along each axis; powers of two are among them.
 _CELLS = 3
 #: A map needs this many cells along each axis.
-_LEAST_CELLS = 2
+_MIN_CELLS = 2
 #: Of a map with fewer curves in a cell nothing is said there.
-_LEAST_CURVES = 2
+_MIN_CURVES = 2
 
 Grid = np.ndarray[Any, np.dtype[np.intp]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -50,7 +51,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Territory:
+class Winners:
     """A map, each table widths × lengths.
 
     Attributes:
@@ -90,21 +91,21 @@ class Territory:
         rivals = Counter(int(number) for number in self.rival[self.owner >= 0] if number >= 0)
         return (first, self.layers[rivals.most_common(1)[0][0]]) if rivals else None
 
-    def cropped(self) -> Territory:
+    def cropped(self) -> Winners:
         """The same without the rows and columns at its edges of which nothing is said."""
-        told = self.owner >= 0
-        if not told.any():
+        decided = self.owner >= 0
+        if not decided.any():
             return self
-        rows, columns = (np.flatnonzero(told.any(axis=axis)) for axis in (1, 0))
+        rows, columns = (np.flatnonzero(decided.any(axis=axis)) for axis in (1, 0))
         part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         sizes = Sizes(self.sizes.lengths[part[1]], self.sizes.widths[part[0]])
         tables = {name: getattr(self, name)[part] for name in ("owner", "close", "least", "rival", "ratio", "compared")}
         return replace(self, sizes=sizes, **tables)
 
 
-def sizes_within_reach(sides: Sequence[Side]) -> Sizes:
+def sizes_within_reach(inputs: Sequence[LayerInputs]) -> Sizes:
     """Every size that at least two curves may be followed to, on the grid that all maps share."""
-    n, d = ([side.reach(axis, factor) for side in sides] for axis, factor in (("n", FARTHEST), ("d", REACH)))
+    n, d = ([layer.reach(axis, factor) for layer in inputs] for axis, factor in (("n", FARTHEST), ("d", REACH)))
     return Sizes(_grid(n), _grid(d))
 
 
@@ -115,51 +116,51 @@ def _grid(ends: Sequence[Ends]) -> tuple[int, ...]:
     return tuple(sorted({round(2 ** (step / _CELLS)) for step in steps}))
 
 
-def unanswerable(sides: Sequence[Side]) -> str:
+def unanswerable(inputs: Sequence[LayerInputs]) -> str:
     """Why no map can be drawn of these layers; empty when one may be."""
-    if len(sides) < _LEAST_CURVES:
+    if len(inputs) < _MIN_CURVES:
         return "a map compares layers, and fewer than two have a curve over length and width"
-    sizes = sizes_within_reach(sides)
-    if min(sizes.shape) < _LEAST_CELLS:
+    sizes = sizes_within_reach(inputs)
+    if min(sizes.shape) < _MIN_CELLS:
         return "no two of the curves reach a common range of lengths and widths"
     return ""
 
 
-def fastest(sides: Sequence[Side], sizes: Sizes) -> Territory:
+def fastest(inputs: Sequence[LayerInputs], sizes: Sizes) -> Winners:
     """Who takes least time for a sequence; where fewer than two curves reach, nothing is said.
 
     Raises:
         FormulaError: a fitted term has no value at some size.
     """
-    drawing = _Drawing(sides, sizes)
+    drawing = _Drawing(inputs, sizes)
     for row, d in enumerate(sizes.widths):
-        logs = [_shuffled(log_seconds(side, np.array(sizes.lengths), d), place) for place, side in enumerate(sides)]
+        logs = [_shuffled(layer.log_seconds(np.array(sizes.lengths), d), place) for place, layer in enumerate(inputs)]
         count = min(map(len, logs))
         curves = np.array([log[:count] for log in logs])  # layer × curve × length
         for column, n in enumerate(sizes.lengths):
-            here = [place for place, side in enumerate(sides) if _reaches(side, n, d)]
-            if len(here) >= _LEAST_CURVES:
+            here = [place for place, layer in enumerate(inputs) if _reaches(layer, n, d)]
+            if len(here) >= _MIN_CURVES:
                 drawing.put((row, column), here, np.exp(curves[here, 0, column]))
                 drawing.close[row, column] = _undecided(curves[here, :, column])
     return drawing.done()
 
 
-def leanest(sides: Sequence[Side], sizes: Sizes) -> Territory:
+def leanest(inputs: Sequence[LayerInputs], sizes: Sizes) -> Winners:
     """Whose counted live tensors are smallest for a sequence; layers whose bytes are not known are left out."""
-    drawing = _Drawing(sides, sizes)
+    drawing = _Drawing(inputs, sizes)
     for row, d in enumerate(sizes.widths):
         for column, n in enumerate(sizes.lengths):
-            found = {place: size for place, side in enumerate(sides) if (size := _bytes(side, n, d)) is not None}
-            if len(found) >= _LEAST_CURVES:
-                drawing.put((row, column), list(found), np.array(list(found.values())))
+            known = {place: size for place, layer in enumerate(inputs) if (size := _bytes(layer, n, d)) is not None}
+            if len(known) >= _MIN_CURVES:
+                drawing.put((row, column), list(known), np.array(list(known.values())))
     return drawing.done()
 
 
-def equal_work(one: Side, other: Side, sizes: Sizes) -> tuple[Point, ...]:
+def equal_work(one: LayerInputs, other: LayerInputs, sizes: Sizes) -> tuple[Point, ...]:
     """Places (n, d) at which both need as many counted operations for a sequence, as one line across the map.
 
     It is followed along whichever axis it crosses more often; where it meets a row or a column several times, the last
-    meeting counts, from which on the order stays.
+    crossing counts, from which on the order stays.
     """
     if one.flops is None or other.flops is None:
         return ()
@@ -173,9 +174,9 @@ def equal_work(one: Side, other: Side, sizes: Sizes) -> tuple[Point, ...]:
     return by_row if len(by_row) >= len(by_column) else by_column
 
 
-def _excess(one: Side, other: Side, n: float, d: float) -> float:
+def _excess(one: LayerInputs, other: LayerInputs, n: float, d: float) -> float:
     """Logarithm of the counted operations of `one` for a sequence over those of `other`."""
-    work = [float(side.flops.evaluate(side.at(n, d))) / side.batch for side in (one, other) if side.flops]
+    work = [float(layer.flops.evaluate(layer.at(n, d))) / layer.batch for layer in (one, other) if layer.flops]
     return math.log(work[0] / work[1])
 
 
@@ -190,8 +191,8 @@ def _last_root(excess: Callable[[float], float], sizes: Sequence[int]) -> float 
 class _Drawing:
     """A map in the making."""
 
-    def __init__(self, sides: Sequence[Side], sizes: Sizes) -> None:
-        self._layers, self._sizes = tuple(side.law.layer for side in sides), sizes
+    def __init__(self, inputs: Sequence[LayerInputs], sizes: Sizes) -> None:
+        self._layers, self._sizes = tuple(layer.law.layer for layer in inputs), sizes
         self._holders: dict[tuple[str, ...], int] = {}
         self.owner, self.rival = np.full(sizes.shape, -1), np.full(sizes.shape, -1)
         self.least, self.ratio = np.full(sizes.shape, np.nan), np.full(sizes.shape, np.nan)
@@ -208,9 +209,9 @@ class _Drawing:
             value, self.rival[cell] = min(others)
             self.ratio[cell] = value / least
 
-    def done(self) -> Territory:
+    def done(self) -> Winners:
         tables = (self.owner, self.close, self.least, self.rival, self.ratio, self.compared)
-        return Territory(self._sizes, tuple(self._holders), *tables, self._layers)
+        return Winners(self._sizes, tuple(self._holders), *tables, self._layers)
 
 
 def _shuffled(logs: Array, seed: int) -> Array:
@@ -227,20 +228,20 @@ def _undecided(curves: Array) -> bool:
     return bool((np.quantile(ratios, (1 + LEVEL) / 2, axis=1, method="higher") >= 0).any())
 
 
-def _reaches(side: Side, n: int, d: int) -> bool:
+def _reaches(layer: LayerInputs, n: int, d: int) -> bool:
     """Whether a curve may be followed to a size: near enough its window, and on the measured side of the cache."""
     near = all(
-        low <= size <= high for size, (low, high) in ((n, side.reach("n", FARTHEST)), (d, side.reach("d", REACH)))
+        low <= size <= high for size, (low, high) in ((n, layer.reach("n", FARTHEST)), (d, layer.reach("d", REACH)))
     )
-    return near and not side.footprint.objection(side.at(n, d))
+    return near and not layer.footprint.objection(layer.at(n, d))
 
 
-def _bytes(side: Side, n: int, d: int) -> float | None:
+def _bytes(layer: LayerInputs, n: int, d: int) -> float | None:
     """Counted bytes of the live tensors for one sequence; None where they are not known."""
-    peak, sizes = side.footprint.peak, side.at(n, d)
+    peak, sizes = layer.footprint.peak, layer.at(n, d)
     if peak is None or not peak.axes <= set(sizes):
         return None
     try:
-        return float(Fraction(peak.evaluate(sizes)) / side.batch)
+        return float(Fraction(peak.evaluate(sizes)) / layer.batch)
     except FormulaError:
         return None

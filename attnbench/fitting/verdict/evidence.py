@@ -1,331 +1,166 @@
-"""A law before its verdict: the fit, and what the verdict will rest on."""
+"""What a verdict rests on: where the values were taken, and what the data say of each exponent and of each term."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-import pandas as pd
+from attnbench.law import LEADING_SHARE, Exponent
+from attnbench.units import percent, significant
 
-from attnbench.errors import FormulaError
-from attnbench.fitting.model.coefficients import level_error, weigh
-from attnbench.fitting.model.curve import design_matrix
-from attnbench.fitting.model.models import Models
-from attnbench.fitting.model.observations import Array, Observations
-from attnbench.fitting.model.selection import Choice, choose, leading
-from attnbench.fitting.verdict.judge import (
-    LEAST_RANGE,
-    RISK,
-    VISIBLE_SHARE,
-    Case,
-    Reading,
-    Regime,
-    Terms,
-    article,
-    growth,
-    judge,
-    words_of,
-)
-from attnbench.fitting.verdict.question import Question, counted_exponents, distinct, regime_of
-from attnbench.formula import Formula, Monomial
-from attnbench.law import MARGIN, Exponent, FittedTerm, Law, Parts, Verdict
-from attnbench.trial import ANYTHING
-from attnbench.units import significant
-
-#: A law nobody claimed is named when this much of the weight is on it.
-_SURE = 0.9
-#: A sum is better than a power law with free exponents where its squared errors are this many times smaller.
-_CLEARLY_BETTER = 2.0
-#: Probability within one standard deviation.
-_ONE_SIGMA = 0.6827
+#: An exponent is not read from a window in which the values change by less than this factor.
+MIN_RANGE = 10.0
+#: Where a constant cost carries more than this share of a typical value, the rest is read from its few largest ones.
+MAX_OVERHEAD = 0.4
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A law without its verdict, and what the verdict rests on; None where the verdict needs nothing more."""
+class Words:
+    """How a sentence about a metric puts it.
 
-    law: Law
-    case: Case | None = None
-
-    def judged(self, case: Case | None) -> Law:
-        """The law with its verdict."""
-        if case is None:
-            return self.law
-        verdict, reason = judge(case)
-        return replace(self.law, verdict=verdict, reason="; ".join([reason, *self.law.regimes]))
-
-
-def draft_law(observed: Observations, question: Question, metric: str, where: pd.DataFrame) -> Draft:
-    """Fit, and gather what the verdict will rest on.
-
-    Args:
-        observed: sizes and values along the swept axes.
-        question: what is asked of them.
-        metric: what the values are.
-        where: all sizes of each configuration, also those that were not swept.
+    Attributes:
+        counted: what is counted.
+        units: what is counted, one by one.
+        witness: who measures.
+        otherwise: what makes the measured values grow otherwise than the counted ones.
     """
-    axes, count = observed.axes, len(observed.sizes)
-    law = Law(
-        subject=ANYTHING,
-        metric=metric,
-        verdict=Verdict.OUT_OF_REGIME,
-        reason=_too_few(count, len(axes)),
-        claim=question.claim.text if question.claim else None,
-        scope=question.scope,
-        trials=count,
-        uncounted=question.uncounted,
-    )
-    if not axes or count < len(axes) + 3:
-        return Draft(law)
-    law = replace(law, window={axis: _ends(observed, axis) for axis in axes})
-    if reason := _inseparable(observed):
-        return Draft(replace(law, reason=reason))
-    terms = distinct(question.monomials, axes)
-    if count < len(axes) + len(terms) + 2:  # a constant, a coefficient each, a bend each, and one more to see the error
-        return Draft(replace(law, reason=_too_few(count, len(axes), len(terms))))
-    try:
-        regime = replace(regime_of(question, terms, axes, where), words=words_of(metric))
-        counted = counted_exponents(question, axes, where)
-        if len(terms) > 1:
-            return _draft_of_terms(law, observed, terms, regime, counted)
-        return _draft_of_exponents(law, observed, terms[0] if terms else None, regime, counted)
-    except FormulaError as error:  # a term without a value at a measured size, such as 1/log2(n) at n = 1
-        return Draft(replace(law, reason=f"nothing can be compared at these sizes: {error}"))
+
+    counted: str = "work"
+    units: str = "operations"
+    witness: str = "clock"
+    otherwise: str = "the achieved rate drifts"
 
 
-def _too_few(count: int, axes: int, terms: int = 1) -> str:
-    configurations = "1 configuration" if count == 1 else f"{count} configurations"
-    law = "a law" if terms < 2 else f"a law of {terms} terms"
-    return f"{configurations} along {axes} swept {'axis' if axes == 1 else 'axes'}: too few to read {law} from"
+_OF_MEMORY = Words("bytes", "bytes", "allocator", "kernels take scratch that the count does not see")
 
 
-def _inseparable(observed: Observations) -> str:
-    """Why the sizes cannot tell the axes apart; empty when they can. A fit would divide the growth as it likes."""
-    if tied := observed.tied:
-        return f"{' and '.join(tied)} vary only together here, so nothing can tell their exponents apart"
-    if tied := observed.resting_on_one:
-        return f"what is seen of {' and '.join(tied)} rests on a single configuration, which no other can check"
-    return ""
+def words_of(metric: str) -> Words:
+    """How sentences about `metric` put it."""
+    return _OF_MEMORY if metric == "memory" else Words()
 
 
-def _draft_of_exponents(
-    law: Law, observed: Observations, term: Monomial | None, regime: Regime, counted: Mapping[str, float]
-) -> Draft:
-    models = Models(observed)
-    claimed = _claimed(term, observed) if term is not None and law.claim is not None else {}
-    estimates = [models.mixture.estimate(along) for along in np.eye(len(observed.axes))]
-    exponents = {a: Exponent(e, claimed.get(a)) for a, e in zip(observed.axes, estimates, strict=True)}
-    law = replace(
-        law,
-        exponents=exponents,
-        formula=_formula_text(models),
-        specifications=models.specifications(np.zeros(len(observed.axes))),
-        terms=weigh((term,), observed) if term is not None and term.axes else (),
-        regimes=models.regimes,
-        parts=_parts(models, (), counted),
-        curves=models.mixture.curves(("1",), observed.axes, level_error(observed, level=_ONE_SIGMA)),
-    )
-    if law.claim is None:
-        return Draft(_inferred(law, observed, models))
-    if term is None:
-        says = f"{_lack(Formula(law.claim))} to compare"
-        return Draft(replace(law, verdict=Verdict.INCONCLUSIVE, reason=f"the claim {law.claim} {says}"))
-    regime = _completed(regime, models)
-    readings = {
-        axis: _reading(models, along, exponents[axis], _band(term, axis, claimed[axis], observed, regime))
-        for axis, along in zip(observed.axes, np.eye(len(observed.axes)), strict=True)
-    }
-    return Draft(law, Case.of(_subject(law.metric), regime, readings))
+@dataclass(frozen=True)
+class EquivalenceTest:
+    """What the data say of one exponent.
 
-
-def _subject(metric: str) -> str:
-    """What grows, in a sentence."""
-    return "time" if metric == "seconds" else metric
-
-
-def _inferred(law: Law, observed: Observations, models: Models) -> Law:
-    """The terms that the values follow, where nobody claims any.
-
-    The best of the candidates may be a poor one: the exponents that were fitted freely must not lie beyond its own.
+    Attributes:
+        exponent: the estimate and what is claimed.
+        low, high: the band around the claim that counts as equal, as distances from it.
+        outside: probability that the exponent lies outside the band, on its more likely side.
+        inside: probability that an exponent this far out lies in the band after all; 1 for one within the band.
+        rival: what a logarithm more would add here, where that is what bounds the band; else zero.
     """
-    chosen = choose(observed)
-    if chosen is None:
-        reason = "no sum of a constant and one or two terms describes the values"
-        return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
-    span = float(observed.values.max() / observed.values.min())
-    if not chosen.terms and chosen.weight >= _SURE:
-        reason = f"the values hardly change ({significant(span)}-fold), and no growing term describes them better"
-        formula = f"{float(np.median(observed.values)):.4g}"
-        return replace(law, verdict=Verdict.INFERRED, reason=reason, formula=formula, exponents={})
-    found = " + ".join(monomial.text for monomial in leading(chosen.terms)) or "a constant"
-    if chosen.weight < _SURE or span < LEAST_RANGE:
-        rival = " + ".join(monomial.text for monomial in chosen.rival) or "a constant"
-        doubt = f"{rival} is not ruled out" if chosen.weight < _SURE else f"they change only {significant(span)}-fold"
-        reason = f"{found} describes the values best ({chosen.weight:.0%} of the weight), but {doubt}"
-        return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
-    if far := _beyond(chosen, observed, models):
-        reason = f"{found} comes nearest, but {growth(law.exponents)}, beyond it along {far}, does as well"
-        return replace(law, verdict=Verdict.INCONCLUSIVE, reason=reason)
-    terms = weigh(chosen.terms, observed)
-    reason = f"the values grow as {found}: {chosen.weight:.0%} of the weight of all sums of terms is on it"
-    if len(chosen.terms) > 1:
-        law = replace(law, exponents={}, formula=_sum_text(terms))
-    witness = article(words_of(law.metric).witness)
-    reason += "" if any(m.logs for m in chosen.terms) else f"; a factor of a logarithm more cannot be told by {witness}"
-    return replace(law, verdict=Verdict.INFERRED, reason=reason, terms=terms)
+
+    exponent: Exponent
+    low: float
+    high: float
+    outside: float
+    inside: float
+    rival: float = 0.0
 
 
-def _beyond(chosen: Choice, observed: Observations, models: Models) -> str:
-    """Axes along which a free exponent that does as well lies beyond the leading term's, with or without a logarithm.
+@dataclass(frozen=True)
+class Regime:
+    """Where the values were taken.
 
-    Two leading terms have no exponents to compare with.
+    Attributes:
+        share: smallest share of the counted work that the claimed terms carry; None where it is unknown.
+        span: largest value divided by the smallest.
+        share_at: sizes where the share is smallest, as text.
+        counted: whether the count itself says that the claimed terms carry the work. Then a time that grows otherwise
+            speaks of the machine's efficiency in this window, and not against the claim.
+        overhead: share of the constant in the middle value.
+        terms: how many terms the claim has.
+        against: the counted formula, where it is exact and lacks a claimed term; else empty.
+        concave: why the values cannot be a sum of costs; empty when they can.
+        words: how sentences put it.
     """
-    term, *others = leading(chosen.terms)
-    if others or chosen.misses(observed) * _CLEARLY_BETTER < models.plain.squares:
-        return ""
-    far = []
-    for axis, along in zip(observed.axes, np.eye(len(observed.axes)), strict=True):
-        power = float(term.exponent(axis))
-        slope = max(MARGIN, _slope_of_a_logarithm(observed, axis)) if power > 0 else MARGIN
-        inside = min(1 - models.mixture.below(along, power - MARGIN), models.mixture.below(along, power + slope))
-        if inside < RISK / len(observed.axes):
-            far.append(axis)
-    return ", ".join(far)
+
+    share: float | None
+    span: float
+    share_at: str = ""
+    counted: bool = False
+    overhead: float = 0.0
+    terms: int = 1
+    against: str = ""
+    concave: str = ""
+    words: Words = Words()
+
+    @property
+    def objection(self) -> str:
+        """Why nothing can be read here; empty when something can."""
+        if self.share is not None and self.share < LEADING_SHARE:
+            carries, read = ("term carries", "its exponent") if self.terms == 1 else ("terms carry", "them")
+            return (
+                f"the claimed {carries} only {percent(self.share)} of the counted {self.words.counted} at "
+                f"{self.share_at}, "
+                f"and {percent(LEADING_SHARE)} are needed to read {read}"
+            )
+        if self.span < MIN_RANGE:
+            return f"the values change only {significant(self.span)}-fold, and {MIN_RANGE:.0f}-fold are needed"
+        if self.overhead > MAX_OVERHEAD:
+            return (
+                f"a constant cost takes {percent(self.overhead)} of the middle value, "
+                f"more than {percent(MAX_OVERHEAD)}: larger sizes are needed"
+            )
+        return self.concave
 
 
-def _lack(claim: Formula) -> str:
-    if claim.is_sum_of_terms:  # of none: 0, or n - n
-        return "is zero, so it has no term"
-    return "is no sum of products of powers, so it has no exponents"
+@dataclass(frozen=True)
+class Terms:
+    """What the data say of a claim of several terms.
 
-
-def _claimed(term: Monomial, observed: Observations) -> dict[str, float]:
-    """Exponents that the claim has in this window: its powers, and what its logarithms grow by here."""
-    logs = dict(term.logs)
-    return {
-        axis: float(term.exponent(axis)) + logs.get(axis, 0) * _slope_of_a_logarithm(observed, axis)
-        for axis in observed.axes
-    }
-
-
-def _slope_of_a_logarithm(observed: Observations, axis: str) -> float:
-    """Exponent that a factor log₂(axis) adds in this window."""
-    logs = np.unique(observed.raw_logs[:, observed.axes.index(axis)])
-    logs = logs[logs > 0]
-    if len(logs) < 2:
-        return 0.0
-    return float(np.polyfit(logs, np.log(logs), 1)[0])
-
-
-def _band(
-    term: Monomial, axis: str, claimed: float, observed: Observations, regime: Regime
-) -> tuple[float, float, float]:
-    """How far below and above the claim counts as equal, and what a logarithm would add if that is what bounds it.
-
-    A claim with a logarithm must be told from the same claim without it. A claim without one must be told from the same
-    claim with it, unless the count has told them apart already.
+    Attributes:
+        shares: term → largest share of the values it carries.
+        unseen: terms that cannot be told from zero.
+        degree: what the terms leave over along all axes together, the same exponent on each. How the terms divide the
+            growth of one axis among them and what is left over there can hardly be told apart; along all axes together
+            they can.
+        weight: how much of the weight of all sums of terms lies on those of the claim.
     """
-    slope = _slope_of_a_logarithm(observed, axis)
-    if dict(term.logs).get(axis):
-        near = min(MARGIN, abs(claimed - float(term.exponent(axis))) / 2)
-        return -near, near, 0.0
-    if regime.counted or not term.exponent(axis) or not 0 < slope < 2 * MARGIN:
-        return -MARGIN, MARGIN, 0.0
-    return -MARGIN, slope / 2, slope
+
+    shares: Mapping[str, float]
+    unseen: tuple[str, ...]
+    degree: EquivalenceTest
+    weight: float
 
 
-def _reading(models: Models, along: Array, exponent: Exponent, band: tuple[float, float, float]) -> Reading:
-    """What the data say of one combination of bends."""
-    low, high, rival = band
-    centre, mixture = exponent.claimed or 0.0, models.mixture
-    outside = max(mixture.below(along, centre + low), 1 - mixture.below(along, centre + high))
-    # Refuted is what lies beyond the margin, and not what only lies beyond a rival.
-    inside = min(1 - mixture.below(along, centre - MARGIN), mixture.below(along, centre + MARGIN))
-    return Reading(exponent, low, high, outside, inside, rival)
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a verdict rests on.
 
+    Attributes:
+        subject: what grows: ``time``, or the name of another metric.
+        regime: where the values were taken.
+        tests: axis → what the data say of the claimed exponent, or of what the claimed terms leave over.
+        confirm: chance of error when the claim is confirmed; corrected for the claims beside it.
+        refute: chance of error when it is refuted, likewise.
+        terms: what the data say of the terms, for a claim of several.
+        beside: how many claims are judged together.
+    """
 
-def _completed(regime: Regime, models: Models) -> Regime:
-    span = float(models.observed.values.max() / models.observed.values.min())
-    return replace(regime, span=span, overhead=models.overhead, concave=models.concave)
+    subject: str
+    regime: Regime
+    tests: Mapping[str, EquivalenceTest]
+    confirm: float
+    refute: float
+    terms: Terms | None = None
+    beside: int = 1
 
+    @classmethod
+    def of(cls, subject: str, regime: Regime, tests: Mapping[str, EquivalenceTest]) -> Evidence:
+        """A claim of one term: every exponent has to lie inside its band; one outside refutes it."""
+        confirm = max(test.outside for test in tests.values())
+        refute = min(1.0, len(tests) * min(test.inside for test in tests.values()))
+        return cls(subject, regime, tests, confirm, refute)
 
-def _draft_of_terms(
-    law: Law, observed: Observations, monomials: tuple[Monomial, ...], regime: Regime, counted: Mapping[str, float]
-) -> Draft:
-    columns = design_matrix(monomials, observed)
-    models = Models(observed, columns)
-    terms = weigh(monomials, observed)
-    each = np.eye(len(observed.axes))
-    tilts = [Exponent(models.mixture.estimate(along), claimed=0.0) for along in each]
-    law = replace(
-        law,
-        terms=terms,
-        formula=_sum_text(terms),
-        specifications=models.specifications(np.zeros(len(observed.axes))),
-        regimes=models.regimes,
-        parts=_parts(models, monomials, counted),
-        curves=models.mixture.curves(
-            [m.text for m in monomials], observed.axes, level_error(observed, level=_ONE_SIGMA)
-        ),
-    )
-    if law.claim is None:
-        reason = f"terms of the count, weighed by the {words_of(law.metric).witness}; there is no claim"
-        return Draft(replace(law, verdict=Verdict.INFERRED, reason=reason))
-    regime = _completed(regime, models)
-    band = (-MARGIN, MARGIN, 0.0)
-    readings = [_reading(models, along, tilt, band) for along, tilt in zip(each, tilts, strict=True)]
-    all_axes = Models(observed, columns, observed.logs.sum(axis=1, keepdims=True))
-    one = np.ones(1)
-    degree = _reading(all_axes, one, Exponent(all_axes.mixture.estimate(one), claimed=0.0), band)
-    chosen = choose(observed)
-    names = [monomial.pretty for monomial in monomials]
-    shares = {name: term.share for name, term in zip(names, terms, strict=True)}
-    unseen = tuple(
-        name for name, term in zip(names, terms, strict=True) if term.share < VISIBLE_SHARE or term.coefficient.low <= 0
-    )
-    weight = chosen.weight_of(monomials) if chosen else 0.0
-    return Draft(
-        law,
-        Case.of_terms(
-            _subject(law.metric),
-            regime,
-            dict(zip(observed.axes, readings, strict=True)),
-            Terms(shares, unseen, degree, weight),
-        ),
-    )
+    @classmethod
+    def of_terms(cls, subject: str, regime: Regime, tests: Mapping[str, EquivalenceTest], terms: Terms) -> Evidence:
+        """A claim of several terms: nothing is left over along any axis, or nothing in all and no other sum will do.
 
-
-def _parts(models: Models, monomials: tuple[Monomial, ...], counted: Mapping[str, float]) -> dict[str, Parts]:
-    """Operations, overhead and efficiency in the growth along each axis, in the middle of the window."""
-    curve, overhead = models.mixture.best.curve, models.overhead
-    weights = (curve.shares / np.maximum(curve.growing, 1e-12)[:, None]).mean(axis=0)
-    parts = {}
-    for axis, along in zip(models.observed.axes, np.eye(len(models.observed.axes)), strict=True):
-        powers = [float(monomial.exponent(axis)) for monomial in monomials] or [0.0]
-        grown = models.mixture.value(along) + float(weights @ powers)
-        operations = counted.get(axis)
-        efficiency = None if operations is None else operations - grown
-        parts[axis] = Parts(operations, overhead, efficiency, (1 - overhead) * grown)
-    return parts
-
-
-def _sum_text(terms: tuple[FittedTerm, ...]) -> str:
-    return " + ".join(f"{t.coefficient.value:.3g}*{t.term}" for t in terms)
-
-
-def _formula_text(models: Models) -> str:
-    """The fitted power law with its constant, as a formula in base units."""
-    curve = models.mixture.best.curve
-    constant, level, *_ = curve.in_base_units(curve.theta)
-    exponents = [models.mixture.value(along) for along in np.eye(len(models.observed.axes))]
-    powers = [f"{axis}**{value:.3f}" for axis, value in zip(models.observed.axes, exponents, strict=True)]
-    grown = "*".join([f"{level:.4g}", *powers])
-    return f"{constant:.3g} + {grown}" if constant > 0 else grown
-
-
-def _ends(observed: Observations, axis: str) -> tuple[Any, Any]:
-    """Smallest and largest size; whole numbers stay whole."""
-    low, high = float(observed.sizes[axis].min()), float(observed.sizes[axis].max())
-    return (int(low) if low.is_integer() else low), (int(high) if high.is_integer() else high)
+        Something left over along an axis refutes it, and so does something left over along all axes together.
+        """
+        alone = cls.of(subject, regime, tests)
+        chosen = max(terms.degree.outside, 1 - terms.weight)
+        refute = min(1.0, 2 * min(alone.refute, terms.degree.inside))
+        return replace(alone, confirm=min(alone.confirm, chosen), refute=refute, terms=terms)

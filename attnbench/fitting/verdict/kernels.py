@@ -16,7 +16,7 @@ _OF_A_DEVICE = "device::"
 #: How a sentence about a switch begins, by which others find it.
 SWITCH = "the kernels change "
 #: More names than this of what changed are not told.
-_MOST_NAMES = 3
+_MAX_NAMES = 3
 
 
 def one_code(measured: pd.DataFrame, axes: Sequence[str]) -> tuple[pd.DataFrame, str]:
@@ -51,7 +51,7 @@ def _sentence(names: frozenset[str], groups: dict[frozenset[str], pd.DataFrame],
     rest = pd.concat([groups[other] for other in others])
     where, side = _where(groups[names], rest, axes)
     other = max(others, key=lambda other: len(groups[other]))
-    here, there = _told(names - other) or "fewer of them", _told(other - names) or "fewer of them"
+    here, there = _listed(names - other) or "fewer of them", _listed(other - names) or "fewer of them"
     change = f"{here} → {there}" if side == "below" else f"{there} → {here}"
     judged = f"sizes {side} are judged" if side else f"the {len(groups[names])} trials with {here} are judged"
     return f"{SWITCH}{where} ({change}): {judged}, and {len(rest)} trials are left out"
@@ -69,10 +69,8 @@ def _where(kept: pd.DataFrame, rest: pd.DataFrame, axes: Sequence[str]) -> tuple
     return "between sizes", ""
 
 
-def _told(names: frozenset[str]) -> str:
+def _listed(names: frozenset[str]) -> str:
     """Some names, without where they come from; what oneDNN ran tells more than that it ran."""
     chosen = sorted(names, key=lambda name: (not name.startswith("onednn::"), name))
     short = [name.partition("::")[2] for name in chosen]
-    return ", ".join(short[:_MOST_NAMES]) + (
-        f" and {len(short) - _MOST_NAMES} more" if len(short) > _MOST_NAMES else ""
-    )
+    return ", ".join(short[:_MAX_NAMES]) + (f" and {len(short) - _MAX_NAMES} more" if len(short) > _MAX_NAMES else "")

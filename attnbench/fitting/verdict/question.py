@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attnbench.fitting.verdict.judge import Regime
+from attnbench.fitting.verdict.evidence import Regime
 from attnbench.formula import Formula, Monomial, for_a_batch
 from attnbench.trial import Sizes, describe
 
@@ -52,8 +52,8 @@ def distinct(monomials: tuple[Monomial, ...], axes: tuple[str, ...]) -> tuple[Mo
         Monomial(tuple(p for p in m.powers if p[0] in axes), tuple(log for log in m.logs if log[0] in axes))
         for m in monomials
     )
-    found = tuple(dict.fromkeys(restricted))
-    return tuple(m for m in found if m.axes) or found
+    each_once = tuple(dict.fromkeys(restricted))
+    return tuple(m for m in each_once if m.axes) or each_once
 
 
 def regime_of(question: Question, claimed: tuple[Monomial, ...], axes: tuple[str, ...], where: pd.DataFrame) -> Regime:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from attnbench.errors import FormulaError
-from attnbench.fitting.verdict.judge import LEAST_RANGE
+from attnbench.fitting.verdict.evidence import MIN_RANGE
 from attnbench.fitting.verdict.kernels import one_code
 from attnbench.fitting.verdict.question import Question, distinct
 from attnbench.law import LEADING_SHARE
 from attnbench.units import percent
 
 #: Where a constant cost may take more of a call than this, the rest of the call tells little.
-_LARGEST_CONSTANT = 0.2
+_MAX_CONSTANT = 0.2
 
 
 def to_judge(measured: pd.DataFrame, axes: Sequence[str], question: Question) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -36,12 +36,12 @@ def _readable(measured: pd.DataFrame, axes: Sequence[str], question: Question) -
     calls = _is_more_than_a_call(measured)
     kept = measured[leads & calls]
     enough = len(kept) >= len(axes) + len(terms) + 3 and all(kept[axis].nunique() > 1 for axis in axes)
-    enough = enough and kept["seconds"].max() >= LEAST_RANGE * kept["seconds"].min()
+    enough = enough and kept["seconds"].max() >= MIN_RANGE * kept["seconds"].min()
     if len(kept) == len(measured) or not enough:
         return measured, ""
     reasons = {
         f"the claim does not lead the count in {(~leads).sum()}": not leads.all(),
-        f"a constant cost may take more than {percent(_LARGEST_CONSTANT)} of {(~calls).sum()}": not calls.all(),
+        f"a constant cost may take more than {percent(_MAX_CONSTANT)} of {(~calls).sum()}": not calls.all(),
     }
     said = " and ".join(reason for reason, holds in reasons.items() if holds)
     return kept, f"read from {len(kept)} of {len(measured)} trials: {said}"
@@ -68,4 +68,4 @@ def _is_more_than_a_call(measured: pd.DataFrame) -> pd.Series[bool]:
     if "floor_seconds" not in measured or "seconds" not in measured:
         return pd.Series(True, index=measured.index)
     constant = measured["floor_seconds"].astype("float64").fillna(0.0)
-    return constant <= _LARGEST_CONSTANT * measured["seconds"].astype("float64")
+    return constant <= _MAX_CONSTANT * measured["seconds"].astype("float64")

@@ -1,1 +1,1 @@
-"""What figures show, cut out of a run as tables."""
+"""What figures show, cut out of a run as small tables: no drawing and no wording here."""

@@ -12,31 +12,17 @@ import pandas as pd
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
-from attnbench.trial import ordered
+from attnbench.report.data.columns import INSIDE, LINE, PART, RANK, Floats, axes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from attnbench.law import Curves, FittedTerm, Law
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Curve = Callable[[pd.DataFrame], Floats]
+#: Seconds, or bytes, at the sizes of each row.
+FittedCurve = Callable[[pd.DataFrame], Floats]
 
-#: Columns beside the sizes. None of these is an identifier, so no layer can have an axis of that name.
-TRIAL, INSIDE, LINE, RANK, PART = "its trial", "inside the window", "line label", "line rank", "part of the law"
-#: How far a value lies from what was fitted, and the interval of that.
-RESIDUAL, LOW, HIGH = "measured over fitted", "its least", "its most"
-#: A term, and the part of the whole that it carries.
-TERM, SHARE = "its term", "its share"
-#: Columns of bytes: measured ones, and the counted one.
-BYTES = ("allocated_bytes", "resident_bytes", "peak_bytes")
 _GRID = 33
-
-
-def axes_of(points: pd.DataFrame) -> list[str]:
-    """Columns of `points` that are sizes, where every row has one."""
-    names = [c for c in points.columns if c.isidentifier() and not c.startswith("seconds") and c not in BYTES]
-    return [axis for axis in ordered(dict.fromkeys(names, 0)) if points[axis].notna().all()]
 
 
 def drawn_law(lined: pd.DataFrame, axis: str, law: Law | None) -> pd.DataFrame:
@@ -63,9 +49,9 @@ def grid_of(lined: pd.DataFrame, axis: str) -> pd.DataFrame:
     return pd.concat(firsts, ignore_index=True).assign(**{axis: np.concatenate(grids)})
 
 
-def curves_of(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
+def curves_of(points: pd.DataFrame, law: Law) -> dict[str, FittedCurve]:
     """The whole law under the empty name; for several terms, each term under its own text too."""
-    if law.curves and _spoken_of(law.curves) <= set(axes_of(points)):
+    if law.curves and _needed_axes(law.curves) <= set(axes_of(points)):
         return {"": _best_of(law.curves)} | (_term_curves(points, law) if len(law.terms) > 1 else {})
     if law.exponents and len(law.terms) < 2:
         return {"": _power_law(points, {axis: e.estimate.value for axis, e in law.exponents.items()})}
@@ -82,16 +68,16 @@ def curves_of(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
     return {"": whole} | (parts if len(parts) > 1 else {})
 
 
-def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, Curve]:
+def _term_curves(points: pd.DataFrame, law: Law) -> dict[str, FittedCurve]:
     try:
         return {Formula(term.term).pretty: _term_curve(term, points) for term in law.terms}
     except FormulaError:
         return {}
 
 
-def _best_of(curves: Curves) -> Curve:
+def _best_of(curves: Curves) -> FittedCurve:
     best = replace(curves, draws=curves.draws[:1])
-    axes = sorted(_spoken_of(curves))
+    axes = sorted(_needed_axes(curves))
 
     def curve(frame: pd.DataFrame) -> Floats:
         rows: list[Any] = frame[axes].to_dict("records")
@@ -100,12 +86,12 @@ def _best_of(curves: Curves) -> Curve:
     return curve
 
 
-def _spoken_of(curves: Curves) -> set[str]:
+def _needed_axes(curves: Curves) -> set[str]:
     """Axes that the curves need sizes of."""
     return {*curves.bends, *(axis for term in curves.terms for axis in Formula(term).axes)}
 
 
-def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:
+def _term_curve(term: FittedTerm, points: pd.DataFrame) -> FittedCurve:
     formula = Formula(term.term)
     if formula.axes - set(axes_of(points)):
         raise FormulaError(f"{term.term!r} uses sizes that the trials do not have")
@@ -119,7 +105,7 @@ def _term_curve(term: FittedTerm, points: pd.DataFrame) -> Curve:
     return curve
 
 
-def _power_law(points: pd.DataFrame, exponents: Mapping[str, float]) -> Curve:
+def _power_law(points: pd.DataFrame, exponents: Mapping[str, float]) -> FittedCurve:
     """The fitted powers, at the height of the points inside the window (one height for each size outside the law)."""
     known = [axis for axis in exponents if axis in axes_of(points)]
     free = [a for a in axes_of(points) if a not in exponents and points[a].nunique() > 1]

@@ -4,7 +4,7 @@ Every function takes one small table or tuple and returns a new matplotlib figur
 that take `ax` draw on these axes instead, in whatever figure they are, and return that one.
 """
 
-from attnbench.report.figures.canvas.lines import LEAST_NORM, Curve, effective_reach, growing, overtaking
+from attnbench.report.figures.canvas.lines import MIN_NORM, NamedLine, effective_reach, growing
 from attnbench.report.figures.forest import ForestRow, forest
 from attnbench.report.figures.growth import local_exponents, specification_curve, time_growth
 from attnbench.report.figures.machine import rate_map, steadiness
@@ -12,21 +12,20 @@ from attnbench.report.figures.residuals import residuals
 from attnbench.report.figures.roofline import Marks, Roof, roofline
 from attnbench.report.figures.samples import sample_strips
 from attnbench.report.figures.shares import term_shares
-from attnbench.report.figures.winners import Land, TerritoryMap, territory_map
+from attnbench.report.figures.winners import WinnerArea, WinnerMap, winner_map
 
 __all__ = [
-    "LEAST_NORM",
-    "Curve",
+    "MIN_NORM",
     "ForestRow",
-    "Land",
     "Marks",
+    "NamedLine",
     "Roof",
-    "TerritoryMap",
+    "WinnerArea",
+    "WinnerMap",
     "effective_reach",
     "forest",
     "growing",
     "local_exponents",
-    "overtaking",
     "rate_map",
     "residuals",
     "roofline",
@@ -34,6 +33,6 @@ __all__ = [
     "specification_curve",
     "steadiness",
     "term_shares",
-    "territory_map",
     "time_growth",
+    "winner_map",
 ]

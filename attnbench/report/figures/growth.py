@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from attnbench.report import words
-from attnbench.report.data.slices import INSIDE, LINE, PART, RANK
+from attnbench.report.data.columns import INSIDE, LINE, PART, RANK
+from attnbench.report.data.labels import distinguishing_axes
 from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import BAND, INK, PAPER, SERIES, SOFT, series_colour
 from attnbench.report.figures.canvas.panel import (
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from attnbench.law import Estimate
-    from attnbench.report.data.slices import Floats, Growth, LocalExponents
+    from attnbench.report.data.columns import Floats
+    from attnbench.report.data.growth import Growth, LocalExponents
 
 
 def time_growth(data: Growth, ax: Axes | None = None) -> Figure:
@@ -122,7 +124,7 @@ def _label_term(axes: Axes, names: tuple[str, str], term: pd.DataFrame, total: F
 
 def _draw_points(axes: Axes, data: Growth) -> None:
     """Filled inside the window of the law, hollow beyond it."""
-    names = tips.varying(data.points)
+    names = distinguishing_axes(data.points)
     for colour, line in by_rank(data.points):
         axes.vlines(
             line[data.axis], line["seconds_low"], line["seconds_high"], color=colour, linewidth=1.1, alpha=0.6, zorder=2

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from attnbench import units
 from attnbench.law import Verdict
 from attnbench.report import words
-from attnbench.report.data.slices import DRIFT_LIMIT
+from attnbench.report.data.machine import DRIFT_LIMIT
 from attnbench.report.figures.canvas.palette import BAND, ON_DARK, ON_LIGHT, PAPER, SERIES, VERDICT_COLOURS
 from attnbench.report.figures.canvas.panel import COLOURS, SMALL, panel, readable_on
 from attnbench.report.figures.canvas.svg import tell
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from attnbench.report.data.slices import RateMap
+    from attnbench.report.data.machine import RateMap
 
 
 def rate_map(data: RateMap, ax: Axes | None = None) -> Figure:

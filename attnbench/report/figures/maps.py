@@ -11,7 +11,7 @@ from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from attnbench.report.figures.canvas.palette import HAIR, INK, PAPER, SOFT, series_colour
-from attnbench.report.figures.canvas.panel import panels, readable_on
+from attnbench.report.figures.canvas.panel import COLOURS, DASHES, SMALL, TEXT, legend, panels, readable_on
 from attnbench.report.figures.canvas.svg import printable, tell
 
 if TYPE_CHECKING:
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from attnbench.report.data.columns import Floats
 
 #: Cells of one colour are one path of the file: shades that nobody could tell apart need no paths of their own.
 _SHADES = 24
-_COLOURS = sns.color_palette("mako", as_cmap=True)
 _DIVERGING = sns.color_palette("vlag", as_cmap=True)
 _FAR = sns.color_palette("mako_r", as_cmap=True)
 _COLUMNS = 4
@@ -33,8 +32,6 @@ _COLUMNS = 4
 _SMALL_MAP = 2.2
 _PEN = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
 _SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
-_TEXT, _SMALL = 11.5, 10.0
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 2, 1, 2)))
 
 
 def weight_maps(title: str, heads: Sequence[Floats]) -> Figure:
@@ -43,13 +40,13 @@ def weight_maps(title: str, heads: Sequence[Floats]) -> Figure:
     single = heads[0].shape[0] == 1
     with panels(1.25 if single else 1.95, _COLUMNS) as (figure, axes):
         for number, (one, head) in enumerate(zip(axes, heads, strict=False), start=1):
-            _cells(one, head, (0.0, largest), _COLOURS)
-            one.set_title(f"head {number}" if len(heads) > 1 else "weights", fontsize=_SMALL)
-            one.set_xlabel("keys", fontsize=_SMALL)
-        axes[0].set_ylabel("query" if single else "queries", fontsize=_SMALL)
+            _cells(one, head, (0.0, largest), COLOURS)
+            one.set_title(f"head {number}" if len(heads) > 1 else "weights", fontsize=SMALL)
+            one.set_xlabel("keys", fontsize=SMALL)
+        axes[0].set_ylabel("query" if single else "queries", fontsize=SMALL)
         for one in axes[len(heads) :]:
             one.set_axis_off()
-        figure.suptitle(printable(title), x=0.01, ha="left", fontsize=_TEXT, color=INK)
+        figure.suptitle(printable(title), x=0.01, ha="left", fontsize=TEXT, color=INK)
     return figure
 
 
@@ -60,12 +57,12 @@ def dependency_map(hops: Floats, farthest: int) -> Figure:
         _cells(axes, _compressed(np.where(never, np.nan, hops)), (0.0, float(_compressed(farthest))), _FAR)
         if never.any():
             axes.add_patch(_hatched(_bars(never)))
-        axes.set_xlabel("from", fontsize=_SMALL, labelpad=1)
-        axes.set_ylabel("to", fontsize=_SMALL, labelpad=1)
+        axes.set_xlabel("from", fontsize=SMALL, labelpad=1)
+        axes.set_ylabel("to", fontsize=SMALL, labelpad=1)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(FixedLocator([0.5, length - 0.5]))
             axis.set_major_formatter(FuncFormatter(lambda place, _: f"{place + 0.5:.0f}"))
-        axes.tick_params(length=0, pad=2, labelsize=_SMALL)
+        axes.tick_params(length=0, pad=2, labelsize=SMALL)
     return figure
 
 
@@ -81,7 +78,7 @@ def hops_scale(farthest: int) -> Figure:
         places = {tick: float(_compressed(tick)) / end * steps for tick in ticks} | {"never": 1.14 * steps}
         axes.xaxis.set_major_locator(FixedLocator(list(places.values())))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda _, rank: str(list(places)[rank or 0])))
-        axes.tick_params(length=0, labelsize=_SMALL)
+        axes.tick_params(length=0, labelsize=SMALL)
         axes.set_title("hops")
     return figure
 
@@ -118,7 +115,7 @@ def wave_columns(waves: Floats, columns: Sequence[int]) -> Figure:
         ends = sorted((float(waves[-1, column]), column) for column in columns)
         heights = _apart([end for end, _ in ends], 0.2)
         for rank, ((_, column), height) in enumerate(zip(ends, heights, strict=True)):
-            colour, dashes = series_colour(rank, len(columns)), _DASHES[rank % len(_DASHES)]
+            colour, dashes = series_colour(rank, len(columns)), DASHES[rank % len(DASHES)]
             axes.plot(waves[:, column], color=colour, linestyle=dashes, linewidth=1.5)
             axes.annotate(
                 f"feature {column}",
@@ -126,7 +123,7 @@ def wave_columns(waves: Floats, columns: Sequence[int]) -> Figure:
                 xytext=(6, 0),
                 textcoords="offset points",
                 color=colour,
-                fontsize=_SMALL,
+                fontsize=SMALL,
                 va="center",
                 annotation_clip=False,
             )
@@ -142,10 +139,10 @@ def binary_digits(count: int, bits: int) -> Figure:
     """The numbers from 0 in binary, one row each: the lowest bit, to the right, alternates fastest."""
     digits = np.array([[number >> bit & 1 for bit in reversed(range(bits))] for number in range(count)], dtype=float)
     with panels(3.0, 1) as (figure, (axes,)):
-        _cells(axes, digits, (-0.3, 1.3), _COLOURS, aspect="auto")
+        _cells(axes, digits, (-0.3, 1.3), COLOURS, aspect="auto")
         for (row, column), digit in np.ndenumerate(digits):
-            colour = readable_on(_shade(digit, (-0.3, 1.3), _COLOURS))
-            axes.text(column + 0.5, row + 0.5, f"{digit:.0f}", ha="center", va="center", fontsize=_SMALL, color=colour)
+            colour = readable_on(_shade(digit, (-0.3, 1.3), COLOURS))
+            axes.text(column + 0.5, row + 0.5, f"{digit:.0f}", ha="center", va="center", fontsize=SMALL, color=colour)
         axes.set_title("numbers in binary")
         axes.xaxis.set_major_locator(NullLocator())
         axes.yaxis.set_major_locator(FixedLocator([row + 0.5 for row in range(count)]))
@@ -164,7 +161,7 @@ def turns(pairs: Mapping[str, tuple[Floats, Floats]]) -> Figure:
                 arrow = {"arrowstyle": "->", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 0}
                 one.annotate("", tuple(end), tuple(start), arrowprops=arrow)
                 one.plot(*start, marker="o", markersize=3.5, color=colour)
-            one.set_title(title, fontsize=_SMALL)
+            one.set_title(title, fontsize=SMALL)
             one.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), aspect="equal", xlabel="sine")
             for axis in (one.xaxis, one.yaxis):
                 axis.set_major_locator(FixedLocator([-1, 0, 1]))
@@ -178,7 +175,7 @@ def fading(title: str, curves: Mapping[str, Floats]) -> Figure:
         for rank, (name, draws) in enumerate(curves.items()):
             colour, places = series_colour(rank, len(curves)), range(draws.shape[1])
             axes.fill_between(places, draws.min(axis=0), draws.max(axis=0), color=colour, alpha=0.18, linewidth=0)
-            dashes = _DASHES[rank % len(_DASHES)]
+            dashes = DASHES[rank % len(DASHES)]
             axes.plot(places, draws.mean(axis=0), color=colour, linestyle=dashes, linewidth=1.5, label=printable(name))
         axes.set_title(title)
         axes.set_xlabel("layers")
@@ -187,8 +184,7 @@ def fading(title: str, curves: Mapping[str, Floats]) -> Figure:
         axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
         axes.grid(axis="y")
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6}
-        figure.legend(fontsize=_SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=figure)
     return figure
 
 
@@ -204,7 +200,7 @@ def spread(rows: Mapping[str, Sequence[tuple[int, float]]], first: str) -> Figur
             dots = axes.scatter([ratio for _, ratio in row], [place] * len(row), **style)
             tell(dots, [f"{name}, n={n}: {ratio:.3g} times {first}" for n, ratio in row])
             across = axes.get_yaxis_transform()
-            axes.text(0, place - 0.36, printable(name), transform=across, fontsize=_TEXT, va="center")
+            axes.text(0, place - 0.36, printable(name), transform=across, fontsize=TEXT, va="center")
         axes.set(ylim=(len(rows) - 0.55, -0.72), yticks=[])
         low, high = axes.get_xlim()
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 40 else (1,)))
@@ -256,7 +252,7 @@ def _shade(value: float, ends: tuple[float, float], colours: Any) -> Any:
 
 def _apart(heights: Sequence[float], room: float) -> list[float]:
     """Sorted heights for labels, none on top of another."""
-    found: list[float] = []
+    places: list[float] = []
     for height in heights:
-        found.append(max(height, found[-1] + room if found else height))
-    return found
+        places.append(max(height, places[-1] + room if places else height))
+    return places

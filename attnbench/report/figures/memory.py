@@ -9,7 +9,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench import units
 from attnbench.report import words
-from attnbench.report.data.slices import LINE, RANK
+from attnbench.report.data.columns import LINE, RANK
+from attnbench.report.data.labels import distinguishing_axes
 from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import INK, PAPER, series_colour
 from attnbench.report.figures.canvas.panel import by_rank, label_line, panel, size_axis
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 
 
 def memory_growth(points: pd.DataFrame, axis: str, slope: float | None, ax: Axes | None = None) -> Figure:
@@ -34,7 +35,7 @@ def memory_growth(points: pd.DataFrame, axis: str, slope: float | None, ax: Axes
     """
     with panel(3.9, ax) as (figure, axes):
         axes.set(xscale="log", yscale="log")
-        names = tips.varying(points)
+        names = distinguishing_axes(points)
         for colour, line in by_rank(points):
             axes.plot(line[axis], line["peak_bytes"], color=colour, linewidth=1.4, zorder=2)
             _draw_measured(axes, line, (axis, colour), names)
@@ -73,7 +74,7 @@ def _draw_slope(axes: Axes, points: pd.DataFrame, axis: str, slope: float) -> No
 def _bytes_axis(axes: Axes) -> None:
     """Ticks at powers of two, as many as have room."""
     low, high = (math.log2(end) for end in axes.get_ylim())
-    step = max(1, math.ceil((high - low) / _MOST_TICKS))
+    step = max(1, math.ceil((high - low) / _MAX_TICKS))
     first = math.ceil(low / step) * step
     axes.yaxis.set_major_locator(FixedLocator([2.0**power for power in range(first, math.floor(high) + 1, step)]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.shorter(units.nbytes(value))))

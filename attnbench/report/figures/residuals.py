@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.ticker import FuncFormatter
 
-from attnbench.report.data.curves import HIGH, LOW, RESIDUAL
+from attnbench.report.data.columns import HIGH, LOW, RESIDUAL
+from attnbench.report.data.labels import distinguishing_axes
 from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import BAND, INK, SOFT
 from attnbench.report.figures.canvas.panel import at_least, by_rank, dots, panel, size_axis
@@ -32,7 +33,7 @@ def residuals(points: pd.DataFrame, axis: str, noise: tuple[float, float] | None
             axes.axhspan(*noise, color=BAND, linewidth=0, zorder=0)
         axes.axhline(0, color=SOFT, linewidth=1, zorder=1)
         sizes = sorted(points[axis].unique())
-        names = tips.varying(points)
+        names = distinguishing_axes(points)
         placed = dodged(points.assign(place=points[axis].astype("float64")), "place", sizes)
         for colour, line in by_rank(placed):
             axes.vlines(line["place"], line[LOW], line[HIGH], color=colour, linewidth=1.1, alpha=0.6, zorder=2)

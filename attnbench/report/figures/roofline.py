@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from attnbench import units
 from attnbench.report import words
 from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT, series_colour
-from attnbench.report.figures.canvas.panel import SMALL, note, panel, power_of_ten, short
+from attnbench.report.figures.canvas.panel import legend, note, panel, power_of_ten, short
 from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: To either side of the ridge, the roof is shown over this factor at least.
 _SLOPE = 16.0
 #: Marks beyond this number have no texts of their own: the page would grow by a megabyte for what its tables say.
-_MOST_TIPS = 2000
+_MAX_TIPS = 2000
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 
 
@@ -68,14 +68,13 @@ def roofline(title: str, roof: Roof, marks: Sequence[Marks]) -> Figure:
             drawn = axes.scatter(
                 x, y, s=26, edgecolor=PAPER, linewidth=0.5, zorder=3, label=short(layer.layer), **style
             )
-            if len(every) <= _MOST_TIPS:
+            if len(every) <= _MAX_TIPS:
                 tell(drawn, layer.tips)
         lowest = min([roof.at(left), *(rate / 1.5 for _, rate in every)])
         highest = max([roof.flops_per_second, *(rate for _, rate in every)])
         axes.set(xlim=(left, right), ylim=(lowest, highest * 2.5))
         _write(axes, roof, title)
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 1.2}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.25, **place)
+        legend(axes, below=figure, handlelength=1.2)
     return figure
 
 

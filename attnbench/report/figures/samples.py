@@ -10,8 +10,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from attnbench import units
 from attnbench.law import Verdict
 from attnbench.report.figures.canvas import tips
-from attnbench.report.figures.canvas.palette import BAND, HAIR, INK, PAPER, SERIES, SOFT, VERDICT_COLOURS
-from attnbench.report.figures.canvas.panel import SMALL, panel
+from attnbench.report.figures.canvas.palette import BAND, HAIR, INK, PAPER, SERIES, VERDICT_COLOURS
+from attnbench.report.figures.canvas.panel import legend, panel
 from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from attnbench.report.sections.layer.samples import Strip, Strips
+    from attnbench.report.data.samples import Strip, Strips
 
 _DOUBT, _ALARM = VERDICT_COLOURS[Verdict.INCONCLUSIVE], VERDICT_COLOURS[Verdict.REFUTED]
 #: Label of an outlier → how it is drawn: another shape, and another colour.
@@ -54,8 +54,7 @@ def sample_strips(data: Strips) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _visit_name(value, max(lengths))))
         axes.set_title(f"blocks about their median, rows ±{100 * reach:.0f} %")
         axes.set_xlabel("visits in the order they were made")
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "ncols": 2}
-        figure.legend(fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, **place)
+        legend(axes, below=figure, ncols=2, handlelength=None, labelspacing=None)
     return figure
 
 

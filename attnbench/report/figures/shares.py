@@ -8,10 +8,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from attnbench.law import LEADING_SHARE
-from attnbench.report.data.curves import SHARE, TERM
-from attnbench.report.figures.canvas import tips
+from attnbench.report.data.columns import SHARE, TERM
+from attnbench.report.data.labels import distinguishing_axes, size_labels
 from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT
-from attnbench.report.figures.canvas.panel import DASHES, SMALL, by_rank, panel, size_axis
+from attnbench.report.figures.canvas.panel import DASHES, by_rank, legend, panel, size_axis
 from attnbench.report.figures.canvas.svg import tell
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from attnbench.report.sections.layer.shares import Shares
+    from attnbench.report.data.shares import Shares
 
 #: One mark for each term, as `DASHES` has one dash.
 _MARKS = ("o", "s", "^", "D")
@@ -42,8 +42,7 @@ def term_shares(data: Shares) -> Figure:
         axes.set_title("share of each term")
         axes.grid(axis="y")
         handles = [_handle(kind, name, data) for kind, name in enumerate(data.terms)]
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.6, "ncols": 2}
-        figure.legend(handles=handles, fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, **place)
+        legend(axes, below=figure, handles=handles, ncols=2, labelspacing=None)
     return figure
 
 
@@ -52,7 +51,7 @@ def _draw_marks(axes: Axes, line: pd.DataFrame, data: Shares, drawn: tuple[str, 
     style: dict[str, Any] = {"s": 24, "color": colour, "edgecolor": PAPER, "linewidth": 0.6, "zorder": 3}
     points = axes.scatter(line[data.axis], line[SHARE], marker=mark, **style)
     whose = "the fitted time" if data.fitted else "the counted work"
-    places = tips.places(line, tips.varying(data.points))
+    places = size_labels(line, distinguishing_axes(data.points))
     tell(
         points,
         [

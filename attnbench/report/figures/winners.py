@@ -1,4 +1,4 @@
-"""Who wins where, as a map over length and width: territories with their names, their doubts and their boundary."""
+"""Who wins where, as a map over length and width: areas with their names, their doubts and their boundary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench.report import words
 from attnbench.report.figures.canvas.palette import INK, PAPER, SERIES, SOFT
-from attnbench.report.figures.canvas.panel import SMALL, panel
+from attnbench.report.figures.canvas.panel import SMALL, legend, panel
 from attnbench.report.figures.canvas.svg import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Floats = np.ndarray[Any, np.dtype[np.float64]]
     Flags = np.ndarray[Any, np.dtype[np.bool_]]
     Corner = tuple[int, int]
 
@@ -39,8 +38,8 @@ _FILLS = (SERIES[0], SERIES[4], SERIES[2], SERIES[5], SERIES[1], SERIES[3])
 
 
 @dataclass(frozen=True)
-class Land:
-    """One territory: its key letter, its name, its words in the legend, and its cells, widths × lengths.
+class WinnerArea:
+    """What one winner holds: its key letter, its name, its words in the legend, and its cells, widths × lengths.
 
     The `rank` chooses its colour; without one it is of those that have too few cells for a colour of their own.
     """
@@ -53,13 +52,13 @@ class Land:
 
 
 @dataclass(frozen=True)
-class TerritoryMap:
+class WinnerMap:
     """What one map shows.
 
     Attributes:
         title: above it.
         lengths, widths: sizes of its cells.
-        lands: the territories.
+        areas: those of the winners.
         close: cells that are too close to call.
         boundary: places (n, d) of equal counted work, and the words for it.
         complete: cells in which every layer was compared.
@@ -69,7 +68,7 @@ class TerritoryMap:
     title: str
     lengths: tuple[int, ...]
     widths: tuple[int, ...]
-    lands: tuple[Land, ...]
+    areas: tuple[WinnerArea, ...]
     close: Flags
     boundary: tuple[tuple[float, float], ...]
     boundary_name: str
@@ -77,28 +76,27 @@ class TerritoryMap:
     measured: tuple[tuple[int, int], tuple[int, int]] | None
 
 
-def territory_map(data: TerritoryMap) -> Figure:
-    """The map, log–log; each territory with its letter, and with its name where that has room."""
+def winner_map(data: WinnerMap) -> Figure:
+    """The map, log–log; each area with its letter, and with its name where that has room."""
     handles: list[Any] = []
-    lines = len(data.lands) + sum((data.close.any(), bool(data.boundary), bool(data.measured), _partly(data)))
+    lines = len(data.areas) + sum((data.close.any(), bool(data.boundary), bool(data.measured), _partly(data)))
     with panel(3.75 + 0.2 * lines) as (figure, axes):
         axes.set(xscale="log", yscale="log")
         edges = _edges(data.lengths), _edges(data.widths)
         axes.set(xlim=(edges[0][0], edges[0][-1]), ylim=(edges[1][0], edges[1][-1]))
-        for land in data.lands:
-            axes.add_patch(PathPatch(_outline(land.cells, edges), **_fill(land.rank), edgecolor=PAPER, linewidth=1.6))
-            handles.append(Patch(**_fill(land.rank), label=printable(f"{land.letter}  {land.legend}")))
+        for area in data.areas:
+            axes.add_patch(PathPatch(_outline(area.cells, edges), **_fill(area.rank), edgecolor=PAPER, linewidth=1.6))
+            handles.append(Patch(**_fill(area.rank), label=printable(f"{area.letter}  {area.legend}")))
         if data.close.any():
             hatch: dict[str, Any] = {"facecolor": "none", "edgecolor": SOFT, "linewidth": 0, "hatch": "////"}
             axes.add_patch(PathPatch(_outline(data.close, edges), **hatch))
             handles.append(Patch(**hatch, label="too close to call"))
         handles += _lines(axes, data)
-        for land in data.lands:
-            _name(axes, land, data)
+        for area in data.areas:
+            _name(axes, area, data)
         _ticks(axes, data)
         axes.set_title(data.title)
-        place: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "handlelength": 2.2}
-        figure.legend(handles=handles, fontsize=SMALL, labelcolor=SOFT, borderaxespad=0, labelspacing=0.3, **place)
+        legend(axes, below=figure, handles=handles, handlelength=2.2, labelspacing=0.3)
     return figure
 
 
@@ -106,7 +104,7 @@ def _fill(rank: int | None) -> dict[str, Any]:
     return {"facecolor": SOFT if rank is None else _FILLS[rank % len(_FILLS)], "alpha": 0.16 if rank is None else 0.38}
 
 
-def _lines(axes: Axes, data: TerritoryMap) -> Iterator[Line2D]:
+def _lines(axes: Axes, data: WinnerMap) -> Iterator[Line2D]:
     """The boundary, where all layers are compared, and the box in which all were measured."""
     if _partly(data):
         edge: dict[str, Any] = {"edgecolor": SOFT, "linewidth": 1.0}
@@ -124,12 +122,12 @@ def _lines(axes: Axes, data: TerritoryMap) -> Iterator[Line2D]:
         yield Line2D([], [], label=printable(data.boundary_name), **line)
 
 
-def _partly(data: TerritoryMap) -> bool:
+def _partly(data: WinnerMap) -> bool:
     """Whether all layers are compared in some of the cells only."""
     return bool(data.complete.any() and not data.complete.all())
 
 
-def _ticks(axes: Axes, data: TerritoryMap) -> None:
+def _ticks(axes: Axes, data: WinnerMap) -> None:
     for axis, sizes, most in ((axes.xaxis, data.lengths, 7), (axes.yaxis, data.widths, 7)):
         powers = [size for size in sizes if size & (size - 1) == 0]
         step = math.ceil(len(powers) / most)
@@ -182,15 +180,15 @@ def _loops(sides: set[tuple[Corner, Corner]]) -> Iterator[list[Corner]]:
             ]
 
 
-def _name(axes: Axes, land: Land, data: TerritoryMap) -> None:
+def _name(axes: Axes, area: WinnerArea, data: WinnerMap) -> None:
     """The name where there is most room for it; where there is none, the letter; else only the legend has it."""
-    lines = _broken(f"{land.letter}  {land.name}")
+    lines = _broken(f"{area.letter}  {area.name}")
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL, "color": INK, "zorder": 5}
     halo: dict[str, Any] = {"facecolor": PAPER, "alpha": 0.72, "edgecolor": "none", "boxstyle": "round,pad=0.12"}
-    for text in ("\n".join(lines), land.letter):
+    for text in ("\n".join(lines), area.letter):
         rows = text.split("\n")
         size = max(map(len, rows)) * _LETTER, len(rows) * _LINE
-        room, (row, column) = _roomiest(land.cells, size)
+        room, (row, column) = _roomiest(area.cells, size)
         if room >= 1:
             place = (_middle(data.lengths, column), _middle(data.widths, row))
             axes.text(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from attnbench import units
 from attnbench.record import Host
 from attnbench.report import words
-from attnbench.report.context import Fact, FileLink
+from attnbench.report.values import Fact
 from attnbench.store.run_folder import StoredRun
 
 _FILES = {
@@ -21,9 +22,18 @@ _FILES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of the run folder: its name, where it is from the page, and what it holds."""
+
+    name: str
+    href: str
+    what: str
+
+
 def environment(run: StoredRun) -> tuple[Fact, ...]:
     """The facts that are known, each with its name."""
-    info, host = run.info, run.info.host
+    info, host, plan = run.info, run.info.host, run.info.plan
     facts = [
         ("Processor", f"{host.cpu}, {words.plural(host.cores, 'core')}"),
         *_processor_facts(host),
@@ -36,17 +46,11 @@ def environment(run: StoredRun) -> tuple[Fact, ...]:
         ("Python", host.python),
         ("PyTorch", host.torch),
         ("Linear algebra", host.blas),
-        ("Threads", words.threads(dict.fromkeys(trial.choices.threads for trial in info.plan.trials))),
+        ("Threads", words.threads(dict.fromkeys(trial.choices.threads for trial in plan.trials))),
         ("Thread settings", ", ".join(f"{name} {value}" for name, value in host.thread_settings.items())),
         ("Load at the start", ", ".join(words.shorter(units.significant(value)) for value in host.load)),
-        (
-            "Pilot before the plan",
-            units.seconds(info.plan.calibration_seconds) if info.plan.calibration_seconds else "",
-        ),
-        (
-            "Reading the clock",
-            units.seconds(info.plan.timer_overhead_seconds) if info.plan.timer_overhead_seconds else "",
-        ),
+        ("Pilot before the plan", units.seconds(plan.calibration_seconds) if plan.calibration_seconds else ""),
+        ("Reading the clock", units.seconds(plan.timer_overhead_seconds) if plan.timer_overhead_seconds else ""),
         ("attnbench", info.version),
         ("Plugins", ", ".join(info.plugins)),
         ("Seed", str(info.seed)),

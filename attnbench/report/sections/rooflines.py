@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import pandas as pd
 
 from attnbench.record import Status
 from attnbench.report import figures, words
-from attnbench.report.context import Fact, Gallery, Roofline, RoofRow
 from attnbench.report.markup import picture
+from attnbench.report.values import Fact, Gallery
 from attnbench.trial import describe
 from attnbench.units import count, flops_per_second, nbytes, percent, significant
 
@@ -38,6 +38,31 @@ _CAPTION = (
 
 
 @dataclass(frozen=True, slots=True)
+class RoofRow:
+    """One layer under the roof."""
+
+    layer: str
+    trials: str
+    intensity: str
+    limit: str
+    median: str
+    best: str
+    best_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """Trials under the roof that their machine set; where there is no roof, the reason."""
+
+    conditions: str
+    roof: tuple[Fact, ...] = ()
+    picture: Gallery = field(default_factory=Gallery)
+    rows: tuple[RoofRow, ...] = ()
+    remarks: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Mark:
     """One trial: sizes as text, operations for each byte, operations a second, and the bytes."""
 
@@ -58,8 +83,8 @@ def rooflines(run: StoredRun) -> tuple[Roofline, ...]:
         mark = _mark(trial, row["seconds"], row["flops"], row) if row["status"] == Status.OK else None
         if mark:
             groups.setdefault(trial.choices, {}).setdefault(trial.layer, []).append(mark)
-    found = (_under(run, choices, layers) for choices, layers in groups.items())
-    return tuple(one for one in found if one is not None)
+    every = (_under(run, choices, layers) for choices, layers in groups.items())
+    return tuple(one for one in every if one is not None)
 
 
 def _mark(trial: Trial, seconds: float, flops: float, row: dict[Any, Any]) -> _Mark | None:
@@ -92,26 +117,26 @@ def _under(run: StoredRun, choices: Choices, layers: dict[str, list[_Mark]]) -> 
     return Roofline(conditions, _facts(peaks, roof), Gallery((drawn,), _CAPTION), rows, remarks)
 
 
-def _marks(layer: str, found: Sequence[_Mark], roof: Roof) -> figures.Marks:
+def _marks(layer: str, marks: Sequence[_Mark], roof: Roof) -> figures.Marks:
     tips = (
         f"{layer}, {one.sizes}: {flops_per_second(one.rate)} at {significant(one.intensity)} FLOP/B, "
         f"{percent(one.share(roof))} of the roof"
-        for one in found
+        for one in marks
     )
-    return figures.Marks(layer, tuple((one.intensity, one.rate) for one in found), tuple(tips))
+    return figures.Marks(layer, tuple((one.intensity, one.rate) for one in marks), tuple(tips))
 
 
-def _row(layer: str, found: Sequence[_Mark], roof: Roof) -> RoofRow:
-    best = max(found, key=lambda one: one.share(roof))
-    low, high = (pick(one.intensity for one in found) for pick in (min, max))
-    bound = sum(one.intensity < roof.ridge for one in found)
-    limit = "memory" if bound == len(found) else "arithmetic" if not bound else f"memory at {bound} of {len(found)}"
+def _row(layer: str, marks: Sequence[_Mark], roof: Roof) -> RoofRow:
+    best = max(marks, key=lambda one: one.share(roof))
+    low, high = (pick(one.intensity for one in marks) for pick in (min, max))
+    bound = sum(one.intensity < roof.ridge for one in marks)
+    limit = "memory" if bound == len(marks) else "arithmetic" if not bound else f"memory at {bound} of {len(marks)}"
     return RoofRow(
         layer=layer,
-        trials=count(len(found)),
+        trials=count(len(marks)),
         intensity=f"{significant(low)} to {significant(high)}" if high > low else significant(low),
         limit=limit,
-        median=percent(median(one.share(roof) for one in found)),
+        median=percent(median(one.share(roof) for one in marks)),
         best=percent(best.share(roof)),
         best_at=best.sizes,
     )
@@ -127,9 +152,9 @@ def _facts(peaks: Peaks, roof: Roof) -> tuple[Fact, ...]:
 
 def _above(layers: dict[str, list[_Mark]], roof: Roof, cache: float) -> tuple[str, ...]:
     """What is above the roof, and whether a cache can explain it."""
-    above = {layer: [one for one in found if one.share(roof) > 1] for layer, found in layers.items()}
-    names = words.listing(layer for layer, found in above.items() if found)
-    every = [one for found in above.values() for one in found]
+    above = {layer: [one for one in marks if one.share(roof) > 1] for layer, marks in layers.items()}
+    names = words.listing(layer for layer, marks in above.items() if marks)
+    every = [one for marks in above.values() for one in marks]
     if not every:
         return ()
     inside = sum(one.moved <= cache and one.intensity < roof.ridge for one in every)
@@ -139,8 +164,8 @@ def _above(layers: dict[str, list[_Mark]], roof: Roof, cache: float) -> tuple[st
 
 def _bounds(run: StoredRun, choices: Choices) -> tuple[str, ...]:
     records = run.records
-    told = {trial.id for trial in run.info.plan.trials if trial.choices == choices}
-    bounds = records[records["trial"].isin(list(told)) & records["lower_bound"].fillna(value=False).astype(bool)]
+    alike = [trial.id for trial in run.info.plan.trials if trial.choices == choices]
+    bounds = records[records["trial"].isin(alike) & records["lower_bound"].fillna(value=False).astype(bool)]
     names = words.listing(dict.fromkeys(map(str, bounds["layer"])))
     return (
         (f"Counted FLOPs are a lower bound for {names}: its marks stand too low, and too far left.",) if names else ()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from attnbench import units
 from attnbench.layers.registry import BUILT_IN, Registry
 from attnbench.record import Status
-from attnbench.report.context import Beside, BesideRow, Gallery
 from attnbench.report.figures import maps
 from attnbench.report.markup import math_text, picture
+from attnbench.report.sections.trials import cell_text
+from attnbench.report.values import Gallery
 from attnbench.trial import CHOICES, describe
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from attnbench.law import Law
     from attnbench.store.run_folder import StoredRun
 
     Sizes = tuple[int, ...]
@@ -26,22 +29,47 @@ if TYPE_CHECKING:
 
 #: Layers are compared where these agree; what else a layer has, such as heads or a kernel width, is its own.
 _SHARED = ("b", "n", "d")
-_FEWEST_LAYERS = 3
+_MIN_LAYERS = 3
 #: Dots of one layer that can be told apart.
-_MOST_DOTS = 60
+_MAX_DOTS = 60
 
 
-def beside(run: StoredRun) -> Beside:
-    """The table, where at least three layers were timed and all of them at some same sizes; else nothing of it."""
+@dataclass(frozen=True, slots=True)
+class SideBySideRow:
+    """One layer at sizes that all layers share: its counts, its time, and its time over that of the first layer."""
+
+    layer: str
+    about: str
+    flops: str
+    formula: Markup
+    parameters: str
+    peak_bytes: str
+    seconds: str
+    ratio: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """All layers at the same sizes; without rows where they share none."""
+
+    sizes: str = ""
+    first: str = ""
+    rows: tuple[SideBySideRow, ...] = ()
+    spread: Gallery = field(default_factory=Gallery)
+
+
+def side_by_side(run: StoredRun) -> SideBySide:
+    """All layers at the largest sizes they share; empty where fewer than three were timed or they share none."""
     table = _table(run)
     shared = set.intersection(*map(set, table.values())) if table else set()
-    if len(table) < _FEWEST_LAYERS or not shared:
-        return Beside()
+    if len(table) < _MIN_LAYERS or not shared:
+        return SideBySide()
     largest = max(shared, key=lambda sizes: (math.prod(sizes), sizes))
     first = next(iter(table))
-    rows = tuple(_row(run, layer, rows[largest], table[first][largest]) for layer, rows in table.items())
+    work = {law.layer: law for law in reversed(run.found_laws) if law.metric == "flops"}
+    rows = tuple(_row(work.get(layer), rows[largest], table[first][largest]) for layer, rows in table.items())
     at = describe(dict(zip(_SHARED, largest, strict=True)))
-    return Beside(at, first, rows, _spread(table, sorted(shared), first))
+    return SideBySide(at, first, rows, _spread(table, sorted(shared), first))
 
 
 def _table(run: StoredRun) -> Table:
@@ -55,18 +83,18 @@ def _table(run: StoredRun) -> Table:
     for row in rows:
         if all(row[choice] == rows[0][choice] for choice in CHOICES):
             table.setdefault(row["layer"], {}).setdefault(tuple(row[axis] for axis in _SHARED), row)
-    return {layer: found for layer, found in table.items() if found}
+    return {layer: timed for layer, timed in table.items() if timed}
 
 
-def _row(run: StoredRun, layer: str, row: Row, first: Row) -> BesideRow:
-    work = next((law for law in run.found_laws if (law.layer, law.metric) == (layer, "flops")), None)
-    return BesideRow(
+def _row(work: Law | None, row: Row, first: Row) -> SideBySideRow:
+    layer = row["layer"]
+    return SideBySideRow(
         layer=layer,
         about=Registry().summary(layer) if layer in BUILT_IN else "",
-        flops=_text(units.flops, row["flops"]),
+        flops=cell_text(units.flops, row["flops"]),
         formula=math_text(work.formula if work else None),
-        parameters=_text(units.count, row["parameters"]),
-        peak_bytes=_text(units.nbytes, row["peak_bytes"]),
+        parameters=cell_text(units.count, row["parameters"]),
+        peak_bytes=cell_text(units.nbytes, row["peak_bytes"]),
         seconds=units.seconds(row["seconds"]),
         ratio=_times(row["seconds"] / first["seconds"]),
     )
@@ -75,10 +103,6 @@ def _row(run: StoredRun, layer: str, row: Row, first: Row) -> BesideRow:
 def _times(ratio: float) -> str:
     """``1.04×``, ``0.00071×``."""
     return f"{float(units.significant(ratio, 3 if ratio >= 1 else 2)):g}×"
-
-
-def _text(written: Any, value: Any) -> str:
-    return "—" if pd.isna(value) else str(written(value))
 
 
 def _spread(table: Table, shared: list[Sizes], first: str) -> Gallery:
@@ -90,7 +114,7 @@ def _spread(table: Table, shared: list[Sizes], first: str) -> Gallery:
         for layer, rows in table.items()
         if layer != first
     }
-    step = -(-len(shared) // _MOST_DOTS)
+    step = -(-len(shared) // _MAX_DOTS)
     few = {layer: row[::step] for layer, row in ratios.items()}
     drawn = picture(maps.spread(few, first), f"Time over that of {first}", _describe(ratios))
     which = "each" if step == 1 else f"{len(shared[::step])}"
@@ -102,8 +126,8 @@ def _spread(table: Table, shared: list[Sizes], first: str) -> Gallery:
 
 
 def _describe(ratios: dict[str, list[tuple[int, float]]]) -> str:
-    found = {layer: sorted(ratio for _, ratio in row) for layer, row in ratios.items()}
+    sorted_ratios = {layer: sorted(ratio for _, ratio in row) for layer, row in ratios.items()}
     return " ".join(
         f"{layer}: from {_times(row[0])} to {_times(row[-1])}, middle {_times(median(row))}."
-        for layer, row in found.items()
+        for layer, row in sorted_ratios.items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -12,17 +13,8 @@ from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.formula.growth import same_growth
 from attnbench.formula.syntax import INFINITY
 from attnbench.published import PUBLISHED, SOURCES, Column, Comparison, Standing, compare, per_sequence
-from attnbench.report.context import (
-    Chip,
-    Fact,
-    SentenceRow,
-    TableCell,
-    TableLayer,
-    TableLine,
-    TableNote,
-    TableOne,
-)
 from attnbench.report.markup import NOTHING, math_text
+from attnbench.report.values import NO_MARK, Chip, Fact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +38,61 @@ _UNEXPLAINED = Chip("refuted", "✕", "differs, not explained")
 _CLASS = Markup('<span class="class"><i>O</i>({})</span>')
 
 
-def table_one(run: StoredRun) -> TableOne:
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """One cell of Table 1: published with a mark and the number of its note, or measured with a word beside it."""
+
+    formula: Markup
+    mark: Chip = NO_MARK
+    note: str = ""
+    lower_bound: bool = False
+    aside: str = ""
+    aside_formula: Markup = field(default_factory=Markup)
+
+
+@dataclass(frozen=True, slots=True)
+class TableLine:
+    """What one source says of a layer, or what was measured: a cell for each column."""
+
+    source: str
+    measured: bool
+    cells: tuple[TableCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TableLayer:
+    """One layer of Table 1; `kind` is the layer type where a new one begins, and empty elsewhere."""
+
+    layer: str
+    scope: str
+    kind: str
+    lines: tuple[TableLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceRow:
+    """A sentence of the paper's text for one pair of layers, and what the counted formulas make of it."""
+
+    sentence: str
+    pair: str
+    words: str
+    measured: Markup
+    mark: Chip
+
+
+@dataclass(frozen=True, slots=True)
+class Table1:
+    """The tables of others beside ours, a note for each number; no layers where too few of them were counted."""
+
+    columns: tuple[str, ...] = ()
+    short_columns: tuple[str, ...] = ()
+    layers: tuple[TableLayer, ...] = ()
+    notes: tuple[Fact, ...] = ()
+    sources: tuple[Fact, ...] = ()
+    sentences: tuple[SentenceRow, ...] = ()
+
+
+def table1(run: StoredRun) -> Table1:
     """The table, where the run has the laws of at least two of its layer types; else nothing of it."""
     laws: Laws = {}
     for law in run.found_laws:
@@ -54,14 +100,14 @@ def table_one(run: StoredRun) -> TableOne:
             laws.setdefault((law.layer, law.metric), law)
     counted = {layer for layer, _ in laws if all((layer, column) in laws for column in Column)}
     if len({row.kind for row in PUBLISHED if counted & set(row.layers)}) < 2:
-        return TableOne()
+        return Table1()
     notes: dict[str, str] = {}
     layers = _layers(run, counted, laws, notes)
-    return TableOne(
+    return Table1(
         columns=_COLUMNS,
         short_columns=_SHORT_COLUMNS,
         layers=layers,
-        notes=tuple(TableNote(number, text) for text, number in notes.items()),
+        notes=tuple(Fact(number, text) for text, number in notes.items()),
         sources=_sources(layers),
         sentences=(*_factor(laws), *_rivals(laws)),
     )
@@ -72,16 +118,16 @@ def table_one(run: StoredRun) -> TableOne:
 
 def _layers(run: StoredRun, counted: set[str], laws: Laws, notes: dict[str, str]) -> tuple[TableLayer, ...]:
     """Layers in the order of the published tables, each with all that was printed about it."""
-    found: list[TableLayer] = []
+    layers: list[TableLayer] = []
     shown = ""
     for kind, layer in dict.fromkeys((row.kind, layer) for row in PUBLISHED for layer in row.layers):
         if layer in counted:
             rows = [row for row in PUBLISHED if row.kind == kind and layer in row.layers]
             lines = (*(_printed(row, layer, laws, notes) for row in rows), _measured(layer, laws))
             scope = run.info.plan.scopes.get(layer, laws[layer, Column.COMPLEXITY].scope)
-            found.append(TableLayer(layer, scope, kind if kind != shown else "", lines))
+            layers.append(TableLayer(layer, scope, kind if kind != shown else "", lines))
             shown = kind
-    return tuple(found)
+    return tuple(layers)
 
 
 def _printed(row: PublishedRow, layer: str, laws: Laws, notes: dict[str, str]) -> TableLine:
@@ -158,28 +204,28 @@ def _rivals(laws: Laws) -> tuple[SentenceRow, ...]:
     rows = []
     for first, second in _RIVALS:
         pair = _flops(laws, first, second)
-        if pair is not None and (found := crossing(*pair)) is not None:
-            rows.append(_rival(f"{first} against {second}", found))
+        if pair is not None and (border := crossing(*pair)) is not None:
+            rows.append(_rival(f"{first} against {second}", border))
     return tuple(rows)
 
 
-def _rival(pair: str, found: Crossing) -> SentenceRow:
+def _rival(pair: str, border: Crossing) -> SentenceRow:
     sentence = "Self-attention costs less than a recurrent layer while n < d."
-    if found.where in ("never", "always"):
-        where = "costs less at no length" if found.where == "never" else "costs less at every length"
-        return SentenceRow(sentence, pair, where, Markup(), _FAILS if found.where == "never" else _HOLDS)
-    ratio, side = found.ratio, "&lt;" if found.where == "below" else "&gt;"
+    if border.where in ("never", "always"):
+        where = "costs less at no length" if border.where == "never" else "costs less at every length"
+        return SentenceRow(sentence, pair, where, Markup(), _FAILS if border.where == "never" else _HOLDS)
+    ratio, side = border.ratio, "&lt;" if border.where == "below" else "&gt;"
     bound = math_text("d" if ratio == 1 else f"{ratio.numerator}*d/{ratio.denominator}".removesuffix("/1"))
-    holds = found.where == "below" and ratio >= 1  # then it costs less wherever n < d, and perhaps beyond
+    holds = border.where == "below" and ratio >= 1  # then it costs less wherever n < d, and perhaps beyond
     measured = Markup("{} {} {}").format(math_text("n"), Markup(side), bound)  # noqa: S704 - one of two constants
     return SentenceRow(sentence, pair, "costs less where", measured, _HOLDS if holds else _FAILS)
 
 
 def _flops(laws: Laws, first: str, second: str) -> tuple[str, str] | None:
     """The exact counts of two layers for one sequence; None without both."""
-    found = [laws.get((layer, Column.COMPLEXITY)) for layer in (first, second)]
+    pair = [laws.get((layer, Column.COMPLEXITY)) for layer in (first, second)]
     try:
-        one, other = (per_sequence(law.formula) for law in found if law and law.formula and not law.lower_bound)
+        one, other = (per_sequence(law.formula) for law in pair if law and law.formula and not law.lower_bound)
     except (FormulaError, ValueError):
         return None
     return one, other

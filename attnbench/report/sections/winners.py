@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
@@ -10,32 +10,60 @@ import numpy as np
 
 from attnbench.errors import FormulaError
 from attnbench.fitting.predict.crossover import REACH
-from attnbench.fitting.predict.inputs import side
+from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.fitting.predict.winners import equal_work, fastest, leanest, sizes_within_reach, unanswerable
 from attnbench.formula.crossing import crossing, replaced
 from attnbench.law import FARTHEST
 from attnbench.report import figures, words
-from attnbench.report.context import Gallery, Territories, TerritoryCell, TerritoryTable
 from attnbench.report.markup import picture
 from attnbench.report.sections.crossovers import held_sizes
+from attnbench.report.values import Gallery
 from attnbench.units import nbytes, percent, seconds, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from attnbench.fitting.predict.crossover import Side
-    from attnbench.fitting.predict.winners import Territory
+    from attnbench.fitting.predict.inputs import LayerInputs
+    from attnbench.fitting.predict.winners import Winners
     from attnbench.law import Law
     from attnbench.store.run_folder import StoredRun
 
     Holder = tuple[str, ...]
 
-#: Territories with a letter and a colour of their own: that many, and none that is smaller than this share of its map.
-_MOST_LANDS, _LEAST_SHARE = 8, 0.02
+#: Areas with a letter and a colour of their own: that many, and none that is smaller than this share of its map.
+_MAX_AREAS, _MIN_SHARE = 8, 0.02
 #: Letters of a name in a legend.
 _LONGEST_NAME = 44
 #: Lengths and widths of the table.
 _ROWS, _COLUMNS = 4, 3
+
+
+@dataclass(frozen=True, slots=True)
+class WinnerCell:
+    """Who wins at one size, or a dash; and how clearly."""
+
+    layer: str
+    note: str
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WinnerTable:
+    """A map read at a few sizes: a row for each length, a cell for each width."""
+
+    title: str
+    widths: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[WinnerCell, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WinnerMaps:
+    """Maps of one choice of device, dtype, mode and threads; where none can be drawn, the reason."""
+
+    conditions: str
+    maps: Gallery = field(default_factory=Gallery)
+    tables: tuple[WinnerTable, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,26 +79,27 @@ _TIME = _Kind("least time for a sequence", "fastest", seconds)
 _BYTES = _Kind("least counted memory for a sequence", "leanest", nbytes)
 
 
-def territories(run: StoredRun) -> tuple[Territories, ...]:
+def winners(run: StoredRun) -> tuple[WinnerMaps, ...]:
     """Two maps for each choice of device, dtype, mode and threads; one reason where there is no map at all."""
     groups: dict[str, list[Law]] = {}
     for law in run.found_laws:
         if law.metric == "time":
             groups.setdefault(str(law.choices), []).append(law)
-    found = [_group(run, conditions, laws) for conditions, laws in groups.items()]
-    return tuple(one for one in found if one.tables) or tuple(found[:1])
+    inputs = RunInputs(run)
+    every = [_group(inputs, conditions, laws) for conditions, laws in groups.items()]
+    return tuple(one for one in every if one.tables) or tuple(every[:1])
 
 
-def _group(run: StoredRun, conditions: str, laws: Sequence[Law]) -> Territories:
-    sides = [side(run, law) for law in laws if law.curves is not None and {"n", "d"} <= set(law.window)]
+def _group(inputs: RunInputs, conditions: str, laws: Sequence[Law]) -> WinnerMaps:
+    sides = [inputs.of(law) for law in laws if law.curves is not None and {"n", "d"} <= set(law.window)]
     if reason := unanswerable(sides):
-        return Territories(conditions, reason=words.sentence(reason))
+        return WinnerMaps(conditions, reason=words.sentence(reason))
     try:
         by_time = fastest(sides, sizes_within_reach(sides)).cropped()
     except FormulaError:
-        return Territories(conditions, reason="A term of a law has no value at some of these sizes.")
+        return WinnerMaps(conditions, reason="A term of a law has no value at some of these sizes.")
     if min(by_time.sizes.shape) < 2:
-        return Territories(conditions, reason="Nowhere may two of the curves be followed to the same sizes.")
+        return WinnerMaps(conditions, reason="Nowhere may two of the curves be followed to the same sizes.")
     by_bytes = leanest(sides, by_time.sizes)
     return _Drawn(sides, by_time, by_bytes).values(conditions)
 
@@ -79,30 +108,30 @@ def _group(run: StoredRun, conditions: str, laws: Sequence[Law]) -> Territories:
 class _Drawn:
     """The two maps of a group, on the same sizes."""
 
-    sides: Sequence[Side]
-    by_time: Territory
-    by_bytes: Territory
+    sides: Sequence[LayerInputs]
+    by_time: Winners
+    by_bytes: Winners
 
-    def values(self, conditions: str) -> Territories:
+    def values(self, conditions: str) -> WinnerMaps:
         kinds = [(_TIME, self.by_time), *([(_BYTES, self.by_bytes)] if self.by_bytes.cells else [])]
         boundary = _Boundary(self.sides, self.by_time)
         pictures = tuple(
             picture(
-                figures.territory_map(self._map(kind, territory, boundary)),
+                figures.winner_map(self._map(kind, territory, boundary)),
                 f"Territories: {kind.title}",
                 _described(kind, territory, boundary),
             )
             for kind, territory in kinds
         )
         tables = tuple(self._table(kind, territory) for kind, territory in kinds)
-        return Territories(conditions, Gallery(pictures, self._caption(boundary)), tables)
+        return WinnerMaps(conditions, Gallery(pictures, self._caption(boundary)), tables)
 
-    def _map(self, kind: _Kind, territory: Territory, boundary: _Boundary) -> figures.TerritoryMap:
-        return figures.TerritoryMap(
+    def _map(self, kind: _Kind, territory: Winners, boundary: _Boundary) -> figures.WinnerMap:
+        return figures.WinnerMap(
             title=kind.title,
             lengths=territory.sizes.lengths,
             widths=territory.sizes.widths,
-            lands=tuple(self._lands(territory)),
+            areas=tuple(self._areas(territory)),
             close=territory.close & (territory.owner >= 0),
             boundary=boundary.line,
             boundary_name=boundary.name,
@@ -117,29 +146,29 @@ class _Drawn:
         for territory in (self.by_time, self.by_bytes):
             for holder, share in _shares(territory).items():
                 shares[holder] = max(share, shares.get(holder, 0.0))
-        largest = sorted(shares, key=lambda holder: -shares[holder])[:_MOST_LANDS]
-        return {holder: rank for rank, holder in enumerate(largest) if shares[holder] >= _LEAST_SHARE}
+        largest = sorted(shares, key=lambda holder: -shares[holder])[:_MAX_AREAS]
+        return {holder: rank for rank, holder in enumerate(largest) if shares[holder] >= _MIN_SHARE}
 
-    def _lands(self, territory: Territory) -> list[figures.Land]:
-        main, shares, lands, others = self._main, _shares(territory), [], []
+    def _areas(self, territory: Winners) -> list[figures.WinnerArea]:
+        main, shares, areas, others = self._main, _shares(territory), [], []
         for holder, share in shares.items():
             if holder in main:
                 name, cells = _name(holder), territory.owner == territory.holders.index(holder)
                 legend = f"{_cut(name)}, {100 * share:.0f} %"
-                lands.append(figures.Land(ascii_uppercase[main[holder]], name, legend, cells, main[holder]))
+                areas.append(figures.WinnerArea(ascii_uppercase[main[holder]], name, legend, cells, main[holder]))
             else:
                 others.append(holder)
         if others:
             cells = np.isin(territory.owner, [territory.holders.index(holder) for holder in others])
             names = ", ".join(map(_name, others))
-            lands.append(figures.Land("*", "others", _cut(f"others: {names}"), cells, None))
-        return lands
+            areas.append(figures.WinnerArea("*", "others", _cut(f"others: {names}"), cells, None))
+        return areas
 
-    def _table(self, kind: _Kind, territory: Territory) -> TerritoryTable:
+    def _table(self, kind: _Kind, territory: Winners) -> WinnerTable:
         rows = _few(territory.sizes.lengths, [one.law.window["n"] for one in self.sides], _ROWS)
         columns = _few(territory.sizes.widths, [one.law.window["d"] for one in self.sides], _COLUMNS)
         lengths, widths = territory.sizes.lengths, territory.sizes.widths
-        return TerritoryTable(
+        return WinnerTable(
             f"The {kind.wins} at a few sizes",
             tuple(f"d = {widths[row]}" for row in columns),
             tuple(
@@ -148,9 +177,9 @@ class _Drawn:
             ),
         )
 
-    def _cell(self, kind: _Kind, territory: Territory, cell: tuple[int, int]) -> TerritoryCell:
+    def _cell(self, kind: _Kind, territory: Winners, cell: tuple[int, int]) -> WinnerCell:
         if territory.owner[cell] < 0:
-            return TerritoryCell("—", "fewer than two curves reach" if kind is _TIME else "not counted")
+            return WinnerCell("—", "fewer than two curves reach" if kind is _TIME else "not counted")
         holder, rival = territory.holders[territory.owner[cell]], territory.rival[cell]
         value = kind.written(float(territory.least[cell]))
         next_one = ""
@@ -159,11 +188,11 @@ class _Drawn:
         close = bool(territory.close[cell])
         compared = int(territory.compared[cell])
         of = "" if compared == len(self.sides) else f"; of {compared} layers"
-        return TerritoryCell(_name(holder), f"{value}{next_one}{of}", close)
+        return WinnerCell(_name(holder), f"{value}{next_one}{of}", close)
 
     def _caption(self, boundary: _Boundary) -> str:
-        told = float((self.by_time.owner >= 0).mean())
-        blank = f"{percent(1 - told)} of the first map is blank." if told < 1 else ""
+        decided = float((self.by_time.owner >= 0).mean())
+        blank = f"{percent(1 - decided)} of the first map is blank." if decided < 1 else ""
         every = self.by_time.compared == len(self.sides)
         within = "Only within the thin line are all layers compared." if every.any() else "Nowhere are all compared."
         held = held_sizes(self.sides)
@@ -185,7 +214,7 @@ _CAPTION = (
 class _Boundary:
     """Where the counted work of the two that lead by the clock is equal."""
 
-    def __init__(self, sides: Sequence[Side], territory: Territory) -> None:
+    def __init__(self, sides: Sequence[LayerInputs], territory: Winners) -> None:
         leaders = territory.leaders
         self._pair = [one for name in leaders or () for one in sides if one.law.layer == name]
         self.line = equal_work(self._pair[0], self._pair[1], territory.sizes) if leaders else ()
@@ -199,12 +228,12 @@ class _Boundary:
         """The boundary as an equation, where it is a straight line through the origin: ``n = 2d``."""
         first, second = (f"({replaced(one.flops.text, one.held)})/{one.batch}" for one in self._pair if one.flops)
         try:
-            found = crossing(first, second)
+            border = crossing(first, second)
         except FormulaError:
             return ""
-        if found is None or not found.ratio:
+        if border is None or not border.ratio:
             return ""
-        return f"n = {'' if found.ratio == 1 else words.shorter(significant(float(found.ratio)))}d"
+        return f"n = {'' if border.ratio == 1 else words.shorter(significant(float(border.ratio)))}d"
 
     @property
     def name(self) -> str:
@@ -233,12 +262,12 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
-def _shares(territory: Territory) -> dict[Holder, float]:
-    told = int((territory.owner >= 0).sum())
-    return {holder: cells / told for holder, cells in territory.cells.items()}
+def _shares(territory: Winners) -> dict[Holder, float]:
+    decided = int((territory.owner >= 0).sum())
+    return {holder: cells / decided for holder, cells in territory.cells.items()}
 
 
-def _measured(sides: Sequence[Side], territory: Territory) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _measured(sides: Sequence[LayerInputs], territory: Winners) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """The lengths and the widths within the windows of all layers; None where they have none in common."""
     ends = []
     for axis in ("n", "d"):
@@ -256,16 +285,16 @@ def _few(sizes: Sequence[int], windows: Sequence[tuple[int, int]], most: int) ->
     return places if len(places) <= most else [places[round(number * step)] for number in range(most)]
 
 
-def _described(kind: _Kind, territory: Territory, boundary: _Boundary) -> str:
+def _described(kind: _Kind, territory: Winners, boundary: _Boundary) -> str:
     parts = []
     for holder, share in _shares(territory).items():
         rows, columns = np.nonzero(territory.owner == territory.holders.index(holder))
         n, d = territory.sizes.lengths, territory.sizes.widths
         where = f"n from {n[columns.min()]} to {n[columns.max()]}, d from {d[rows.min()]} to {d[rows.max()]}"
         parts.append(f"{_name(holder)}: {kind.wins} in {percent(share)} of the map, {where}.")
-    told = territory.owner >= 0
+    decided = territory.owner >= 0
     if territory.close.any():
-        parts.append(f"Too close to call in {percent(float(territory.close[told].mean()))} of it.")
-    if not told.all():
-        parts.append(f"Nothing is said of {percent(float(1 - told.mean()))} of the sizes shown.")
+        parts.append(f"Too close to call in {percent(float(territory.close[decided].mean()))} of it.")
+    if not decided.all():
+        parts.append(f"Nothing is said of {percent(float(1 - decided.mean()))} of the sizes shown.")
     return " ".join([*parts, boundary.sentence])

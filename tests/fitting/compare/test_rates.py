@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attnbench.fitting.compare.runs import Comparison, compare
+from attnbench.fitting.compare.runs import RunComparison, compare
 from attnbench.store.run_folder import StoredRun
 from tests.two_runs import layer, write
 
@@ -25,7 +25,7 @@ def costing(name: str, factor: float) -> FakeLayer:
     return layer(name, lambda b, n, d: factor * 4e-11 * b * n * d**2)
 
 
-def compared(folder: Path, factors: tuple[float, ...], reference: float) -> Comparison:
+def compared(folder: Path, factors: tuple[float, ...], reference: float) -> RunComparison:
     """Two runs of layers called a, b, …; the second took so many times as long, and so did its reference kernel."""
     names = "abcde"[: len(factors)]
     base = write(folder / "base", *(costing(name, 1.0) for name in names))
@@ -34,7 +34,7 @@ def compared(folder: Path, factors: tuple[float, ...], reference: float) -> Comp
     return compare(base, StoredRun(new.path, new.info, tuple(visits), new.found_laws))
 
 
-def words(found: Comparison) -> list[str]:
+def words(found: RunComparison) -> list[str]:
     return [law.change for law in found.laws if law.metric == "time"]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attnbench.errors import InputError
-from attnbench.fitting.compare.runs import Comparison, compare
+from attnbench.fitting.compare.runs import RunComparison, compare
 from attnbench.law import Law, Verdict
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 OTHER = replace(HOST, cpu="Another", cores=2)
 
 
-def words(found: Comparison, name: str) -> dict[str, str]:
+def words(found: RunComparison, name: str) -> dict[str, str]:
     """Metric → what became of a layer's law."""
     return {law.metric: law.change for law in found.laws if law.layer == name}
 
 
-def changes(found: Comparison, name: str) -> set[str]:
+def changes(found: RunComparison, name: str) -> set[str]:
     """What became of a layer's trials."""
     return {trial.change for trial in found.trials if trial.trial.startswith(name)}
 

@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from attnbench.fitting.model.averaging import Component, Mixture
-from attnbench.fitting.model.curve import Curve, fit_curve
+from attnbench.fitting.model.curve import FittedCurve, fit_curve
 from attnbench.fitting.model.observations import Observations
 from tests.fitting.worlds import doubling, noisy
 
@@ -27,7 +27,7 @@ SPREAD = float(np.square(LOGS).sum())
 ALONG_N = np.ones(1)
 
 
-def line(by_round: Array, sizes: tuple[int, ...] = SIZES, **fields: Any) -> Curve:
+def line(by_round: Array, sizes: tuple[int, ...] = SIZES, **fields: Any) -> FittedCurve:
     """A power law without a constant."""
     observed = Observations(pd.DataFrame({"n": sizes}), by_round, **fields)
     return fit_curve(observed, np.ones((len(sizes), 1)), held=(0.0, 0.0))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from attnbench.fitting.model.breaks import breaks_of, concave_axes, likely_breaks
-from attnbench.fitting.model.curve import Curve, fit_curve
+from attnbench.fitting.model.curve import FittedCurve, fit_curve
 from attnbench.fitting.model.observations import Observations
 from benchmarks.worlds import LAWS, SINGLE, World, draw
 from tests.fitting.worlds import doubling, noisy
@@ -31,7 +31,7 @@ CACHES: dict[str, Callable[[Columns], Array]] = {
 }
 
 
-def plain(observed: Observations) -> Curve:
+def plain(observed: Observations) -> FittedCurve:
     return fit_curve(observed, np.ones((len(observed.sizes), 1)))
 
 
@@ -109,7 +109,7 @@ def test_probabilities_add_up_to_less_than_one(noise: float) -> None:
 # -------------------------------------------------------------------------------------------------- where there is none
 
 
-def odds(curve: Curve) -> float:
+def odds(curve: FittedCurve) -> float:
     return sum(weight for _, weight in likely_breaks(curve))
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import curve_fit, least_squares
 
 from attnbench.errors import FormulaError
-from attnbench.fitting.model.curve import Curve, design_matrix, fit_curve
+from attnbench.fitting.model.curve import FittedCurve, design_matrix, fit_curve
 from attnbench.fitting.model.observations import Observations
 from attnbench.formula import Formula, Monomial
 from tests.fitting.worlds import doubling, noisy, quiet
@@ -29,13 +29,13 @@ KND = {"k": (3, 5, 9, 17), "n": doubling(64, 4), "d": doubling(32, 4)}
 LAYER = tuple(term.monomial for term in Formula("n*d**2 + n**2*d").terms)
 
 
-def fitted(observed: Observations, monomials: tuple[Monomial, ...] = (Monomial(),), **fields: Any) -> Curve:
+def fitted(observed: Observations, monomials: tuple[Monomial, ...] = (Monomial(),), **fields: Any) -> FittedCurve:
     return fit_curve(observed, design_matrix(monomials, observed), **fields)
 
 
 # --------------------------------------------------------------------------------------------- noise-free data, exactly
 
-#: Sizes, the truth, the terms, and constant, coefficients and bends in base units.
+#: Sizes, the truth, the terms, and constant, coefficients and exponents in base units.
 EXACT: dict[str, tuple[dict[str, tuple[int, ...]], Callable[[Columns], Array], tuple[Monomial, ...], list[float]]] = {
     "one-axis": (N, lambda s: 3e-9 * s["n"] ** 1.75, (Monomial(),), [0, 3e-9, 1.75]),
     "one-axis-constant": (N, lambda s: 2e-6 + 3e-9 * s["n"] ** 1.75, (Monomial(),), [2e-6, 3e-9, 1.75]),
@@ -95,9 +95,9 @@ def test_a_plain_regression_of_logarithms_is_wrong_where_there_is_a_constant() -
     without = fitted(observed, held=(0.0, 0.0))
 
     assert slope < 1.75 - 0.3
-    assert math.isclose(without.bends[0], slope, rel_tol=1e-9)
+    assert math.isclose(without.exponents[0], slope, rel_tol=1e-9)
     assert without.theta[0] == 0
-    assert math.isclose(fitted(observed).bends[0], 1.75, abs_tol=1e-5)
+    assert math.isclose(fitted(observed).exponents[0], 1.75, abs_tol=1e-5)
 
 
 def test_a_factor_past_a_break_is_found_and_the_coefficient_is_the_one_past_it() -> None:
@@ -117,7 +117,7 @@ def test_one_bend_for_all_axes_is_what_the_terms_leave_of_the_degree() -> None:
 
     curve = fitted(observed, LAYER, slopes=observed.logs.sum(axis=1, keepdims=True))
 
-    np.testing.assert_allclose(curve.bends, [0.07], atol=1e-5)
+    np.testing.assert_allclose(curve.exponents, [0.07], atol=1e-5)
 
 
 def test_the_order_of_terms_and_configurations_and_the_unit_of_time_do_not_matter() -> None:
@@ -128,14 +128,14 @@ def test_the_order_of_terms_and_configurations_and_the_unit_of_time_do_not_matte
     scaled = Observations(observed.sizes, 1e3 * observed.by_round)
 
     for other in (fitted(observed, LAYER[::-1]), fitted(shuffled, LAYER), fitted(scaled, LAYER)):
-        np.testing.assert_allclose(other.bends, usual.bends, atol=1e-4)
+        np.testing.assert_allclose(other.exponents, usual.exponents, atol=1e-4)
         np.testing.assert_allclose(other.covariance[-2:, -2:], usual.covariance[-2:, -2:], rtol=0.01)
 
 
 # ------------------------------------------------------------------------------------- derivatives, errors and the best
 
 
-def logarithm(curve: Curve, theta: Array) -> Array:
+def logarithm(curve: FittedCurve, theta: Array) -> Array:
     """The curve by its definition."""
     split = 1 + curve.terms
     parts = curve.columns * np.exp(theta[1:split])
@@ -143,7 +143,7 @@ def logarithm(curve: Curve, theta: Array) -> Array:
     return np.asarray(np.log(theta[0] * curve.observed.values.min() + parts.sum(axis=1) * np.exp(rest)))
 
 
-def a_rich_curve(seed: int) -> Curve:
+def a_rich_curve(seed: int) -> FittedCurve:
     """Two terms, two axes, a constant, a break, and noise."""
     observed = noisy("1e-4 + 8e-9*n*d**2 + 4e-9*n**2*d", ND, 0.05, seed)
     beyond = (observed.sizes.prod(axis=1).to_numpy() > 20_000).astype(float)
@@ -188,7 +188,7 @@ def test_values_and_standard_errors_are_those_of_scipy(seed: int) -> None:
 
     np.testing.assert_allclose(curve.theta, best, rtol=1e-4)
     np.testing.assert_allclose(np.sqrt(np.diag(curve.covariance)), np.sqrt(np.diag(covariance)), rtol=1e-3)
-    assert curve.freedom == 20 - 4
+    assert curve.degrees_of_freedom == 20 - 4
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
@@ -209,7 +209,7 @@ def test_no_better_curve_is_found_from_the_truth(share: float) -> None:
             bounds=([-np.inf] * 5, [0.999, *[np.inf] * 4]),
         )
 
-        assert curve.squares <= 2 * found.cost * 1.001
+        assert curve.residual_sum <= 2 * found.cost * 1.001
         assert curve.theta[0] <= 0.999  # of the smallest value, as for SciPy
 
 
@@ -219,7 +219,7 @@ def test_a_constant_may_come_out_below_zero_so_that_its_interval_is_an_honest_on
     assert 15 <= sum(signs) <= 45  # half of 60, and four standard errors
 
 
-def test_squares_at_other_parameters_and_none_where_the_curve_has_no_logarithm() -> None:
+def test_residual_sums_at_other_parameters_and_none_where_the_curve_has_no_logarithm() -> None:
     curve = a_rich_curve(4)
     elsewhere, nowhere = curve.theta.copy(), curve.theta.copy()
     elsewhere[-2] += 0.1
@@ -227,7 +227,7 @@ def test_squares_at_other_parameters_and_none_where_the_curve_has_no_logarithm()
     expected = np.square(np.log(curve.observed.values) - logarithm(curve, elsewhere)).sum()
 
     np.testing.assert_allclose(
-        curve.squares_at(np.array([curve.theta, elsewhere, nowhere])), [curve.squares, expected, np.inf]
+        curve.residual_sums_at(np.array([curve.theta, elsewhere, nowhere])), [curve.residual_sum, expected, np.inf]
     )
 
 

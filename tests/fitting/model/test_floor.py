@@ -33,7 +33,7 @@ def test_a_constant_that_is_held_is_taken_off_and_is_no_parameter(constant: floa
 
     np.testing.assert_allclose(curve.in_base_units(curve.theta), [constant, 3e-10, 2, 1], rtol=1e-6)
     assert curve.holds_constant
-    assert curve.freedom == len(observed.sizes) - 3 == one_power(observed).freedom + 1
+    assert curve.degrees_of_freedom == len(observed.sizes) - 3 == one_power(observed).degrees_of_freedom + 1
 
 
 def test_how_the_parameters_hang_on_a_held_constant_is_what_another_one_does_to_them() -> None:
@@ -61,7 +61,7 @@ def test_what_the_floor_and_the_fit_say_of_the_constant_is_put_together_by_preci
     covariance = np.linalg.inv(solved.jac.T @ solved.jac) * free.variance
 
     assert best.curve.theta[0] == pytest.approx(solved.x[0], rel=0.03)
-    assert best.curve.bends == pytest.approx(solved.x[2:], abs=2e-3)
+    assert best.curve.exponents == pytest.approx(solved.x[2:], abs=2e-3)
     of_both = best.curve.covariance[2, 2] / best.curve.variance * free.variance + best.of_constant(np.array([1.0, 0.0]))
     assert np.sqrt(of_both) == pytest.approx(np.sqrt(covariance[2, 2]), rel=0.05)
 
@@ -95,7 +95,7 @@ def test_intervals_that_know_the_floor_are_narrower_and_hold_the_truth_as_often(
     """Machines with a small constant cost, of which a call at sizes of 8 shows the bound."""
     processes = tuple(round_ // ROUNDS_PER_PROCESS for round_ in range(ROUNDS))
     held, widths = [], []
-    for seed in range(120):
+    for seed in range(42):
         truth = LAWS[SINGLE[seed % len(SINGLE)]]
         seen = draw(truth, World(overhead=(0.0, 0.002)), seed)
         floor = float(seen.seconds_at({axis: np.array([8.0]) for axis in truth.axes})[0])

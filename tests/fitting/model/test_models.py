@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from attnbench.fitting.model.curve import design_matrix, fit_curve
 from attnbench.fitting.model.models import Models
@@ -53,7 +54,7 @@ def test_a_jump_as_likely_as_not_widens_the_interval_and_is_not_named() -> None:
     for models in open_ones:
         assert models.regimes == ()
         assert len(models.mixture.components) > 1
-        alone = models.mixture.components[0].distribution(np.array([1.0, 0.0]))
+        alone = stats.t(*models.mixture.components[0].student(np.array([1.0, 0.0])))
         assert models.mixture.estimate(np.array([1.0, 0.0])).half_width != pytest.approx(alone.ppf(0.95) - alone.mean())
 
 
@@ -65,7 +66,7 @@ def test_the_exponents_of_a_machine_with_a_cache_are_those_of_either_side() -> N
         held += (n.low < 2 < n.high) + (d.low < 1 < d.high)
 
         assert n.half_width < 0.05
-        assert models.plain.bends[0] > 2.05  # the plain curve takes the jump for growth
+        assert models.plain.exponents[0] > 2.05  # the plain curve takes the jump for growth
 
     assert held >= 80 * 0.9 - 3 * math.sqrt(80 * 0.09)
 
@@ -87,7 +88,7 @@ def test_values_that_hardly_change_have_no_constant_and_no_break() -> None:
 
     assert (models.overhead, models.breaks, models.concave) == (0, [], "")
     slope, _ = np.polyfit(np.log(observed.sizes["n"]), np.log(observed.values), 1)
-    assert models.plain.bends[0] == pytest.approx(slope, rel=1e-9)
+    assert models.plain.exponents[0] == pytest.approx(slope, rel=1e-9)
 
 
 def test_a_falling_exponent_is_one_sentence() -> None:
@@ -114,7 +115,7 @@ def test_the_specification_curve_has_all_sizes_every_window_and_the_likeliest_br
     ]
     kept = observed.only((observed.sizes["d"] != 512).to_numpy())
     window = fit_curve(kept, np.ones((20, 1)))
-    assert found[4].exponents == pytest.approx({"n": window.bends[0] + 0.5, "d": window.bends[1] + 0.25})
+    assert found[4].exponents == pytest.approx({"n": window.exponents[0] + 0.5, "d": window.exponents[1] + 0.25})
 
 
 def test_terms_leave_over_nothing_of_their_own_sum() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnbench.fitting.predict.crossover import Side
 from attnbench.fitting.predict.forecast import Footprint
+from attnbench.fitting.predict.inputs import LayerInputs
 from attnbench.fitting.predict.winners import (
     Sizes,
-    Territory,
+    Winners,
     equal_work,
     fastest,
     leanest,
@@ -19,7 +19,7 @@ from attnbench.fitting.predict.winners import (
     unanswerable,
 )
 from attnbench.formula import Formula
-from tests.fitting.predict.test_crossover import side as make_side
+from tests.fitting.predict.test_crossover import layer as some_layer
 
 #: 64 to 16384 and 16 to 4096 with two cells between powers of two.
 MAP = Sizes(
@@ -28,7 +28,7 @@ MAP = Sizes(
 NO_REACH = {"window": {"n": (64, 16384), "d": (16, 4096)}}
 
 
-def side(
+def layer(
     name: str,
     terms: dict[str, float],
     error: float = 0.0,
@@ -37,14 +37,14 @@ def side(
     flops: str = "",
     peak: str = "",
     **fields: Any,
-) -> Side:
+) -> LayerInputs:
     counted = {"flops": Formula(flops)} if flops else {}
     held = {"footprint": Footprint(Formula(peak))} if peak else {}
-    return make_side(name, terms, error, seed, **(NO_REACH | counted | held | fields))
+    return some_layer(name, terms, error, seed, **(NO_REACH | counted | held | fields))
 
 
-def owners(territory: Territory) -> list[list[str]]:
-    return [[" = ".join(territory.holders[o]) if o >= 0 else "" for o in row] for row in territory.owner]
+def owners(found: Winners) -> list[list[str]]:
+    return [[" = ".join(found.holders[o]) if o >= 0 else "" for o in row] for row in found.owner]
 
 
 def test_the_fastest_is_the_least_of_the_true_functions_in_every_cell() -> None:
@@ -53,13 +53,13 @@ def test_the_fastest_is_the_least_of_the_true_functions_in_every_cell() -> None:
         "line": lambda n, d: 8.3e-11 * n * d**2,
         "flat": lambda n, d: 2e-4 + 1e-9 * n * d,
     }
-    sides = [
-        side("square", {"n**2*d": 4e-11}),
-        side("line", {"n*d**2": 8.3e-11}),
-        side("flat", {"c0": 2e-4, "n*d": 1e-9}),
+    layers = [
+        layer("square", {"n**2*d": 4e-11}),
+        layer("line", {"n*d**2": 8.3e-11}),
+        layer("flat", {"c0": 2e-4, "n*d": 1e-9}),
     ]
 
-    found = fastest(sides, MAP)
+    found = fastest(layers, MAP)
 
     truth = [[min(laws, key=lambda name: laws[name](n, d)) for n in MAP.lengths] for d in MAP.widths]
     assert owners(found) == truth
@@ -74,9 +74,9 @@ def test_the_fastest_is_the_least_of_the_true_functions_in_every_cell() -> None:
 
 
 def test_layers_of_other_batch_sizes_are_compared_by_the_sequence() -> None:
-    one = side("square", {"n**2*d": 1.0}, flops="4*b*n**2*d")
+    one = layer("square", {"n**2*d": 1.0}, flops="4*b*n**2*d")
     # For one sequence twice the time at the same sizes, and not 64 times.
-    other = side("line", {"n*d**2": 2.1 * 32}, flops="4*b*n*d**2", fixed={"b": 32})
+    other = layer("line", {"n*d**2": 2.1 * 32}, flops="4*b*n*d**2", fixed={"b": 32})
 
     found = fastest([one, other], MAP)
 
@@ -87,9 +87,9 @@ def test_layers_of_other_batch_sizes_are_compared_by_the_sequence() -> None:
 def test_equal_bytes_are_a_tie_of_all_that_have_them() -> None:
     found = leanest(
         [
-            side("square", {"n": 1.0}, peak="8*b*n**2"),
-            side("line", {"n": 1.0}, peak="max(4*b*n*d, 8*b*n)", fixed={"b": 8}),
-            side("other", {"n": 1.0}, peak="4*b*n*d"),
+            layer("square", {"n": 1.0}, peak="8*b*n**2"),
+            layer("line", {"n": 1.0}, peak="max(4*b*n*d, 8*b*n)", fixed={"b": 8}),
+            layer("other", {"n": 1.0}, peak="4*b*n*d"),
         ],
         MAP,
     )
@@ -105,8 +105,8 @@ def test_equal_bytes_are_a_tie_of_all_that_have_them() -> None:
 
 
 def test_a_winner_within_the_band_of_another_is_too_close_to_call_and_only_there() -> None:
-    one = side("square", {"n**2*d": 1.0}, 0.3, seed=1)
-    other = side("line", {"n*d**2": 1.0}, 0.4, seed=1)
+    one = layer("square", {"n**2*d": 1.0}, 0.3, seed=1)
+    other = layer("line", {"n*d**2": 1.0}, 0.4, seed=1)
 
     found = fastest([one, other], MAP)
 
@@ -120,8 +120,8 @@ def test_a_winner_within_the_band_of_another_is_too_close_to_call_and_only_there
 
 
 def test_where_fewer_than_two_curves_reach_nothing_is_said() -> None:
-    near = side("near", {"n*d": 1.0}, window={"n": (64, 128), "d": (64, 128)})  # 4 to 2048, 16 to 512
-    far = side("far", {"n*d": 2.0})
+    near = layer("near", {"n*d": 1.0}, window={"n": (64, 128), "d": (64, 128)})  # 4 to 2048, 16 to 512
+    far = layer("far", {"n*d": 2.0})
 
     found = fastest([near, far], MAP)
     cropped = found.cropped()
@@ -135,9 +135,9 @@ def test_where_fewer_than_two_curves_reach_nothing_is_said() -> None:
 
 def test_a_curve_is_not_followed_across_the_edge_of_the_cache() -> None:
     inside = Footprint(Formula("4*b*n*d"), measured=({"b": 1, "n": 64, "d": 64},), cache_bytes=2.0**20)
-    sides = [side("one", {"n*d": 1.0}, footprint=inside), side("other", {"n*d": 2.0})]
+    layers = [layer("one", {"n*d": 1.0}, footprint=inside), layer("other", {"n*d": 2.0})]
 
-    found = fastest(sides, MAP)
+    found = fastest(layers, MAP)
 
     assert (found.owner >= 0).tolist() == [[4 * n * d <= 2**20 for n in MAP.lengths] for d in MAP.widths]
 
@@ -153,7 +153,7 @@ def test_a_curve_is_not_followed_across_the_edge_of_the_cache() -> None:
     ],
 )
 def test_the_boundary_solves_the_equation_of_equal_operations(one: str, other: str, solved: Any) -> None:
-    line = equal_work(side("one", {"n": 1.0}, flops=one), side("other", {"n": 1.0}, flops=other), MAP)
+    line = equal_work(layer("one", {"n": 1.0}, flops=one), layer("other", {"n": 1.0}, flops=other), MAP)
 
     assert len(line) > 12
     assert [solved(n, d) for n, d in line] == pytest.approx([0.0] * len(line), abs=1e-6)
@@ -161,22 +161,22 @@ def test_the_boundary_solves_the_equation_of_equal_operations(one: str, other: s
 
 @pytest.mark.parametrize("other", ["4*b*n**2*d", "2*b*n**2*d", "", "b*n*(n - 100)"])
 def test_there_is_no_boundary_where_counts_are_never_equal_always_equal_unknown_or_no_work(other: str) -> None:
-    assert equal_work(side("one", {"n": 1.0}, flops="4*b*n**2*d"), side("other", {"n": 1.0}, flops=other), MAP) == ()
+    assert equal_work(layer("one", {"n": 1.0}, flops="4*b*n**2*d"), layer("other", {"n": 1.0}, flops=other), MAP) == ()
 
 
 def test_leaders_are_those_with_most_cells_or_the_only_one_and_the_next_to_it() -> None:
-    square, line = side("square", {"n**2*d": 1.0}), side("line", {"n*d**2": 1.0})
-    slow, slower = side("slow", {"n**2*d": 9.0}), side("slower", {"n**2*d": 99.0})
+    square, line = layer("square", {"n**2*d": 1.0}), layer("line", {"n*d**2": 1.0})
+    slow, slower = layer("slow", {"n**2*d": 9.0}), layer("slower", {"n**2*d": 99.0})
 
     assert fastest([slower, square, slow, line], MAP).leaders == ("line", "square")
     assert fastest([slower, square, slow], MAP).leaders == ("square", "slow")
 
 
 def test_without_two_curves_or_a_common_range_there_is_no_map() -> None:
-    far = side("far", {"n": 1.0}, window={"n": (2**30, 2**31), "d": (64, 128)})
+    far = layer("far", {"n": 1.0}, window={"n": (2**30, 2**31), "d": (64, 128)})
 
     assert unanswerable([far]) == "a map compares layers, and fewer than two have a curve over length and width"
-    assert unanswerable([far, side("near", {"n": 1.0})]) == (
+    assert unanswerable([far, layer("near", {"n": 1.0})]) == (
         "no two of the curves reach a common range of lengths and widths"
     )
-    assert unanswerable([side("near", {"n": 1.0}), side("too", {"n": 1.0})]) == ""
+    assert unanswerable([layer("near", {"n": 1.0}), layer("too", {"n": 1.0})]) == ""

@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attnbench.fitting.verdict.judge import Case, Reading, Regime, Terms, growth, hochberg, judge, together
+from attnbench.fitting.verdict.evidence import EquivalenceTest, Evidence, Regime, Terms
+from attnbench.fitting.verdict.judge import adjust_for_multiple_claims, growth, hochberg, judge
 from attnbench.law import Estimate, Exponent, Verdict
 
 CLOCK_ALONE = Regime(share=None, span=100.0)
@@ -19,9 +20,9 @@ COUNTED = Regime(share=1.0, span=100.0, share_at="n=64", counted=True)
 def reading(
     value: float, half: float, claimed: float, outside: float = 0.001, inside: float = 1.0, high: float = 0.1,
     rival: float = 0.0,
-) -> Reading:  # fmt: skip
+) -> EquivalenceTest:  # fmt: skip
     exponent = Exponent(Estimate(value, value - half, value + half), claimed)
-    return Reading(exponent, -high, high, outside, inside, rival)
+    return EquivalenceTest(exponent, -high, high, outside, inside, rival)
 
 
 N = reading(1.99, 0.03, 2.0)
@@ -33,8 +34,8 @@ N_RIVAL = reading(1.06, 0.05, 1.0, outside=0.3, high=0.07, rival=0.14)
 GREW = "time grows as n^1.99±0.03, d^1.02±0.04"
 
 
-def one_term(regime: Regime = CLOCK_ALONE, subject: str = "time", **tests: Reading) -> Case:
-    return Case.of(subject, regime, tests)
+def one_term(regime: Regime = CLOCK_ALONE, subject: str = "time", **tests: EquivalenceTest) -> Evidence:
+    return Evidence.of(subject, regime, tests)
 
 
 ONE_TERM = {
@@ -148,9 +149,9 @@ ONE_TERM = {
 }
 
 
-@pytest.mark.parametrize(("case", "verdict", "reason"), ONE_TERM.values(), ids=ONE_TERM)
-def test_a_claim_of_one_term_gets_a_verdict_and_a_sentence(case: Case, verdict: Verdict, reason: str) -> None:
-    assert judge(case) == (verdict, reason)
+@pytest.mark.parametrize(("evidence", "verdict", "reason"), ONE_TERM.values(), ids=ONE_TERM)
+def test_a_claim_of_one_term_gets_a_verdict_and_a_sentence(evidence: Evidence, verdict: Verdict, reason: str) -> None:
+    assert judge(evidence) == (verdict, reason)
 
 
 @pytest.mark.parametrize(
@@ -177,13 +178,13 @@ DEGREE = reading(0.01, 0.02, 0.0)
 
 
 def two_terms(
-    tests: dict[str, Reading],
+    tests: dict[str, EquivalenceTest],
     regime: Regime = COUNTED,
     unseen: tuple[str, ...] = (),
-    degree: Reading = DEGREE,
+    degree: EquivalenceTest = DEGREE,
     weight: float = 0.0,
-) -> Case:
-    return Case.of_terms("time", regime, tests, Terms({"nd²": 0.9, "n²d": 0.8}, unseen, degree, weight))
+) -> Evidence:
+    return Evidence.of_terms("time", regime, tests, Terms({"nd²": 0.9, "n²d": 0.8}, unseen, degree, weight))
 
 
 SEVERAL_TERMS = {
@@ -250,9 +251,11 @@ SEVERAL_TERMS = {
 }
 
 
-@pytest.mark.parametrize(("case", "verdict", "reason"), SEVERAL_TERMS.values(), ids=SEVERAL_TERMS)
-def test_a_claim_of_several_terms_gets_a_verdict_and_a_sentence(case: Case, verdict: Verdict, reason: str) -> None:
-    assert judge(case) == (verdict, reason)
+@pytest.mark.parametrize(("evidence", "verdict", "reason"), SEVERAL_TERMS.values(), ids=SEVERAL_TERMS)
+def test_a_claim_of_several_terms_gets_a_verdict_and_a_sentence(
+    evidence: Evidence, verdict: Verdict, reason: str
+) -> None:
+    assert judge(evidence) == (verdict, reason)
 
 
 def test_growth_is_written_axis_by_axis() -> None:
@@ -303,7 +306,7 @@ def test_a_claim_confirmed_alone_is_not_confirmed_beside_others() -> None:
     others = [one_term(n=replace(N, outside=0.2), d=D), one_term(n=replace(N, outside=0.04), d=D)]
 
     assert judge(alone)[0] is Verdict.CONFIRMED
-    verdicts = [judge(case) for case in together([alone, *others])]
+    verdicts = [judge(evidence) for evidence in adjust_for_multiple_claims([alone, *others])]
     assert verdicts[0] == (
         Verdict.INCONCLUSIVE,
         "time grows as n^1.99±0.05, d^1.02±0.04, which would do for one claim, but 3 are judged together",
@@ -315,28 +318,33 @@ def test_a_claim_refuted_alone_is_not_refuted_beside_others() -> None:
     alone = one_term(n=reading(1.8, 0.05, 2.0, outside=1.0, inside=0.03))
 
     assert judge(alone)[0] is Verdict.REFUTED
-    assert judge(together([alone, one_term(n=N)])[0])[0] is Verdict.INCONCLUSIVE
+    assert judge(adjust_for_multiple_claims([alone, one_term(n=N)])[0])[0] is Verdict.INCONCLUSIVE
 
 
 def test_clear_cases_stay_clear_among_many() -> None:
-    cases = [one_term(n=replace(N, outside=1e-6)), one_term(n=N_FAR)] * 10
+    claims = [one_term(n=replace(N, outside=1e-6)), one_term(n=N_FAR)] * 10
 
-    assert [judge(case)[0] for case in together(cases)] == [Verdict.CONFIRMED, Verdict.REFUTED] * 10
+    assert [judge(evidence)[0] for evidence in adjust_for_multiple_claims(claims)] == [
+        Verdict.CONFIRMED,
+        Verdict.REFUTED,
+    ] * 10
 
 
 def test_a_claim_that_cannot_be_read_here_costs_the_others_nothing() -> None:
     readable = one_term(n=reading(2.0, 0.05, 2.0, outside=0.04))
     unreadable = [one_term(Regime(None, 2.0), n=N) for _ in range(20)]
 
-    found = together([*unreadable[:10], readable, *unreadable[10:]])
+    found = adjust_for_multiple_claims([*unreadable[:10], readable, *unreadable[10:]])
 
     assert found[10] == readable
     assert found[:10] + found[11:] == unreadable
 
 
 def test_the_order_of_claims_does_not_matter() -> None:
-    cases = [one_term(n=replace(N, outside=chance)) for chance in (0.04, 0.01, 0.03)]
-    usual = {case.tests["n"].outside: case.confirm for case in together(cases)}
+    claims = [one_term(n=replace(N, outside=chance)) for chance in (0.04, 0.01, 0.03)]
+    usual = {evidence.tests["n"].outside: evidence.confirm for evidence in adjust_for_multiple_claims(claims)}
 
-    for order in itertools.permutations(cases):
-        assert {case.tests["n"].outside: case.confirm for case in together(order)} == usual
+    for order in itertools.permutations(claims):
+        assert {
+            evidence.tests["n"].outside: evidence.confirm for evidence in adjust_for_multiple_claims(order)
+        } == usual

@@ -1,4 +1,4 @@
-"""Where each layer overtakes the first attention, on layers whose times are known formulas."""
+"""Where each layer crosses over with the first attention, on layers whose times are known formulas."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from attnbench.law import Curves, Estimate, FittedTerm, Law, Verdict
-from attnbench.report.page import build_context, render
-from attnbench.report.sections.crossovers import overtaking
+from attnbench.report.page import render
+from attnbench.report.sections.crossovers import crossovers
 from attnbench.trial import Choices, Subject
 from tests.report.fake_run import FakeLayer, counted, write_fake_run
 from tests.report.reading import read
@@ -18,8 +18,8 @@ from tests.report.reading import read
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attnbench.report.context import Overtaking, Takeover
-    from attnbench.store.run_folder import StoredRun
+    from attnbench.report.context import PageContext
+    from attnbench.report.sections.crossovers import CrossoverCell, CrossoverTable
 
 LENGTHS, WIDTHS = (128, 512, 2048, 8192), (64, 128)
 
@@ -62,27 +62,23 @@ LATE = layer("late", "n*d**2", 500e-11, "500*b*n*d**2")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
-    return write_fake_run(tmp_path_factory.mktemp("overtaking") / "run", (GATE, ATTENTION, NEVER, ALWAYS, LATE))
-
-
-@pytest.fixture(scope="module")
-def found(run: StoredRun) -> Overtaking:
-    (group,) = overtaking(run)
+def found(tmp_path_factory: pytest.TempPathFactory) -> CrossoverTable:
+    layers = (GATE, ATTENTION, NEVER, ALWAYS, LATE)
+    (group,) = crossovers(write_fake_run(tmp_path_factory.mktemp("crossovers") / "run", layers))
     return group
 
 
-def cells(found: Overtaking, name: str) -> tuple[Takeover, ...]:
+def cells(found: CrossoverTable, name: str) -> tuple[CrossoverCell, ...]:
     return next(row.cells for row in found.rows if row.layer == name)
 
 
-def test_all_are_held_against_the_first_attention_at_the_widths_measured(found: Overtaking) -> None:
+def test_all_are_held_against_the_first_attention_at_the_widths_measured(found: CrossoverTable) -> None:
     assert found.baseline == "my-attention"
     assert found.widths == ("d = 64", "d = 128")
     assert [row.layer for row in found.rows] == ["gate", "slow-attention", "early", "late"]
 
 
-def test_a_layer_overtakes_where_the_two_times_are_equal(found: Overtaking) -> None:
+def test_a_layer_crosses_over_where_the_two_times_are_equal(found: CrossoverTable) -> None:
     for d, cell in zip(WIDTHS, cells(found, "gate"), strict=True):  # n²d = 16nd² at n = 16d, counted 4n²d = 16nd² at 4d
         text, low, high = cell.text, *map(float, cell.text.partition("(")[2].partition(")")[0].split(" to "))
 
@@ -93,7 +89,7 @@ def test_a_layer_overtakes_where_the_two_times_are_equal(found: Overtaking) -> N
         assert cell.by_count == f"fewer from n = {4 * d if d > 64 else '256'} on"
 
 
-def test_what_never_or_always_leads_within_the_measured_sizes_says_so(found: Overtaking) -> None:
+def test_what_never_or_always_leads_within_the_measured_sizes_says_so(found: CrossoverTable) -> None:
     assert {(cell.mark.word, cell.text) for cell in cells(found, "slow-attention")} == {
         ("slower", "at every length measured")
     }
@@ -103,15 +99,14 @@ def test_what_never_or_always_leads_within_the_measured_sizes_says_so(found: Ove
             assert cell.text.startswith(f"at every length measured; the curves meet {where}, at n = ")
 
 
-def test_the_figure_has_every_layer_and_a_ring_at_each_crossing(found: Overtaking, run: StoredRun) -> None:
+def test_the_figure_has_every_layer_and_a_ring_at_each_crossing(found: CrossoverTable, context: PageContext) -> None:
     (drawn,) = found.picture.pictures
     text = next(element.text for element in read(str(drawn)) if element.tag == "desc")
 
     assert "my-attention: 10.5 µs at n=128, 42.9 ms at n=8192." in text
     assert text.endswith("gate and my-attention meet at n=2048.")
-    assert "Where each overtakes" in [
-        element.text for element in read(render(build_context(run))) if element.tag == "h2"
-    ]
+    page = render(replace(context, crossovers=(found,)))
+    assert "Where each overtakes" in [element.text for element in read(page) if element.tag == "h2"]
 
 
 def test_modes_are_compared_each_with_its_own(tmp_path: Path) -> None:
@@ -120,8 +115,8 @@ def test_modes_are_compared_each_with_its_own(tmp_path: Path) -> None:
     alone = write_fake_run(tmp_path / "one", both)
     several = write_fake_run(tmp_path / "two", (*both, layer("gate", "n*d**2", 24e-11, "48*b*n*d**2", training)))
 
-    assert [group.conditions for group in overtaking(alone)] == ["cpu · float32 · forward · 1 thread"]
-    assert [cells(group, "gate")[0].text.partition(" (")[0] for group in overtaking(several)] == [
+    assert [group.conditions for group in crossovers(alone)] == ["cpu · float32 · forward · 1 thread"]
+    assert [cells(group, "gate")[0].text.partition(" (")[0] for group in crossovers(several)] == [
         "from n = 1024",
         "from n = 512",
     ]
@@ -131,4 +126,4 @@ def test_a_layer_without_a_curve_or_alone_is_left_out(tmp_path: Path) -> None:
     assert GATE.law is not None
     without = replace(GATE, law=replace(GATE.law, curves=None))
 
-    assert overtaking(write_fake_run(tmp_path / "run", (ATTENTION, without))) == ()
+    assert crossovers(write_fake_run(tmp_path / "run", (ATTENTION, without))) == ()

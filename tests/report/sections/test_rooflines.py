@@ -17,7 +17,8 @@ from tests.report.reading import read
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attnbench.report.context import PageContext, Roofline
+    from attnbench.report.context import PageContext
+    from attnbench.report.sections.rooflines import Roofline
     from attnbench.store.run_folder import StoredRun
 
 #: Arithmetic is the limit from 10 FLOPs for each byte on.

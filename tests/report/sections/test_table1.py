@@ -12,6 +12,7 @@ from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.law import COUNTED_METRICS
 from attnbench.published import PUBLISHED
 from attnbench.report.page import build_context, render, script
+from attnbench.report.sections.table1 import table1
 from attnbench.spec import load_suite
 from tests.report.fake_run import HOSTILE, FakeLayer, attention, counted, rnn, write_fake_run
 from tests.report.reading import Element, read
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attnbench.law import Law
-    from attnbench.report.context import TableLayer, TableOne
+    from attnbench.report.sections.table1 import Table1, TableLayer
 
 #: Layer → FLOPs, depth, hops (io) and hops (rf), derived on paper.
 TRUTH = {
@@ -73,8 +74,8 @@ def page_of(folder: Path, found: tuple[Law, ...], layers: tuple[FakeLayer, ...] 
     return render(build_context(write_fake_run(folder, layers, counted_laws=found, **changes)))
 
 
-def table_of(folder: Path, found: tuple[Law, ...]) -> TableOne:
-    return build_context(write_fake_run(folder, (), counted_laws=found)).table_one
+def table_of(folder: Path, found: tuple[Law, ...]) -> Table1:
+    return table1(write_fake_run(folder, (), counted_laws=found))
 
 
 def words(layer: TableLayer) -> dict[str, tuple[str, ...]]:
@@ -83,7 +84,7 @@ def words(layer: TableLayer) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> TableOne:
+def table(tmp_path_factory: pytest.TempPathFactory) -> Table1:
     return table_of(tmp_path_factory.mktemp("table1") / "run", laws())
 
 
@@ -95,7 +96,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 class TestTheTable:
-    def test_has_every_layer_of_the_run_in_the_order_of_the_paper(self, table: TableOne) -> None:
+    def test_has_every_layer_of_the_run_in_the_order_of_the_paper(self, table: Table1) -> None:
         kinds = [layer.kind for layer in table.layers if layer.kind]
 
         assert {layer.layer for layer in table.layers} == set(TRUTH)
@@ -120,7 +121,7 @@ class TestTheTable:
         ],
     )
     def test_says_where_each_published_cell_stands(
-        self, table: TableOne, layer: str, expected: dict[str, tuple[str, ...]]
+        self, table: Table1, layer: str, expected: dict[str, tuple[str, ...]]
     ) -> None:
         [found] = [found for found in table.layers if found.layer == layer]
 
@@ -153,21 +154,21 @@ class TestTheTable:
         assert words(layer)["paper"] == (UNDECIDED,) * 3
         assert layer.lines[-1].cells[0].lower_bound
 
-    def test_shows_each_note_that_a_cell_points_to_and_no_other(self, table: TableOne, page: str) -> None:
+    def test_shows_each_note_that_a_cell_points_to_and_no_other(self, table: Table1, page: str) -> None:
         pointed = {cell.note for layer in table.layers for line in layer.lines for cell in line.cells} - {""}
         anchors = re.findall(r'id="note-(\d+)"', page)
 
-        assert [note.number for note in table.notes] == anchors == [str(place + 1) for place in range(len(anchors))]
+        assert [note.name for note in table.notes] == anchors == [str(place + 1) for place in range(len(anchors))]
         assert pointed == set(anchors)
 
-    def test_shows_both_path_conventions_where_they_differ(self, table: TableOne) -> None:
+    def test_shows_both_path_conventions_where_they_differ(self, table: Table1) -> None:
         asides = {layer.layer for layer in table.layers if layer.lines[-1].cells[2].aside == "rf"}
 
         assert asides == {"conv1d", "conv1d-separable", "attention-restricted"}
 
 
 class TestTheSentences:
-    def test_are_judged_by_the_counted_formulas(self, table: TableOne) -> None:
+    def test_are_judged_by_the_counted_formulas(self, table: Table1) -> None:
         assert [(row.pair, row.mark.word) for row in table.sentences] == [
             ("conv1d over rnn", "holds up to a constant"),
             ("attention-core against rnn", "holds"),

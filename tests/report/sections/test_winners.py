@@ -6,13 +6,11 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from attnbench.law import Curves, Verdict
-from attnbench.report.figures import winners as drawing
 from attnbench.report.page import render
-from attnbench.report.sections.winners import territories
+from attnbench.report.sections.winners import winners
 from tests.report.fake_run import HOSTILE, FakeLayer, three, time_law, write_fake_run
 from tests.report.reading import Element, read
 from tests.report.sections.test_crossovers import layer
@@ -20,7 +18,8 @@ from tests.report.sections.test_crossovers import layer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attnbench.report.context import PageContext, Territories
+    from attnbench.report.context import PageContext
+    from attnbench.report.sections.winners import Winners
 
 LENGTHS, WIDTHS = (128, 512, 2048, 8192), (64, 128)
 
@@ -39,13 +38,13 @@ def text_of(svg: list[Element], tag: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory) -> Territories:
+def group(tmp_path_factory: pytest.TempPathFactory) -> Winners:
     run = write_fake_run(tmp_path_factory.mktemp("results") / "maps", (SQUARE, LINE))
-    [found] = territories(run)
+    [found] = winners(run)
     return found
 
 
-def test_both_maps_name_their_territories_and_the_line_of_equal_work(group: Territories) -> None:
+def test_both_maps_name_their_winners_and_the_line_of_equal_work(group: Winners) -> None:
     by_time, by_bytes = map(read, group.maps.pictures)
 
     for svg in (by_time, by_bytes):
@@ -62,14 +61,14 @@ def test_both_maps_name_their_territories_and_the_line_of_equal_work(group: Terr
     assert "too close to call" in text_of(by_time, "text")
 
 
-def test_the_tables_say_who_wins_at_sizes_that_were_measured_and_by_how_much(group: Territories) -> None:
+def test_the_tables_say_who_wins_at_sizes_that_were_measured_and_by_how_much(group: Winners) -> None:
     by_time, by_bytes = group.tables
 
     assert by_time.widths == ("d = 64", "d = 128")
     assert [length for length, _ in by_time.rows] == ["n = 128", "n = 512", "n = 2048", "n = 8192"]
-    winners = [[cell.layer for cell in cells] for _, cells in by_time.rows]
-    assert winners[0] == ["square", "square"]  # n is 2d, and d
-    assert winners[2:] == [[HOSTILE] * 2] * 2
+    layers = [[cell.layer for cell in cells] for _, cells in by_time.rows]
+    assert layers[0] == ["square", "square"]  # n is 2d, and d
+    assert layers[2:] == [[HOSTILE] * 2] * 2
     # At n = 512, d = 128 both take the same: 4d = 512.
     assert by_time.rows[1][1][1].close
     assert by_time.rows[0][1][0].note == f"5.24 µs; next {HOSTILE}, 2.00×"  # 1e-11·128²·64, and half of it a sequence
@@ -77,9 +76,9 @@ def test_the_tables_say_who_wins_at_sizes_that_were_measured_and_by_how_much(gro
 
 
 def test_a_page_has_the_maps_after_where_each_overtakes_and_escapes_the_names(
-    context: PageContext, group: Territories
+    context: PageContext, group: Winners
 ) -> None:
-    page = render(replace(context, territories=(group,)))
+    page = render(replace(context, winners=(group,)))
 
     assert "<script>alert" not in page
     assert 'id="territory">Who wins where</h2>' in page
@@ -106,7 +105,7 @@ def envelope(count: int) -> list[FakeLayer]:
 
 
 def test_of_many_winners_the_small_ones_are_put_together_and_all_are_named(tmp_path: Path) -> None:
-    [found] = territories(write_fake_run(tmp_path / "many", tuple(envelope(12))))
+    [found] = winners(write_fake_run(tmp_path / "many", tuple(envelope(12))))
 
     svg = read(found.maps.pictures[0])
     legend = [element.text for element in svg if element.tag == "text" and ("%" in element.text or "*" in element.text)]
@@ -117,24 +116,9 @@ def test_of_many_winners_the_small_ones_are_put_together_and_all_are_named(tmp_p
 
 
 def test_without_two_curves_there_is_a_reason_and_no_map(tmp_path: Path) -> None:
-    [alone] = territories(write_fake_run(tmp_path / "alone", (SQUARE,)))
+    [alone] = winners(write_fake_run(tmp_path / "alone", (SQUARE,)))
     fixed = replace(SQUARE, law=replace(SQUARE.law, window={"n": (128, 8192)}, fixed={"b": 2, "d": 64}))
-    [narrow] = territories(write_fake_run(tmp_path / "narrow", (fixed, LINE)))
+    [narrow] = winners(write_fake_run(tmp_path / "narrow", (fixed, LINE)))
 
     assert alone.reason == "A map compares layers, and fewer than two have a curve over length and width."
     assert (narrow.reason, narrow.tables, narrow.maps.pictures) == (alone.reason, (), ())
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_an_outline_encloses_exactly_its_cells(seed: int) -> None:
-    """Holes and cells that touch at a corner among them: signed areas of the loops add up to the number of cells."""
-    cells = np.random.default_rng(seed).random((7, 9)) < (0.3, 0.5, 0.7, 1.1)[seed]
-    path = drawing._outline(cells, ([float(c) for c in range(10)], [float(r) for r in range(8)]))
-
-    area = 0.0
-    for loop in path.to_polygons():
-        x, y = loop[:, 0], loop[:, 1]
-        area += float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
-    assert area == pytest.approx(cells.sum())
-    inside = [[path.contains_point((c + 0.5, r + 0.5)) for c in range(9)] for r in range(7)]
-    assert seed == 3 or np.array(inside).shape == cells.shape

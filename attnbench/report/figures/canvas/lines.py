@@ -9,37 +9,36 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from attnbench.report.figures.canvas.palette import INK, PAPER, series_colour
+from attnbench.report.figures.canvas.palette import series_colour
 from attnbench.report.figures.canvas.panel import (
     DASHES,
     label_line,
     legend,
     panel,
     power_of_ten,
-    seconds_axis,
     short,
     size_axis,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
 
 #: Gradients below this share of the largest would vanish in a float32 sum beside it, and are not drawn.
-LEAST_NORM = 1e-8
+MIN_NORM = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A named line through points."""
+class NamedLine:
+    """A line through points, with the name that is written at its end or in the legend."""
 
     label: str
     points: tuple[tuple[float, float], ...]
 
 
-def growing(title: str, curves: Sequence[Curve]) -> Figure:
+def growing(title: str, curves: Sequence[NamedLine]) -> Figure:
     """A counted number against n, log–log, each curve named at its right end."""
     with panel(4.4) as (figure, axes):
         axes.set(xscale="log", yscale="log")
@@ -61,12 +60,12 @@ def growing(title: str, curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest: float) -> Figure:
+def effective_reach(title: str, curves: Sequence[NamedLine], least: float, farthest: float) -> Figure:
     """Gradient norm against distance, a line for each layer; panels share their scales, to `least` and `farthest`."""
     with panel(2.75 + 0.18 * len(curves)) as (figure, axes):
         axes.set_yscale("log")
         for rank, curve in enumerate(curves):
-            seen = [(distance, norm) for distance, norm in curve.points if norm > LEAST_NORM]
+            seen = [(distance, norm) for distance, norm in curve.points if norm > MIN_NORM]
             style: dict[str, Any] = {
                 "color": series_colour(rank, len(curves)),
                 "linestyle": DASHES[rank % len(DASHES)],
@@ -76,7 +75,7 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
                 axes.plot(*zip(*seen, strict=True), label=short(curve.label), linewidth=1.5, **style)
         axes.set_title(f"{title}: gradient norm")
         axes.set_xlabel("distance between input and output position")
-        axes.set(xlim=(-0.03 * farthest, 1.03 * farthest or 1), ylim=(max(min(least, 0.1) / 2, LEAST_NORM), 2))
+        axes.set(xlim=(-0.03 * farthest, 1.03 * farthest or 1), ylim=(max(min(least, 0.1) / 2, MIN_NORM), 2))
         axes.yaxis.set_major_locator(LogLocator(numticks=5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
         axes.yaxis.set_minor_locator(NullLocator())
@@ -86,31 +85,7 @@ def effective_reach(title: str, curves: Sequence[Curve], least: float, farthest:
     return figure
 
 
-def overtaking(
-    title: str, curves: Sequence[Curve], crossings: Mapping[str, tuple[float, float]], ax: Axes | None = None
-) -> Figure:
-    """Seconds against n, log–log, the baseline first and thick; a ring where another curve crosses it."""
-    with panel(3.9 + 0.18 * len(curves), ax) as (figure, axes):
-        axes.set(xscale="log", yscale="log")
-        for rank, curve in enumerate(curves):
-            style: dict[str, Any] = {
-                "color": series_colour(rank, len(curves)),
-                "linestyle": DASHES[rank % len(DASHES)],
-            }
-            if rank == 0:
-                style |= {"color": INK, "linewidth": 2.6}
-            axes.plot(*zip(*curve.points, strict=True), label=short(curve.label), **{"linewidth": 1.4} | style)
-            if curve.label in crossings:
-                ring: dict[str, Any] = {"s": 44, "facecolor": PAPER, "edgecolor": style["color"], "linewidth": 1.6}
-                axes.scatter(*crossings[curve.label], zorder=4, **ring)
-        axes.set_title(title)
-        size_axis(axes, [round(n) for curve in curves for n, _ in curve.points], "n")
-        seconds_axis(axes)
-        legend(axes, below=None if ax else figure)
-    return figure
-
-
-def _apart(axes: Axes, ends: Sequence[Curve]) -> list[float]:
+def _apart(axes: Axes, ends: Sequence[NamedLine]) -> list[float]:
     """Heights for labels at the ends of lines, from the lowest up: none on top of another, each as near as can be.
 
     Labels that would touch move apart around their common mean (isotonic regression, by pooling neighbours), and all

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from attnbench import units
 from attnbench.formula.monomial import superscript
 from attnbench.report import words
-from attnbench.report.data.slices import RANK
+from attnbench.report.data.columns import RANK
 from attnbench.report.figures.canvas.palette import HAIR, INK, ON_DARK, ON_LIGHT, PAPER, SOFT, series_colour
 from attnbench.report.figures.canvas.svg import SETTINGS, printable, tell
 
@@ -152,14 +152,13 @@ def label_line(axes: Axes, place: tuple[float, float], text: str, colour: str) -
     axes.annotate(printable(text), place, xytext=(7, 0), annotation_clip=False, **style)
 
 
-def legend(axes: Axes, *, below: Figure | None) -> None:
+def legend(axes: Axes, *, below: Figure | None, **style: Any) -> None:
     """Names of the lines, below the figure, or inside axes that are not ours to move."""
-    style: dict[str, Any] = {"fontsize": SMALL, "labelcolor": SOFT, "frameon": False, "handlelength": 2.6}
-    style |= {"borderaxespad": 0, "labelspacing": 0.25} if below else {"labelspacing": 0.25}
+    usual = {"fontsize": SMALL, "labelcolor": SOFT, "frameon": False, "handlelength": 2.6, "labelspacing": 0.25}
     if below is not None:
-        below.legend(loc="outside lower left", **style)
+        below.legend(loc="outside lower left", borderaxespad=0, **usual | style)
     else:
-        axes.legend(loc="best", **style)
+        axes.legend(loc="best", **usual | style)
 
 
 def short(label: str) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from attnbench import units
 from attnbench.report import words
-from attnbench.report.data.curves import HIGH, LOW, RESIDUAL, axes_of
-from attnbench.trial import describe
+from attnbench.report.data.columns import HIGH, LOW, RESIDUAL
+from attnbench.report.data.labels import size_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,24 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def places(points: pd.DataFrame, axes: Iterable[str]) -> list[str]:
-    """``n=64, d=512`` for each row."""
-    names = list(axes)
-    return [describe(dict(zip(names, map(int, row), strict=True))) for row in points[names].to_numpy()]
-
-
-def varying(points: pd.DataFrame) -> list[str]:
-    """The axes that tell `points` apart; all of them where there is but one point."""
-    every = axes_of(points)
-    return [axis for axis in every if points[axis].nunique() > 1] or every
-
-
 def timed(points: pd.DataFrame, axes: Iterable[str]) -> list[str]:
     """``n=64, d=512: 1.23 ms [1.20 ms, 1.26 ms]``."""
     values = points[["seconds", "seconds_low", "seconds_high"]].to_numpy()
     return [
         f"{place}: {units.seconds(value)} [{units.seconds(low)}, {units.seconds(high)}]"
-        for place, (value, low, high) in zip(places(points, axes), values, strict=True)
+        for place, (value, low, high) in zip(size_labels(points, axes), values, strict=True)
     ]
 
 
@@ -40,7 +28,7 @@ def weighed(points: pd.DataFrame, axes: Iterable[str], column: str, what: str) -
     """``n=64, d=512: 1.50 MiB allocated``."""
     return [
         f"{place}: {units.nbytes(value)} {what}"
-        for place, value in zip(places(points, axes), points[column], strict=True)
+        for place, value in zip(size_labels(points, axes), points[column], strict=True)
     ]
 
 
@@ -57,7 +45,7 @@ def residual(points: pd.DataFrame, axes: Iterable[str]) -> list[str]:
     values, lows, highs = (apart(points[column]) for column in (RESIDUAL, LOW, HIGH))
     return [
         f"{place}: {value} " + (f"[{low}, {high}] " if low != high else "") + "from the law"
-        for place, value, low, high in zip(places(points, axes), values, lows, highs, strict=True)
+        for place, value, low, high in zip(size_labels(points, axes), values, lows, highs, strict=True)
     ]
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from attnbench.report import words
-from attnbench.report.data.slices import DRIFT_LIMIT, MOST_LINES, line_count
+from attnbench.report.data.points import MAX_LINES, line_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,14 +15,10 @@ if TYPE_CHECKING:
 
     from attnbench.store.run_folder import StoredRun
 
-    Places = np.ndarray[Any, np.dtype[np.intp]]
-
 #: A run of more trials than these is large, and every figure of it would make a page that nobody can open.
 LARGE = 2000
 #: Of a large run, so many sections have all figures, and so many have those of time and memory.
 _ALL, _SOME = 2, 6
-#: Dots of one kind in the figure of the reference kernel.
-_MOST_REFERENCES = 500
 
 
 class Detail(IntEnum):
@@ -43,14 +37,14 @@ def detail(run: StoredRun, place: int) -> Detail:
 
 
 def left_out(points: pd.DataFrame, axes: Sequence[str], drawn: Detail) -> str:
-    """What is not drawn in a section, in a sentence or two; empty where everything is."""
+    """What the figures of a section leave out, in a sentence or two; empty where they show everything."""
     counts = {axis: line_count(points, axis) for axis in axes}
-    many = [f"{count} along {axis}" for axis, count in counts.items() if count > MOST_LINES]
-    said = [
-        f"Figures show {MOST_LINES} lines of {words.listing(many)}, evenly from small sizes to large." if many else "",
+    many = [f"{count} along {axis}" for axis, count in counts.items() if count > MAX_LINES]
+    sentences = [
+        f"Figures show {MAX_LINES} lines of {words.listing(many)}, evenly from small sizes to large." if many else "",
         _OF_A_LARGE_RUN[drawn],
     ]
-    return " ".join(filter(None, said))
+    return " ".join(filter(None, sentences))
 
 
 _OF_A_LARGE_RUN = {
@@ -59,17 +53,3 @@ _OF_A_LARGE_RUN = {
     f"drawn for its first {_ALL} sections.",
     Detail.NOTHING: f"The run is large: figures are drawn for its first {_SOME} sections.",
 }
-
-
-def few_references(references: pd.DataFrame) -> pd.DataFrame:
-    """Of many timings of the reference kernel so many, evenly through the run: late ones, and the others."""
-    late = references["ratio"] > DRIFT_LIMIT
-    kept = np.concatenate([_evenly(np.flatnonzero(part)) for part in (late, ~late)])
-    return references.iloc[np.sort(kept)]
-
-
-def _evenly(places: Places) -> Places:
-    if len(places) <= _MOST_REFERENCES:
-        return places
-    kept: Places = places[np.linspace(0, len(places) - 1, _MOST_REFERENCES).round().astype(int)]
-    return kept

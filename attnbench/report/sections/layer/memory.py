@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attnbench import units
 from attnbench.report import words
-from attnbench.report.context import Gallery, MemoryPart
-from attnbench.report.data.slices import LINE, claimed_slope, drawn_lines, memory_law, varying_axes, weighed_points
+from attnbench.report.data.columns import LINE
+from attnbench.report.data.growth import claimed_slope
+from attnbench.report.data.points import drawn_lines, varying_axes, weighed_points
+from attnbench.report.data.residuals import memory_residuals
 from attnbench.report.figures.memory import memory_growth
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.sections.layer.detail import Detail
-from attnbench.report.sections.layer.residuals import memory_residuals, residual_gallery
+from attnbench.report.sections.layer.residuals import residual_gallery
+from attnbench.report.values import Gallery
 
 if TYPE_CHECKING:
     import pandas as pd
+    from markupsafe import Markup
 
     from attnbench.law import Law
+    from attnbench.report.values import Chip
     from attnbench.store.run_folder import StoredRun
     from attnbench.trial import Subject
 
@@ -27,13 +33,25 @@ _CAPTION = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryPart:
+    """The law of the memory of one layer; without a reason where there is none."""
+
+    chip: Chip
+    claim: Markup
+    found: Markup
+    reason: str
+    gallery: Gallery
+    residuals: Gallery
+
+
 def memory_part(run: StoredRun, subject: Subject, drawn: Detail = Detail.ALL) -> MemoryPart:
     """The law of memory of `subject` and its figures; empty where memory was not measured."""
-    law = memory_law(run, subject)
+    law = run.laws_by_subject.get((subject, "memory"))
     points = weighed_points(run, subject, law)
     axes = varying_axes(points, law) if drawn else []
     closely = axes if drawn is Detail.ALL else []
-    name = f"{subject.layer} ({subject.choices!s})"
+    name = words.subject(subject)
     return MemoryPart(
         chip=chip(law.verdict if law else None),
         claim=math_text(law.claim if law else None),
@@ -53,7 +71,7 @@ def _gallery(points: pd.DataFrame, axes: list[str], law: Law | None, name: str) 
         )
         for axis, lined in ((axis, drawn_lines(points, axis)) for axis in axes)
     )
-    return Gallery(pictures, _CAPTION, axes=tuple(axes)) if pictures else Gallery()
+    return Gallery(pictures, _CAPTION, axes=tuple(axes))
 
 
 def _described(points: pd.DataFrame, axis: str) -> str:

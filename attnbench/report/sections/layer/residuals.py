@@ -1,20 +1,16 @@
-"""How far each trial lies from the fitted law: where growth bends that the law holds straight, it shows here."""
+"""How far each trial lies from the fitted law, on the page."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.stats import norm
-
 from attnbench.report import figures, words
-from attnbench.report.context import Gallery
-from attnbench.report.data.curves import HIGH, INSIDE, LOW, RESIDUAL, TRIAL, curves_of
-from attnbench.report.data.slices import drawn_lines
+from attnbench.report.data.columns import HIGH, LOW, RESIDUAL
+from attnbench.report.data.points import drawn_lines
+from attnbench.report.data.residuals import band_of_noise
 from attnbench.report.figures.canvas import tips
 from attnbench.report.markup import picture
-from attnbench.store.summary import median_interval
+from attnbench.report.values import Gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,71 +18,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-
-#: Part of all visits that the band of noise holds.
-_LEVEL = 0.9
 
 
-def residuals(run: StoredRun, points: pd.DataFrame, law: Law | None) -> pd.DataFrame:
-    """The trials in the window of a law of time, with `RESIDUAL` and its interval: measured / fitted − 1.
-
-    The interval is that of the median over visits of the fastest block, the number that is compared with the law.
-    """
-    found = _over_fitted(points, law)
-    ends = [_located(run, trial) for trial in found[TRIAL]] if len(found) else []
-    fitted = found["seconds"] / (1 + found[RESIDUAL])
-    lows, highs = (np.array([pair[side] for pair in ends]) / fitted - 1 for side in (0, 1))
-    return found.assign(**{LOW: np.minimum(lows, found[RESIDUAL]), HIGH: np.maximum(highs, found[RESIDUAL])})
-
-
-def memory_residuals(points: pd.DataFrame, law: Law | None) -> pd.DataFrame:
-    """The same for a law of memory, whose figures have no noise."""
-    found = _over_fitted(points.assign(seconds=points["allocated_bytes"]), law)
-    return found.assign(**{LOW: found[RESIDUAL], HIGH: found[RESIDUAL]})
-
-
-def _over_fitted(points: pd.DataFrame, law: Law | None) -> pd.DataFrame:
-    inside = points[points[INSIDE]]
-    curves = curves_of(points, law) if law and len(inside) else {}
-    if "" not in curves:
-        return inside.iloc[:0].assign(**{RESIDUAL: 0.0})
-    over = inside["seconds"].to_numpy(dtype=np.float64) / curves[""](inside) - 1
-    return inside.assign(**{RESIDUAL: over})[np.isfinite(over)]
-
-
-def _located(run: StoredRun, trial: str) -> tuple[float, float]:
-    """The interval of the median over visits of their fastest blocks."""
-    visits = run.visits_by_trial.get(trial, [])
-    return median_interval([min(visit.block_seconds) for visit in visits if visit.block_seconds])
-
-
-def band_of_noise(law: Law | None) -> tuple[float, float] | None:
-    """Where `_LEVEL` of single visits lie about the law, relative to it; None where nobody knows."""
-    if law is None or law.curves is None or not law.curves.scatter:
-        return None
-    reach = float(norm.ppf((1 + _LEVEL) / 2)) * law.curves.scatter
-    return math.expm1(-reach), math.expm1(reach)
-
-
-def residual_gallery(found: pd.DataFrame, axes: Sequence[str], law: Law | None, name: str) -> Gallery:
-    """A figure of the residuals against each axis; `name` says whose they are and what was measured."""
-    if len(found) < 2 or not axes:
+def residual_gallery(points: pd.DataFrame, axes: Sequence[str], law: Law | None, name: str) -> Gallery:
+    """A figure of the residuals of `points` against each axis; `name` says whose they are and what was measured."""
+    if len(points) < 2 or not axes:
         return Gallery()
     noise = band_of_noise(law)
     pictures = tuple(
         picture(
-            figures.residuals(drawn_lines(found, axis), axis, noise),
+            figures.residuals(drawn_lines(points, axis), axis, noise),
             f"{name}: measured over fitted against {words.axis_phrase(axis)}",
-            _described(found, axis),
+            _described(points, axis),
         )
         for axis in axes
     )
-    return Gallery(pictures, _caption(found, noise), axes=tuple(axes))
+    return Gallery(pictures, _caption(points, noise), axes=tuple(axes))
 
 
-def _caption(found: pd.DataFrame, noise: tuple[float, float] | None) -> str:
-    timed = bool((found[HIGH] > found[LOW]).any())
+def _caption(points: pd.DataFrame, noise: tuple[float, float] | None) -> str:
+    timed = bool((points[HIGH] > points[LOW]).any())
     parts = ["How far each trial in the window lies above or below the fitted law, in the colours above"]
     if timed:
         parts.append("bars are the interval of the number that is compared")
@@ -96,15 +47,15 @@ def _caption(found: pd.DataFrame, noise: tuple[float, float] | None) -> str:
     return f"{'; '.join(parts)}. A line that bends away from zero is growth that the law does not have."
 
 
-def _described(found: pd.DataFrame, axis: str) -> str:
-    values = found[RESIDUAL]
-    medians = found.groupby(axis)[RESIDUAL].median().sort_index()
+def _described(points: pd.DataFrame, axis: str) -> str:
+    values = points[RESIDUAL]
+    medians = points.groupby(axis)[RESIDUAL].median().sort_index()
     least, most, middle = tips.apart([values.min(), values.max(), values.abs().median()])
-    told = ", ".join(
+    middles = ", ".join(
         f"{text} at {axis}={round(float(str(size)))}"
         for size, text in zip(medians.index, tips.apart(medians), strict=True)
     )
     return (
-        f"{words.plural(len(found), 'trial')} lie from {least} to {most} about the law, half of them within "
-        f"{middle.lstrip('+')}. Medians: {told}."
+        f"{words.plural(len(points), 'trial')} lie from {least} to {most} about the law, half of them within "
+        f"{middle.lstrip('+')}. Medians: {middles}."
     )

@@ -1,139 +1,49 @@
-"""Every timed block of a trial, in the order in which it was taken."""
+"""Every timed block of a trial, on the page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from attnbench.report import figures, words
-from attnbench.report.context import Gallery
-from attnbench.report.data.curves import TRIAL
 from attnbench.report.figures.canvas import tips
 from attnbench.report.markup import picture
-from attnbench.store.summary import TUKEY_LABELS, tukey_labels
+from attnbench.report.values import Gallery
+from attnbench.store.summary import TUKEY_LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.record import Visit
-    from attnbench.store.run_folder import StoredRun
-
-#: So many trials and blocks are drawn in one figure at most.
-_MOST_TRIALS, _MOST_BLOCKS = 12, 800
-#: Half the height of a row is one of these parts of the trial's median: the least that holds nearly all blocks.
-_REACHES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-_NEARLY_ALL = 0.97
+    from attnbench.report.data.samples import Strips
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The blocks of one trial.
-
-    Attributes:
-        sizes: its sizes as text.
-        blocks: one row a block, in the order taken: ``visit`` (counted from 0), ``place`` (visits passed until then),
-            ``process, round, block, seconds``, ``apart`` (over the median of the trial, less one) and ``outlier``.
-        location: what the law reads, over the median, less one.
-    """
-
-    sizes: str
-    blocks: pd.DataFrame
-    location: float
-
-    @property
-    def visits(self) -> pd.DataFrame:
-        """The first block of each visit."""
-        return self.blocks.drop_duplicates("visit")
-
-
-@dataclass(frozen=True)
-class Strips:
-    """The strips that are drawn, and of how many trials and blocks they were chosen."""
-
-    rows: tuple[Strip, ...]
-    trials: int
-    blocks: int
-
-    @property
-    def reach(self) -> float:
-        """Half the height of a row."""
-        sizes = np.abs(np.concatenate([row.blocks["apart"].to_numpy() for row in self.rows]))
-        wanted = float(np.quantile(sizes, _NEARLY_ALL))
-        return next((reach for reach in _REACHES if wanted <= reach), _REACHES[-1])
-
-
-def strips(run: StoredRun, points: pd.DataFrame) -> Strips:
-    """The blocks of the trials of `points`, from the shortest to the longest time; some of them, if they are many."""
-    ordered = points.sort_values("seconds").reset_index(drop=True)
-    visits = [_timed(run.visits_by_trial.get(trial, [])) for trial in ordered[TRIAL]]
-    counts = [sum(len(visit.block_seconds) for visit in each) for each in visits]
-    names = tips.places(ordered, tips.varying(points)) if len(ordered) else []
-    rows = (_strip(names[at], visits[at], float(ordered["seconds"][at])) for at in _chosen(counts))
-    return Strips(tuple(rows), len(ordered), sum(counts))
-
-
-def _timed(visits: Sequence[Visit]) -> list[Visit]:
-    return [visit for visit in visits if visit.block_seconds]
-
-
-def _chosen(counts: Sequence[int]) -> list[int]:
-    """Which of the trials, evenly from the first to the last, so that their blocks can be drawn."""
-    for number in range(min(_MOST_TRIALS, len(counts)), 0, -1):
-        places = np.unique(np.linspace(0, len(counts) - 1, number).round().astype(int))
-        if sum(counts[place] for place in places) <= _MOST_BLOCKS:
-            return [int(place) for place in places]
-    return [0] if counts else []
-
-
-def _strip(sizes: str, visits: Sequence[Visit], location: float) -> Strip:
-    rows = [
-        (number, number + (block + 0.5) / len(visit.block_seconds), visit.process, visit.round, block, seconds)
-        for number, visit in enumerate(visits)
-        for block, seconds in enumerate(visit.block_seconds)
-    ]
-    frame = pd.DataFrame(rows, columns=["visit", "place", "process", "round", "block", "seconds"])
-    seconds = frame["seconds"].to_numpy(dtype=np.float64)
-    median = float(np.median(seconds))
-    labels = [TUKEY_LABELS[label] for label in tukey_labels(seconds)]
-    blocks = frame.assign(apart=seconds / median - 1, outlier=labels)
-    return Strip(sizes, blocks.head(_MOST_BLOCKS), location / median - 1)
-
-
-def sample_gallery(found: Strips, name: str) -> Gallery:
+def sample_gallery(strips: Strips, name: str) -> Gallery:
     """The figure of the blocks; empty where nothing was timed."""
-    if not found.rows:
+    if not strips.rows:
         return Gallery()
-    drawn = picture(figures.sample_strips(found), f"{name}: every timed block", _described(found))
-    return Gallery((drawn,), _caption(found))
+    drawn = picture(figures.sample_strips(strips), f"{name}: every timed block", _described(strips))
+    return Gallery((drawn,), _caption(strips))
 
 
-def _caption(found: Strips) -> str:
-    shown = sum(len(row.blocks) for row in found.rows)
+def _caption(strips: Strips) -> str:
+    shown, trials = sum(len(row.blocks) for row in strips.rows), words.plural(len(strips.rows), "trial")
     some = (
-        ""
-        if shown == found.blocks
-        else (
-            f" Shown are {shown} of {found.blocks} blocks: {words.plural(len(found.rows), 'trial')} of {found.trials}, "
-            "chosen evenly from the shortest to the longest; samples.parquet has all."
-        )
+        f" Shown are {shown} of {strips.blocks} blocks: {trials} of {strips.trials}, chosen evenly from the shortest "
+        "to the longest; samples.parquet has all."
     )
     return (
-        f"A row is a trial, from the shortest time to the longest, and reaches {100 * found.reach:.0f} % to either "
+        f"A row is a trial, from the shortest time to the longest, and reaches {100 * strips.reach:.0f} % to either "
         "side of its median block; marks on its edge lie beyond. Blocks stand in the order in which they were taken, "
         "upright lines part visits, and every other process is shaded. Diamonds and crosses are outliers, 1.5 and 3 "
         "interquartile ranges beyond the quartiles; nothing is dropped. The level line is what the law reads."
-        f"{some}"
+        f"{some if shown < strips.blocks else ''}"
     )
 
 
-def _described(found: Strips) -> str:
-    labels = pd.concat([row.blocks["outlier"] for row in found.rows])
-    told = [f"{int((labels == kind).sum())} {kind}" for kind in TUKEY_LABELS if kind]
-    locations = [row.location for row in found.rows]
+def _described(strips: Strips) -> str:
+    labels = pd.concat([row.blocks["outlier"] for row in strips.rows])
+    outliers = [f"{int((labels == kind).sum())} {kind}" for kind in TUKEY_LABELS if kind]
+    locations = [row.location for row in strips.rows]
     return (
-        f"{words.plural(len(labels), 'block')} of {words.plural(len(found.rows), 'trial')}; {words.listing(told)} "
+        f"{words.plural(len(labels), 'block')} of {words.plural(len(strips.rows), 'trial')}; {words.listing(outliers)} "
         f"outliers. The law reads from {tips.share(min(locations))} to {tips.share(max(locations))} of the median."
     )

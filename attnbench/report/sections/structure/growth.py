@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median_low
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ from attnbench.errors import FormulaError
 from attnbench.formula import Formula
 from attnbench.layers.registry import BUILT_IN
 from attnbench.report import figures, words
-from attnbench.report.context import CurveName, Gallery, NamedCurves, Structure
 from attnbench.report.figures.canvas.panel import power_of_ten
 from attnbench.report.markup import math_text, picture
-from attnbench.report.sections.structure.dependencies import dependency_maps
+from attnbench.report.sections.structure.dependencies import DependencyMaps, dependency_maps
+from attnbench.report.values import Fact, Gallery
 from attnbench.trial import ordered
 
 if TYPE_CHECKING:
@@ -47,9 +47,26 @@ _FAMILIES = {
 _OTHERS = "Other layers"
 
 
+@dataclass(frozen=True, slots=True)
+class NamedCurves:
+    """Counted formulas of one metric over n, a line for all layers that share it; and each formula with its layers."""
+
+    gallery: Gallery
+    names: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """How deep layers are and how far apart they leave two positions, as far as the run has counted it."""
+
+    growth: tuple[NamedCurves, ...] = ()
+    dependencies: DependencyMaps = field(default_factory=DependencyMaps)
+    reach: Gallery = field(default_factory=Gallery)
+
+
 def structure(run: StoredRun) -> Structure:
     """The section, as far as `run` counted depth or path length."""
-    growth = tuple(found for metric in _GROWING if (found := _growth(run, metric)) is not None)
+    growth = tuple(curves for metric in _GROWING if (curves := _growth(run, metric)) is not None)
     return Structure(growth, dependency_maps(run), _reach(run))
 
 
@@ -83,7 +100,7 @@ def _growth(run: StoredRun, metric: str) -> NamedCurves | None:
     if not shared:
         return None
     groups = sorted(shared.values(), key=_by_end)
-    names = tuple(CurveName(_formulas(lines), ", ".join(line.layer for line in lines)) for lines in groups)
+    names = tuple(Fact(_formulas(lines), ", ".join(line.layer for line in lines)) for lines in groups)
     return NamedCurves(_drawn(metric, groups), names)
 
 
@@ -98,8 +115,11 @@ def _lines(run: StoredRun, metric: str) -> Iterator[_Line]:
     for law in run.found_laws:
         if law.metric == metric and law.choices.mode == "forward" and law.formula and not law.lower_bound:
             laws.setdefault(law.layer, law)
+    sizes: dict[str, list[Sizes]] = {}
+    for trial in run.info.plan.trials:
+        sizes.setdefault(trial.layer, []).append(trial.sizes)
     for layer, law in laws.items():
-        typical = _typical(run, layer)
+        typical = _typical(sizes.get(layer, []))
         try:
             axes = Formula(law.formula).axes - {"n"}
         except FormulaError:  # a run from elsewhere
@@ -109,10 +129,9 @@ def _lines(run: StoredRun, metric: str) -> Iterator[_Line]:
             yield _Line(layer, law.formula, held, points)
 
 
-def _typical(run: StoredRun, layer: str) -> Sizes:
-    """The median of each size over the trials of a layer; none where it has no trials."""
-    trials = [trial.sizes for trial in run.info.plan.trials if trial.layer == layer]
-    axes = set[str]().intersection(*trials) if not trials else set(trials[0]).intersection(*trials)
+def _typical(trials: Sequence[Sizes]) -> Sizes:
+    """The median over trials of each size that all of them have."""
+    axes = set(trials[0]).intersection(*trials) if trials else ()
     return {axis: median_low(sizes[axis] for sizes in trials) for axis in axes}
 
 
@@ -126,16 +145,16 @@ def _points(formula: Formula, held: Mapping[str, int]) -> Iterator[tuple[float, 
 
 def _formulas(lines: Sequence[_Line]) -> Markup:
     """Each formula of a line, with the sizes it was drawn at."""
-    told = {(line.formula, words.listing(f"{axis} = {size}" for axis, size in line.held.items())) for line in lines}
+    formulas = {(line.formula, words.listing(f"{axis} = {size}" for axis, size in line.held.items())) for line in lines}
     return Markup().join(
-        _FORMULA.format(math_text(text), _HELD_AT.format(sizes) if sizes else "") for text, sizes in sorted(told)
+        _FORMULA.format(math_text(text), _HELD_AT.format(sizes) if sizes else "") for text, sizes in sorted(formulas)
     )
 
 
 def _drawn(metric: str, groups: Sequence[Sequence[_Line]]) -> Gallery:
     title, what = _GROWING[metric]
     curves = [
-        figures.Curve(min((words.pretty(line.formula) for line in lines), key=len), lines[0].drawable)
+        figures.NamedLine(min((words.pretty(line.formula) for line in lines), key=len), lines[0].drawable)
         for lines in groups
         if lines[0].drawable
     ]
@@ -149,7 +168,7 @@ def _drawn(metric: str, groups: Sequence[Sequence[_Line]]) -> Gallery:
     )
 
 
-def _ends(curves: Sequence[figures.Curve]) -> str:
+def _ends(curves: Sequence[figures.NamedLine]) -> str:
     parts = []
     for curve in curves:
         (first, low), *_, (last, high) = curve.points
@@ -161,12 +180,12 @@ def _ends(curves: Sequence[figures.Curve]) -> str:
 
 
 def _reach(run: StoredRun) -> Gallery:
-    families: dict[str, list[figures.Curve]] = {}
+    families: dict[str, list[figures.NamedLine]] = {}
     for layer, pairs in run.info.plan.observations.reach.items():
         points = tuple((distance, norm) for distance, norm in pairs if 0 <= norm < float("inf"))
         if any(norm > 0 for _, norm in points):
             family = _FAMILIES.get(BUILT_IN.get(layer, "").partition(".")[0], _OTHERS)
-            families.setdefault(family, []).append(figures.Curve(layer, points))
+            families.setdefault(family, []).append(figures.NamedLine(layer, points))
     every = [point for curves in families.values() for curve in curves for point in curve.points]
     scales = min((norm for _, norm in every if norm > 0), default=1.0), max((far for far, _ in every), default=1.0)
     pictures = tuple(
@@ -176,12 +195,12 @@ def _reach(run: StoredRun) -> Gallery:
     caption = (
         "How far inputs really act: size of the gradient of an output with respect to inputs at a distance, the "
         "largest being 1. Nothing arrives from beyond the end of a line, or less than "
-        f"{power_of_ten(figures.LEAST_NORM)}."
+        f"{power_of_ten(figures.MIN_NORM)}."
     )
     return Gallery(pictures, caption) if pictures else Gallery()
 
 
-def _describe(curves: Sequence[figures.Curve]) -> str:
+def _describe(curves: Sequence[figures.NamedLine]) -> str:
     parts = []
     for curve in curves:
         *_, (last, norm) = (point for point in curve.points if point[1] > 0)

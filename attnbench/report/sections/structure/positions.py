@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attnbench.report import words
-from attnbench.report.context import Gallery, Positions
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
+from attnbench.report.values import Gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from markupsafe import Markup
 
-    from attnbench.report.figures.maps import Floats
+    from attnbench.report.data.columns import Floats
     from attnbench.store.run_folder import StoredRun
 
 #: The picture of the textbook: 60 positions, 32 features, and four features of them.
@@ -26,6 +27,16 @@ _NUMBERS, _BITS = 8, 3
 #: Pairs of features that are shown turning, the distance they turn by, and the positions that they start from.
 _PAIRS, _DELTA, _STARTS = (3, 4), 5, (0, 8, 16, 24)
 _WAYS = {"plain": "as they are", "residual": "each added to its input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What the sinusoidal encoding is, and what becomes of a position in a stack of layers."""
+
+    shown: bool = False
+    absolute: Gallery = field(default_factory=Gallery)
+    relative: Gallery = field(default_factory=Gallery)
+    fading: Gallery = field(default_factory=Gallery)
 
 
 def positions(run: StoredRun) -> Positions:
@@ -95,11 +106,11 @@ def _rotation(angle: float) -> Floats:
 
 def _fading(run: StoredRun) -> Gallery:
     pictures = []
-    for way, said in _WAYS.items():
-        curves = {layer: _draws(found.get(way, ())) for layer, found in run.info.plan.observations.fading.items()}
+    for way, how in _WAYS.items():
+        curves = {layer: _draws(ways.get(way, ())) for layer, ways in run.info.plan.observations.fading.items()}
         curves = {layer: draws for layer, draws in curves.items() if draws.size}
         if curves:
-            pictures.append(_faded(said, curves))
+            pictures.append(_faded(how, curves))
     caption = (
         "Random tokens, the sinusoidal encoding added once, then copies of the layer with fresh weights. The share of "
         "the position that a straight read-out explains in sequences it was not learnt from: the line is the mean "
@@ -108,11 +119,11 @@ def _fading(run: StoredRun) -> Gallery:
     return Gallery(tuple(pictures), caption) if pictures else Gallery()
 
 
-def _draws(found: Sequence[Sequence[float]]) -> Floats:
+def _draws(draws: Sequence[Sequence[float]]) -> Floats:
     """Draw, layer → share; nothing where a run from elsewhere has lists of different lengths."""
-    if len({len(draw) for draw in found}) != 1:
+    if len({len(draw) for draw in draws}) != 1:
         return np.empty((0, 0))
-    return np.clip(np.array(found, dtype=np.float64), 0, 1)
+    return np.clip(np.array(draws, dtype=np.float64), 0, 1)
 
 
 def _faded(way: str, curves: dict[str, Floats]) -> Markup:

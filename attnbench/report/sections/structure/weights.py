@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnbench.report import words
-from attnbench.report.context import Gallery
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
+from attnbench.report.values import Gallery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from markupsafe import Markup
 
-    from attnbench.report.figures.maps import Floats
+    from attnbench.report.data.columns import Floats
     from attnbench.store.run_folder import StoredRun
 
 
 def weight_gallery(run: StoredRun) -> Gallery:
     """The weights that were seen in `run`, in the order of its layers; empty where none were looked for."""
-    seen = {
-        layer: maps_of for layer, heads in run.info.plan.observations.weights.items() if (maps_of := _readable(heads))
-    }
+    weights = run.info.plan.observations.weights
+    seen = {layer: maps_of for layer, heads in weights.items() if (maps_of := _readable(heads))}
     if not seen:
         return Gallery()
     pictures = tuple(_picture(layer, heads) for layer, heads in seen.items())
@@ -42,8 +41,8 @@ def weight_gallery(run: StoredRun) -> Gallery:
 
 def _readable(heads: Sequence[Sequence[Sequence[float]]]) -> list[Floats]:
     """Heads as matrices of one shape, as far as they are finite; a run may come from elsewhere."""
-    found = [np.array(head, dtype=np.float64) for head in heads if len({len(row) for row in head}) == 1]
-    return [head for head in found if head.size and head.shape == found[0].shape and np.isfinite(head).all()]
+    matrices = [np.array(head, dtype=np.float64) for head in heads if len({len(row) for row in head}) == 1]
+    return [head for head in matrices if head.size and head.shape == matrices[0].shape and np.isfinite(head).all()]
 
 
 def _picture(layer: str, heads: Sequence[Floats]) -> Markup:

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 import pytest
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from attnbench.law import Estimate, Verdict
 from attnbench.report import figures
-from attnbench.report.data.slices import RateMap, growth, rate_map, time_law, timed_points
-from attnbench.report.figures.canvas.palette import (
-    ON_DARK,
-    ON_LIGHT,
-    SERIES,
-    VARIABLES,
-    VERDICT_COLOURS,
-    VERDICT_NAMES,
-    series_colour,
-)
-from attnbench.report.figures.canvas.panel import readable_on
+from attnbench.report.data.growth import growth
+from attnbench.report.data.points import timed_points
+from attnbench.report.figures.canvas.palette import SERIES
 from attnbench.report.figures.canvas.svg import printable, svg, tell
 from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOSTILE
+from tests.report.measured import law_of
+from tests.report.reading import parse, texts
 
 if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
+
     from matplotlib.artist import Artist
 
     from attnbench.store.run_folder import StoredRun
-
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def labelled(text: str = "label") -> Figure:
@@ -41,14 +32,6 @@ def labelled(text: str = "label") -> Figure:
     axes.plot([1, 2], [1, 2], marker="o", color=SERIES[0])
     axes.set_title(text, parse_math=False)
     return figure
-
-
-def parse(drawn: str) -> ET.Element:
-    return ET.fromstring(drawn)  # noqa: S314 - drawn a moment ago
-
-
-def texts(drawn: str) -> set[str]:
-    return {"".join(element.itertext()) for element in parse(drawn).iter(f"{SVG}text")}
 
 
 class TestSvg:
@@ -94,7 +77,7 @@ class TestSvg:
 
     def test_known_colours_become_variables_and_no_other_colour_is_used(self, run: StoredRun) -> None:
         subject = Subject("conv1d", Choices())
-        law = time_law(run, subject)
+        law = law_of(run, subject.layer)
         drawn = svg(figures.time_growth(growth(timed_points(run, subject, law), "n", law)), "title", "text")
         bare = re.findall(r"(?<!, )#[0-9a-f]{6}", drawn)
 
@@ -169,72 +152,3 @@ class TestTexts:
     def test_too_few_or_too_many_are_an_error_and_no_text_goes_to_the_wrong_mark(self, texts: list[str]) -> None:
         with pytest.raises(ValueError, match=r"shorter|longer"):
             drawn_with("scatter", texts)
-
-
-class TestFigures:
-    def test_leave_nothing_open(self, run: StoredRun) -> None:
-        before = plt.get_fignums()
-        figures.forest("n", [figures.ForestRow("rnn", Estimate(1.0, 0.9, 1.1), 1.0, Verdict.CONFIRMED)])
-
-        assert plt.get_fignums() == before
-
-    def test_time_has_units_and_its_sizes_on_the_axes(self, run: StoredRun) -> None:
-        subject = Subject("attention-core", Choices())
-        law = time_law(run, subject)
-        seen = texts(svg(figures.time_growth(growth(timed_points(run, subject, law), "n", law)), "t", "d"))
-
-        assert {"256", "512", "1024", "2048", "sequence length n", "1 ms", "10 ms", "100 ms"} <= seen
-        assert {"d=64", "d=128", "d=256", "d=512", "claim: n²"} <= seen
-
-    def test_a_forest_names_each_layer_with_its_interval(self) -> None:
-        rows = [
-            figures.ForestRow("rnn", Estimate(1.76, 1.71, 1.81), 2.0, Verdict.REFUTED),
-            figures.ForestRow("x" * 60, Estimate(1.0, 0.9, 1.1), None, Verdict.INFERRED),
-        ]
-        seen = texts(svg(figures.forest("d", rows), "t", "d"))
-
-        assert {"rnn", "1.76 [1.71, 1.81]", "x" * 33 + "…", "exponent of hidden size d"} <= seen
-
-    def test_a_rate_map_outlines_the_window(self, run: StoredRun) -> None:
-        subject = Subject("attention-core", Choices())
-        data = rate_map(run, subject, time_law(run, subject))
-        assert data is not None
-        with_window = svg(figures.rate_map(data), "t", "d")
-        without = svg(figures.rate_map(RateMap(data.rates, data.others, {})), "t", "d")
-        outline = re.compile(rf"fill: none; stroke: ({ON_DARK}|{ON_LIGHT})")
-
-        assert len(outline.findall(with_window)) == 2
-        assert outline.findall(without) == []
-        assert {"90.0 G", "1024", "4096"} <= texts(with_window)
-
-    def test_rates_carry_their_own_colour_in_every_scheme(self, run: StoredRun) -> None:
-        subject = Subject("attention-core", Choices())
-        data = rate_map(run, subject, time_law(run, subject))
-        assert data is not None
-        drawn = ET.fromstring(svg(figures.rate_map(data), "t", "d"))  # noqa: S314  our own
-
-        cells = [element for element in drawn.iter() if (element.text or "").endswith(" G")]
-        assert cells
-        assert all(re.search(rf"fill: ({ON_DARK}|{ON_LIGHT})", cell.get("style", "")) for cell in cells)
-
-    @pytest.mark.parametrize(
-        ("cell", "text"),
-        [((0.0, 0.0, 0.0, 1.0), ON_DARK), ((1.0, 1.0, 1.0, 1.0), ON_LIGHT), ((0.5, 0.5, 0.5, 1.0), ON_LIGHT)],
-    )
-    def test_rates_are_written_in_the_colour_that_stands_out(
-        self, cell: tuple[float, float, float, float], text: str
-    ) -> None:
-        assert readable_on(cell) == text
-
-    def test_specifications_without_an_estimate_are_compared_with_zero(self) -> None:
-        assert "left over along n" in texts(svg(figures.specification_curve("n", [0.01, -0.01], None), "t", "d"))
-
-
-class TestPalette:
-    def test_each_colour_has_one_name(self) -> None:
-        assert len(set(VARIABLES.values())) == len(VARIABLES)
-        assert set(VERDICT_COLOURS) == set(VERDICT_NAMES) == {*Verdict, None}
-
-    def test_lines_take_the_colours_from_end_to_end(self) -> None:
-        assert [series_colour(rank, 3) for rank in range(3)] == [SERIES[0], SERIES[2], SERIES[5]]
-        assert series_colour(0, 1) in SERIES

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-import pandas as pd
 import pytest
 
 from attnbench.record import Visit
-from attnbench.report.data.slices import RANK, drawn_lines, line_count, timed_points
+from attnbench.report.data.columns import RANK
+from attnbench.report.data.points import drawn_lines, line_count, timed_points
 from attnbench.report.page import build_context, render
 from attnbench.report.sections.layer import detail
-from attnbench.report.sections.layer.detail import Detail, few_references, left_out
+from attnbench.report.sections.layer.detail import Detail, left_out
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Choices, Subject, Trial
 from tests.report.reading import read
@@ -32,7 +32,7 @@ def large(run: StoredRun) -> StoredRun:
         for place, trial in enumerate(trials)
     )
     nothing = {"counted": {}, "counted_laws": (), "calibration": (), "skipped": {}, "windows": {}, "claims": {}}
-    info = replace(run.info, plan=replace(run.info.plan, trials=trials, **nothing))
+    info = replace(run.info, trials=trials, **nothing)
     return StoredRun(run.path, info, visits, ())
 
 
@@ -85,13 +85,3 @@ def test_an_ordinary_run_is_drawn_whole(run: StoredRun) -> None:
 
     assert detail.detail(run, 99) is Detail.ALL
     assert left_out(points, ["n", "d"], Detail.ALL) == ""
-
-
-def test_late_references_are_never_lost_among_many_others() -> None:
-    ratios = [1.0] * 5000
-    ratios[1234] = ratios[4321] = 1.9
-    shown = few_references(pd.DataFrame({"started": range(5000), "ratio": ratios}))
-
-    assert len(shown) == 502
-    assert list(shown.loc[shown["ratio"] > 1.15, "started"]) == [1234, 4321]
-    assert shown["started"].is_monotonic_increasing

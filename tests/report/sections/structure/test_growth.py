@@ -1,8 +1,7 @@
-"""Depth and path length on the page: shared curves, maps that say what they show, nothing where nothing is known."""
+"""Depth and path length on the page: shared curves, nothing where nothing is known."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,13 +10,14 @@ from attnbench.record import PathMap
 from attnbench.report.page import build_context, render, script
 from attnbench.report.sections.structure.growth import structure
 from tests.report.fake_run import HOSTILE, attention, conv, counted, rnn, write_fake_run
-from tests.report.reading import read
+from tests.report.reading import described_figure, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attnbench.report.context import Structure
+    from attnbench.report.sections.structure.growth import Structure
     from attnbench.store.run_folder import StoredRun
+
 
 SIZES = {"b": 1, "n": 3, "d": 8}
 EVEN, CAUSAL = ["1 1 1"] * 3, ["0 inf inf", "1 0 inf", "2 1 0"]
@@ -53,78 +53,23 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Structure:
     return structure(run_with(tmp_path_factory.mktemp("structure")))
 
 
-def described(svg: str) -> tuple[str, str]:
-    """Title and description of a figure."""
-    elements = read(svg)
-    return next(e.text for e in elements if e.tag == "title"), next(e.text for e in elements if e.tag == "desc")
-
-
-def test_layers_with_the_same_map_share_one_that_names_them_all(found: Structure) -> None:
-    maps = found.dependencies.maps
-
-    assert [one.layers for one in maps] == [
-        ("attention-core", "multi-head-attention"),
-        ("rnn",),
-        ("feed-forward",),
-        ("windowed (w = 1)",),
-    ]
-    assert [fact.name for fact in found.dependencies.refused] == ["attention-axial"]
-    assert "n = 3 and d = 8" in found.dependencies.caption
-
-
-def test_a_map_says_how_far_how_many_and_in_which_direction(found: Structure) -> None:
-    assert [described(one.picture) for one in found.dependencies.maps] == [
-        (
-            "Path length from each position to each other: attention-core and multi-head-attention",
-            "One hop; all pairs connected, in both directions.",
-        ),
-        (
-            "Path length from each position to each other: rnn",
-            "2 hops at most, 1.33 on average; 50% of the pairs connected, to later ones only.",
-        ),
-        ("Path length from each position to each other: feed-forward", "No two positions are connected."),
-        (
-            "Path length from each position to each other: windowed (w = 1)",
-            "2 hops at most, 1.33 on average; all pairs connected, in both directions.",
-        ),
-    ]
-
-
-def test_what_is_never_connected_is_hatched_and_the_scale_has_a_word_for_it(found: Structure) -> None:
-    hatched = ["<pattern" in one.picture for one in found.dependencies.maps]
-
-    assert hatched == [False, True, True, False]
-    assert {"0", "1", "2", "never"} <= {e.text for e in read(found.dependencies.scale) if e.tag == "text"}
-
-
-def test_maps_of_one_scale_give_equal_hops_equal_colours(found: Structure) -> None:
-    """One hop is the colour of the whole first map; the causal map has it, too, beside those of 0 and 2 hops."""
-    even, causal, *_ = (
-        set(re.findall(r"fill: (#[0-9a-f]{6})", one.picture)) - {"#000000"} for one in found.dependencies.maps
-    )
-
-    assert len(even) == 1
-    assert even < causal
-    assert len(causal) == 3
-
-
 def test_layers_with_the_same_curve_are_named_together_and_what_has_no_bound_comes_last(found: Structure) -> None:
     hops, depth = found.growth
 
-    assert [name.layers for name in hops.names] == [
+    assert [name.value for name in hops.names] == [
         "rnn",
         "conv1d",
         "stack",
         "attention-core, core-fused",
         "feed-forward",
     ]
-    assert "∞" in hops.names[-1].formula
+    assert "∞" in hops.names[-1].name
     assert "nothing to draw" in hops.gallery.caption
-    title, text = described(hops.gallery.pictures[0])
+    title, text = described_figure(hops.gallery.pictures[0])
     assert title == "Maximum path length against n"
     # k = 5: two positions a layer, so half as many layers as steps
     assert "n − 1: 3 at n=4, 4095 at n=4096. ⌈2(n − 1)/(k − 1)⌉: 2 at n=4, 2048 at n=4096." in text
-    assert [name.layers for name in depth.names] == [
+    assert [name.value for name in depth.names] == [
         "rnn",
         "stack",
         "attention-core",
@@ -137,9 +82,9 @@ def test_other_sizes_are_the_medians_of_the_trials(tmp_path: Path) -> None:
     """Kernels of 3, 7 and 15 in the trials: one of 7 moves three positions a layer."""
     hops = structure(run_with(tmp_path, (attention(), rnn(), conv()))).growth[0]
 
-    [kernel] = [name.formula for name in hops.names if name.layers == "conv1d"]
+    [kernel] = [name.name for name in hops.names if name.value == "conv1d"]
     assert kernel.endswith("<small>at k = 7</small></span>")
-    assert "⌈2(n − 1)/(k − 1)⌉: 1 at n=4, 1365 at n=4096." in described(hops.gallery.pictures[0])[1]
+    assert "⌈2(n − 1)/(k − 1)⌉: 1 at n=4, 1365 at n=4096." in described_figure(hops.gallery.pictures[0])[1]
 
 
 def test_a_run_that_counted_neither_has_no_such_section(tmp_path: Path) -> None:
@@ -153,13 +98,6 @@ def test_the_section_is_on_the_page_once_with_text_for_every_figure(tmp_path: Pa
 
     assert [e.text for e in elements if e.attributes.get("id") == "structure"] == ["Depth and path length"]
     assert sum(e.tag == "svg" for e in elements) == len(["hops", "depth", "scale"]) + 4 + len(["reach"])
-
-
-@pytest.mark.parametrize("rows", [["1 1", "1"], ["1"], ["x y", "1 1"], ["nan 1", "1 1"], ["-1 1", "1 1"], []])
-def test_a_map_from_elsewhere_that_is_none_is_left_out(tmp_path: Path, rows: list[str]) -> None:
-    paths = {"broken": PathMap(SIZES, rows), "rnn": PathMap(SIZES, CAUSAL)}
-
-    assert [one.layers for one in structure(run_with(tmp_path, paths=paths)).dependencies.maps] == [("rnn",)]
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
