@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attnbench.law import Verdict
-from tests.fitting.test_time_law import (
+from tests.fitting.worlds import (
     ALONG_N,
     CORE,
     CORE_FLOPS,
@@ -19,9 +19,10 @@ from tests.fitting.test_time_law import (
     LAYER_SECONDS,
     SHORT,
     WIDE,
+    World,
+    doubling,
     law_at,
 )
-from tests.fitting.worlds import World, doubling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

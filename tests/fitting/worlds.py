@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from attnbench.fitting.model.observations import Observations
+from attnbench.fitting.time_law import Question, time_law
 from attnbench.formula import Formula
 from attnbench.trial import Choices
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from attnbench.fitting.model.observations import Array
+    from attnbench.law import Law
 
     Truth = str | Callable[[Mapping[str, Array]], Array]
 
@@ -112,3 +114,16 @@ def noisy(truth: Truth, sizes: dict[str, tuple[int, ...]], noise: float, seed: i
 def doubling(first: int, count: int) -> tuple[int, ...]:
     """Sizes of one axis, each twice the one before."""
     return tuple(first * 2**power for power in range(count))
+
+
+CORE, CORE_FLOPS = "n**2*d", "4*n**2*d"
+LAYER, LAYER_FLOPS = "n*d**2 + n**2*d", "8*n*d**2 + 4*n**2*d"
+LAYER_SECONDS = "8e-9*n*d**2 + 4e-9*n**2*d"
+WIDE = {"n": (64, 256, 1024, 4096), "d": (64, 256, 1024)}
+SHORT = {"n": (64, 128, 256), "d": (128, 256, 512)}
+ALONG_N = {"n": doubling(64, 8)}
+
+
+def law_at(world: World, claim: str | None, flops: str | None = None, seed: int = 0, **fields: object) -> Law:
+    question = Question(Formula(claim) if claim else None, Formula(flops) if flops else None, **fields)  # type: ignore[arg-type]
+    return time_law(*world.tables(seed), question)

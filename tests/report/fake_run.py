@@ -15,7 +15,8 @@ import numpy as np
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
 from attnbench.record import Counted, Host, Status, Visit
 from attnbench.store.journal import Journal
-from attnbench.store.run_folder import RunInfo, StoredRun, create, load_stored
+from attnbench.store.run_folder import StoredRun, create, load_stored
+from attnbench.store.run_info import RunInfo
 from attnbench.trial import Choices, Subject, Trial
 
 if TYPE_CHECKING:

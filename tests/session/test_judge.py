@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import attnbench
 from attnbench.session import judge as judging
+from attnbench.session.judge import TimeFits, fit_times
 from attnbench.session.run import Run
 from tests.fake_machine import FakeMachine
+from tests.report.fake_run import attention, conv, rnn, write_fake_run
 from tests.session.grid import IDS, LAYER, MODES, counted_in_its_mode, suite_with, verdicts
 
 
@@ -101,3 +104,20 @@ def test_each_number_of_threads_has_processes_and_a_law_of_its_own(machine: Fake
     ]
     used = {(visit.process, "-t2-" in visit.trial) for visit in run.visits}
     assert len({process for process, _ in used}) == len(used) == 4  # the machine itself checks each one's threads
+
+
+def test_only_what_got_visits_is_fitted_again_and_all_is_judged_as_if_it_were(tmp_path: Path) -> None:
+    run = write_fake_run(tmp_path / "run", (attention(), rnn(), conv()))
+    grown, *others = dict.fromkeys(trial.subject for trial in run.info.plan.trials)
+    names = {trial.id for trial in run.info.plan.trials if trial.subject == grown}
+    last = max(visit.round for visit in run.visits)
+    before = replace(run, visits=tuple(v for v in run.visits if v.trial not in names or v.round < last))
+    fits = TimeFits(run.info.plan)
+
+    (then, laws_then), (now, laws_now) = fits.of(before), fits.of(run)
+
+    assert laws_then == fit_times(before)
+    assert laws_now == fit_times(run)
+    kept = {old.law.subject for old, new in zip(then, now, strict=True) if old.observed is new.observed}
+    assert kept == set(others)
+    assert others

@@ -255,3 +255,32 @@ def test_a_monomial_without_a_value_is_one_sentence(
 ) -> None:
     with pytest.raises(FormulaError, match=message):
         design_matrix((monomial,), Observations(pd.DataFrame(sizes), np.ones((2, 1))))
+
+
+# ---------------------------------------------------------------------------------------------- a constant that is held
+
+
+SMALL = {"n": doubling(64, 4), "d": doubling(32, 4)}
+BARELY_CONSTANT = "2e-6 + 3e-10*n**2*d"
+
+
+@pytest.mark.parametrize("constant", [0.0, 5e-6, 2e-5])
+def test_a_constant_that_is_held_is_taken_off_and_is_no_parameter(constant: float) -> None:
+    observed = quiet(lambda s: constant + 3e-10 * s["n"] ** 2 * s["d"], SMALL).observed()
+
+    curve = fitted(observed, held=(constant, 0.0))
+
+    np.testing.assert_allclose(curve.in_base_units(curve.theta), [constant, 3e-10, 2, 1], rtol=1e-6)
+    assert curve.holds_constant
+    assert curve.degrees_of_freedom == len(observed.sizes) - 3 == fitted(observed).degrees_of_freedom + 1
+
+
+def test_how_the_parameters_hang_on_a_held_constant_is_what_another_one_does_to_them() -> None:
+    observed = noisy(BARELY_CONSTANT, SMALL, 0.02, 3)
+    held, step = 2e-6, 1e-8
+
+    there, back = fitted(observed, held=(held + step, 0)), fitted(observed, held=(held - step, 0))
+    moved = (there.theta - back.theta)[1:] / (2 * step)
+
+    # Linearised, as Gauss and Newton do it: what the residuals add is left out.
+    np.testing.assert_allclose(fitted(observed, held=(held, 0)).by_constant[1:], moved, rtol=0.05)

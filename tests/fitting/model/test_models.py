@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import least_squares
 
 from attnbench.fitting.model.curve import design_matrix, fit_curve
 from attnbench.fitting.model.models import Models
 from attnbench.fitting.model.observations import Observations
+from attnbench.fitting.time_law import law_of
 from attnbench.formula import Formula
+from benchmarks.worlds import LAWS, ROUNDS, ROUNDS_PER_PROCESS, SINGLE, World, draw
 from tests.fitting.worlds import doubling, noisy, quiet
 
 N = {"n": doubling(64, 10)}
@@ -127,3 +132,63 @@ def test_terms_leave_over_nothing_of_their_own_sum() -> None:
     for along in np.eye(2):
         estimate = models.mixture.estimate(along)
         assert (estimate.value, estimate.half_width) == pytest.approx((0, 0), abs=1e-4)
+
+
+# ------------------------------------------------------------- a constant of which a call at tiny sizes shows the bound
+
+
+SMALL = {"n": doubling(64, 4), "d": doubling(32, 4)}
+BARELY_CONSTANT = "2e-6 + 3e-10*n**2*d"
+
+
+def test_what_the_floor_and_the_fit_say_of_the_constant_is_put_together_by_precision() -> None:
+    """Least squares with one more row for the floor, a constant anywhere up to it, is the same by another way."""
+    observed, floor = noisy("2e-5 + 3e-10*n**2*d", SMALL, 0.02, 3), 4e-5
+    free, best = Models(observed).plain, Models(replace(observed, floor=floor)).mixture.best
+    least, weight = observed.values.min(), np.sqrt(free.variance) / (floor / np.sqrt(12))
+
+    def residuals(theta: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        curve = theta[0] * least + np.exp(theta[1] + observed.logs @ theta[2:])
+        return np.append(np.log(observed.values / curve), weight * (theta[0] * least - floor / 2))
+
+    solved = least_squares(residuals, free.theta, x_scale="jac")
+    covariance = np.linalg.inv(solved.jac.T @ solved.jac) * free.variance
+
+    assert best.curve.theta[0] == pytest.approx(solved.x[0], rel=0.03)
+    assert best.curve.exponents == pytest.approx(solved.x[2:], abs=2e-3)
+    of_both = best.curve.covariance[2, 2] / best.curve.variance * free.variance + best.of_constant(np.array([1.0, 0.0]))
+    assert np.sqrt(of_both) == pytest.approx(np.sqrt(covariance[2, 2]), rel=0.05)
+
+
+def test_a_floor_above_the_smallest_value_says_nothing() -> None:
+    observed = noisy("1e-4 + 3e-10*n**2*d", SMALL, 0.02, 3)
+
+    with_floor, without = Models(replace(observed, floor=1.0)).mixture, Models(observed).mixture
+
+    assert with_floor.estimate(np.array([1.0, 0.0])) == without.estimate(np.array([1.0, 0.0]))
+
+
+def test_parts_of_the_window_know_the_floor_too() -> None:
+    observed = replace(noisy(BARELY_CONSTANT, SMALL, 0.02, 3), floor=4e-6)
+
+    assert observed.only(observed.sizes["n"].to_numpy() > 64).floor == 4e-6
+    assert all(curve.holds_constant for _, curve in Models(observed).windows)
+
+
+def test_intervals_that_know_the_floor_are_narrower_and_hold_the_truth_as_often() -> None:
+    """Machines with a small constant cost, of which a call at sizes of 8 shows the bound."""
+    processes = tuple(round_ // ROUNDS_PER_PROCESS for round_ in range(ROUNDS))
+    held, widths = [], []
+    for seed in range(42):
+        truth = LAWS[SINGLE[seed % len(SINGLE)]]
+        seen = draw(truth, World(overhead=(0.0, 0.002)), seed)
+        floor = float(seen.seconds_at({axis: np.array([8.0]) for axis in truth.axes})[0])
+        observed = Observations(seen.sizes, seen.visits, processes)
+        knowing, plain = (law_of(one, Formula(truth.claim)) for one in (replace(observed, floor=floor), observed))
+        for axis, true in zip(truth.axes, seen.exponents, strict=True):
+            estimate = knowing.exponents[axis].estimate
+            held.append(estimate.low <= true <= estimate.high)
+            widths.append(estimate.half_width / plain.exponents[axis].estimate.half_width)
+
+    assert 0.85 <= np.mean(held) <= 0.99
+    assert np.median(widths) < 0.9

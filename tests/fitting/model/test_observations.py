@@ -179,3 +179,16 @@ def test_tables_of_a_run_give_what_was_seen() -> None:
 
     np.testing.assert_allclose(observed.by_round, seen.min(axis=2))
     assert observed.processes == (0, 0, 1, 1)
+
+
+# --------------------------------------------------------------------------------------------------------------- floors
+
+
+def test_the_floor_of_a_run_is_a_column_of_its_records() -> None:
+    seen = World("2e-6 + 3e-10*n**2*d", process=0, noise=0, late=0).observed()
+    trials = [f"t{i}" for i in range(len(seen.sizes))]
+    records = seen.sizes.assign(trial=trials, floor_seconds=[4e-6] * 8 + [None] * (len(trials) - 8))
+    samples = records[["trial"]].assign(seconds=seen.values, round=0, process=0)
+
+    assert observe(records, samples, ("n", "d")).floor == 4e-6
+    assert observe(records.drop(columns="floor_seconds"), samples, ("n", "d")).floor is None
