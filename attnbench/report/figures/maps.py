@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from attnbench.report.data.columns import Floats
 
 #: Cells of one colour are one path of the file: shades that nobody could tell apart need no paths of their own.
 _SHADES = 24

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attnbench.record import PathMap
-    from attnbench.report.figures.maps import Floats
+    from attnbench.report.data.columns import Floats
     from attnbench.store.run_folder import StoredRun
 
 #: Sizes that say which positions one layer looks at; no others change its map.
@@ -92,12 +92,12 @@ def _name(layer: str, kept: PathMap, guess: bool) -> str:
 
 
 def _panel(layers: Sequence[str], matrix: Floats, farthest: int) -> DependencyMap:
-    text = _said(matrix)
+    text = _described(matrix)
     title = f"Path length from each position to each other: {words.listing(layers)}"
     return DependencyMap(picture(maps.dependency_map(matrix, farthest), title, text), tuple(layers), text)
 
 
-def _said(matrix: Floats) -> str:
+def _described(matrix: Floats) -> str:
     """The farthest and the mean distance, the share of pairs that are connected, and in which direction."""
     pairs = ~np.eye(len(matrix), dtype=bool)
     connected = np.isfinite(matrix) & pairs

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from attnbench.report.figures.maps import Floats
+    from attnbench.report.data.columns import Floats
     from attnbench.store.run_folder import StoredRun
 
 #: The picture of the textbook: 60 positions, 32 features, and four features of them.

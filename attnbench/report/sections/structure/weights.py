@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from attnbench.report.figures.maps import Floats
+    from attnbench.report.data.columns import Floats
     from attnbench.store.run_folder import StoredRun
 
 
