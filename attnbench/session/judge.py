@@ -32,19 +32,19 @@ def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list
 
 def fit_times(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:
     """Laws of time; none where the suite does not ask for time."""
-    return TimeFits(stored, claims).of(stored)[1] if stored.info.measures("time") else []
+    return TimeFits(stored.info, claims).of(stored)[1] if stored.info.measures("time") else []
 
 
 class TimeFits:
     """Laws of time of a run that grows: between two looks at it, only those are fitted again that got more visits.
 
     Args:
-        run: the run at any time, for what is known of it from its start.
+        info: what is known of the run from its start.
         claims: layer → formula, in place of what the layers claim.
     """
 
-    def __init__(self, run: StoredRun, claims: Mapping[str, str] | None = None) -> None:
-        self._questions = questions_of(run.info, claims)
+    def __init__(self, info: RunInfo, claims: Mapping[str, str] | None = None) -> None:
+        self._info, self._questions = info, questions_of(info, claims)
         self._fitted: dict[tuple[tuple[str, int], ...], UnjudgedLaw] = {}
 
     def of(self, stored: StoredRun) -> tuple[list[UnjudgedLaw], list[Law]]:
@@ -59,7 +59,7 @@ class TimeFits:
             return self._fitted[visits]
 
         fitted = unjudged_laws(records, self._questions, fit) if len(records) else []
-        return fitted, judged_together(fitted) + _unread(stored.info, self._questions, "time")
+        return fitted, judged_together(fitted) + _unread(self._info, self._questions, "time")
 
 
 def fit_memory(stored: StoredRun) -> list[Law]:

@@ -206,7 +206,7 @@ def _rounds(stored: StoredRun, seen: list[Visit], asked: Order, show: Show, bega
         first_process=_first_process(seen),
     )
 
-    fits, looks = TimeFits(stored), dict[int, tuple[list[UnjudgedLaw], list[Law]]]()
+    fits, looks = TimeFits(info), dict[int, tuple[list[UnjudgedLaw], list[Law]]]()
 
     def look(round_: int) -> tuple[list[UnjudgedLaw], list[Law]]:
         """The laws as they stood before a round: the same also when a round was interrupted."""

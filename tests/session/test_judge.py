@@ -18,7 +18,7 @@ def test_only_what_got_visits_is_fitted_again_and_all_is_judged_as_if_it_were(tm
     names = {trial.id for trial in run.info.trials if trial.subject == grown}
     last = max(visit.round for visit in run.visits)
     before = replace(run, visits=tuple(v for v in run.visits if v.trial not in names or v.round < last))
-    fits = TimeFits(run)
+    fits = TimeFits(run.info)
 
     (then, laws_then), (now, laws_now) = fits.of(before), fits.of(run)
 
