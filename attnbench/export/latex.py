@@ -85,8 +85,8 @@ def _laws(run: StoredRun) -> str:
 
 def _choices_of_laws(laws: Sequence[Law]) -> list[_Column]:
     """What tells laws of one layer apart, where anything does."""
-    told = differences(law.choices for law in laws if law.metric in MEASURED_METRICS)
-    cells = [escaped(told.get(law.choices, "")) for law in laws]
+    apart = differences(law.choices for law in laws if law.metric in MEASURED_METRICS)
+    cells = [escaped(apart.get(law.choices, "")) for law in laws]
     return [_Column("l", "Choices", cells)] if any(cells) else []
 
 

@@ -82,8 +82,8 @@ def findings_table(findings: Sequence[Finding]) -> Listing:
     """Findings about a machine, one a row, with what to do about each below what was found."""
     table = Listing("finding", "grade", "what was found, and what to do")
     for finding in findings:
-        told = (finding.found, *([f"→ {finding.advice}"] if finding.advice else []))
-        table.add(finding.name, Text(finding.grade, style=_GRADES[finding.grade]), told)
+        lines = (finding.found, *([f"→ {finding.advice}"] if finding.advice else []))
+        table.add(finding.name, Text(finding.grade, style=_GRADES[finding.grade]), lines)
     return table
 
 
@@ -92,8 +92,8 @@ def checks_table(outcomes: Sequence[Outcome]) -> Listing:
     table = Listing("", "")
     for outcome in outcomes:
         sign, style = _SIGNS[outcome.mark]
-        found = (outcome.found, *([f"→ {outcome.fix}"] if outcome.fix else []))
-        table.add(Text(f"{sign} {outcome.check}", style=style), found)
+        lines = (outcome.found, *([f"→ {outcome.fix}"] if outcome.fix else []))
+        table.add(Text(f"{sign} {outcome.check}", style=style), lines)
     return table
 
 
