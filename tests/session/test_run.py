@@ -178,7 +178,7 @@ def test_an_easy_suite_ends_before_its_budget(finished: Run) -> None:
 def hard(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An order whose law three rounds do not settle: visits differ much, and take long enough to choose among them."""
     machine.noise, machine.seconds = 0.0, rough(0.06)
-    for room in ("execute.rounds", "session.run"):
+    for room in ("execute.rounds", "session.visits"):
         monkeypatch.setattr(f"attnbench.{room}.MAX_ROUNDS", 8)
     return {"sizes": ["n=512,1024,2048"], "budget": "1h", "seed": 1}
 
