@@ -60,6 +60,10 @@ class LayerInputs:
         size = self.law.fixed.get(axis)
         return (1.0, math.inf) if size is None else (float(size), float(size))
 
+    def work(self, n: float, d: float) -> float:
+        """Counted operations for one sequence; not a number where they are not counted exactly."""
+        return float(self.flops.evaluate(self.at(n, d))) / self.batch if self.flops else math.nan
+
     def log_seconds(self, lengths: Array, d: float) -> Array:
         """Logarithm of the seconds for one sequence: curve × length. It is `Curves.at` for many lengths at once."""
         curves, sizes = self.law.curves, [self.at(n, d) for n in map(float, lengths)]
