@@ -45,6 +45,7 @@ d = [64, 128]
 WRITERS = (
     *(f"store/{name}.py" for name in ("journal", "run_folder", "atomic", "derived")),
     "session/run.py",
+    "session/visits.py",
     "execute/rounds.py",
 )
 FOLDERS_AND_TABLES = ("create", "put", "_sync", "put_text", "sync_folder", "write_derived", "__init__")
