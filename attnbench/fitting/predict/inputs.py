@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +13,8 @@ from attnbench.fitting.predict.forecast import Footprint
 from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
-from attnbench.trial import Sizes, Subject
-
-if TYPE_CHECKING:
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Trial
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Sizes, Subject, Trial
 
 Ends = tuple[float, float]
 
