@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from attnbench.counting.counter import TRACE_METRICS, Counter
 from attnbench.counting.paths.reach import effective_reach
@@ -16,15 +15,12 @@ from attnbench.counting.trace import trace
 from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula
 from attnbench.formula.growth import same_growth
+from attnbench.formula.monomial import Number
 from attnbench.law import COUNTED_METRICS, PREFILL_METRICS, Estimate, FittedTerm, Law, Verdict
+from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from attnbench.record import Counted
-from attnbench.trial import USUAL, Choices
-
-if TYPE_CHECKING:
-    from attnbench.formula.monomial import Number
-    from attnbench.layers.base import Layer
-    from attnbench.trial import Sizes
+from attnbench.trial import USUAL, Choices, Sizes
 
 #: Claims of these are growth classes; claims of the others are exact.
 CLASSES = frozenset({"depth", "hops"})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
 
 from attnbench.errors import InputError
 from attnbench.export.latex import LATEX_TABLES, as_document, latex
 from attnbench.export.pytest_benchmark import pytest_benchmark
 from attnbench.export.tables import csv, markdown, parquet
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 __all__ = ["FORMATS", "TABLES", "content"]
 

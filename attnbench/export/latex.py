@@ -9,19 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from attnbench.export.latex_text import escaped, listed
 from attnbench.export.uncertain import Uncertain, decimals_of
 from attnbench.formula import Formula
+from attnbench.law import Law
 from attnbench.record import MEASURED_METRICS
+from attnbench.store.run_folder import StoredRun
 from attnbench.trial import CHOICES, differences
-
-if TYPE_CHECKING:
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
 
 #: The tables that have a form on paper.
 LATEX_TABLES = ("records", "laws")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from attnbench.escape_controls import plain
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

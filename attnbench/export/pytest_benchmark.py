@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attnbench.trial import describe
-
-if TYPE_CHECKING:
-    from attnbench.record import Host, Visit
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Trial
+from attnbench.record import Host, Visit
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Trial, describe
 
 #: Version of pytest-benchmark that first wrote all of these keys.
 _VERSION = "5.0.0"

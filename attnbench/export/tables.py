@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from attnbench.escape_controls import plain
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: What Markdown would read as more than a character; an underscore within a word is none of it.
 _MARKS = re.compile(r"[\\`*\[\]<>&|~$#]|(?<![^\W_])_|_(?![^\W_])")

@@ -10,26 +10,13 @@ import pandas as pd
 from attnbench.fitting.model.observations import Observations, observe
 from attnbench.fitting.verdict.judge import adjust_for_multiple_claims
 from attnbench.fitting.verdict.kernels import one_code
-from attnbench.fitting.verdict.question import Question
+from attnbench.fitting.verdict.question import Question as Question
 from attnbench.fitting.verdict.unjudged import UnjudgedLaw, unjudged_law
 from attnbench.fitting.verdict.window import to_judge
 from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
 from attnbench.trial import CHOICES, Choices, Subject
-
-__all__ = [
-    "Question",
-    "by_subject",
-    "judged_together",
-    "law_of",
-    "swept_axes",
-    "time_law",
-    "time_laws",
-    "unjudged_laws",
-    "unjudged_time_law",
-    "with_fixed",
-]
 
 
 def time_laws(records: pd.DataFrame, samples: pd.DataFrame, questions: Mapping[Subject, Question]) -> list[Law]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import quote
 
 from attnbench.report import words
@@ -28,12 +28,8 @@ from attnbench.report.sections.trials import outcomes, trials
 from attnbench.report.sections.verdicts import verdicts
 from attnbench.report.sections.winners import winners
 from attnbench.report.toml import as_toml
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from attnbench.store.overview import Overview
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.overview import Overview
+from attnbench.store.run_folder import StoredRun
 
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.-]+")
 

@@ -7,23 +7,21 @@ nothing but numbers, names and operators. All other text is escaped by the templ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from attnbench.report.sections.counted import CountedLayer
-    from attnbench.report.sections.crossovers import CrossoverTable
-    from attnbench.report.sections.environment import FileLink
-    from attnbench.report.sections.layer.section import Section
-    from attnbench.report.sections.notices import Notice
-    from attnbench.report.sections.rooflines import Roofline
-    from attnbench.report.sections.side_by_side import SideBySide
-    from attnbench.report.sections.structure.growth import Structure
-    from attnbench.report.sections.structure.positions import Positions
-    from attnbench.report.sections.table1 import Table1
-    from attnbench.report.sections.trials import TrialRow
-    from attnbench.report.sections.verdicts import VerdictRow
-    from attnbench.report.sections.winners import WinnerMaps
-    from attnbench.report.values import Chip, Fact, Gallery
+from attnbench.report.sections.counted import CountedLayer
+from attnbench.report.sections.crossovers import CrossoverTable
+from attnbench.report.sections.environment import FileLink
+from attnbench.report.sections.layer.section import Section
+from attnbench.report.sections.notices import Notice
+from attnbench.report.sections.rooflines import Roofline
+from attnbench.report.sections.side_by_side import SideBySide
+from attnbench.report.sections.structure.growth import Structure
+from attnbench.report.sections.structure.positions import Positions
+from attnbench.report.sections.table1 import Table1
+from attnbench.report.sections.trials import TrialRow
+from attnbench.report.sections.verdicts import VerdictRow
+from attnbench.report.sections.winners import WinnerMaps
+from attnbench.report.values import Chip, Fact, Gallery
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
+from attnbench.law import Law, Verdict
 from attnbench.report import words
 from attnbench.report.figures.canvas.palette import VERDICT_NAMES
 from attnbench.report.figures.canvas.svg import printable, svg
 from attnbench.report.values import Chip
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from attnbench.law import Law, Verdict
 
 NOTHING = Markup('<span class="none">—</span>')
 _MATH = Markup('<math xmlns="http://www.w3.org/1998/Math/MathML"><mrow>{}</mrow></math>')

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from attnbench.errors import RunError
 from attnbench.report.build import build_context, file_name, index_row
+from attnbench.report.context import PageContext
 from attnbench.report.figures.canvas.svg import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from attnbench.report.context import PageContext
-    from attnbench.store.overview import Overview
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.overview import Overview
+from attnbench.store.run_folder import StoredRun
 
 __all__ = ["build_context", "file_name", "render", "write_index", "write_report"]
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
 
 from attnbench.errors import InputError, near_miss
+from attnbench.fitting.predict.crossover import Crossover
+from attnbench.law import Law
 from attnbench.report import figures
 from attnbench.report.data.growth import claimed_slope, growth, local_exponents
 from attnbench.report.data.machine import rate_map, reference_times
@@ -19,14 +22,7 @@ from attnbench.report.figures.canvas.svg import printable
 from attnbench.report.figures.crossover import crossover_lengths
 from attnbench.report.figures.memory import memory_growth
 from attnbench.report.sections.glance import forest_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from attnbench.fitting.predict.crossover import Crossover
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from attnbench import units
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
-from attnbench.law import Verdict
-from attnbench.trial import AXES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from attnbench.law import Estimate, Law
-    from attnbench.trial import Subject
+from attnbench.law import Estimate, Law, Verdict
+from attnbench.trial import AXES, Subject
 
 VERDICT_WORDS: dict[Verdict | None, str] = {
     Verdict.CONFIRMED: "Confirmed",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from attnbench.execute.memory import tells
 from attnbench.fitting.memory_law import memory_laws
@@ -17,9 +18,6 @@ from attnbench.plan.plan import Plan
 from attnbench.record import Status
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def fit_laws(stored: StoredRun, claims: Mapping[str, str] | None = None) -> list[Law]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
+
+from matplotlib.axes import Axes
 
 from attnbench.errors import ChoiceError, InputError, LayerError, near_miss
 from attnbench.fitting.predict import crossover as crossing
-from attnbench.fitting.predict.forecast import Forecast, forecast
+from attnbench.fitting.predict.crossover import Crossover
+from attnbench.fitting.predict.forecast import Footprint, Forecast, forecast
 from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.law import COUNTED_METRICS, Law, Verdict, unique_laws
 from attnbench.law.table import laws_card
@@ -18,12 +21,6 @@ from attnbench.report import words
 from attnbench.session.judge import fit_times
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import CHOICES
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from attnbench.fitting.predict.crossover import Crossover
-    from attnbench.fitting.predict.forecast import Footprint
 
 
 class Chosen(TypedDict, total=False):

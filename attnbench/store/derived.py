@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import pandas as pd
 
 from attnbench.errors import RunError
 from attnbench.law import Law
@@ -13,12 +16,6 @@ from attnbench.store.atomic import drafts, put, put_json, put_text
 from attnbench.store.damage import FOREIGN
 from attnbench.store.fingerprint import of_file
 from attnbench.store.journal import NAME as JOURNAL
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    import pandas as pd
 
 #: File that says of what journal the derived files are.
 _SUMS = "SHA256SUMS"

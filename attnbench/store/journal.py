@@ -12,16 +12,14 @@ import json
 import os
 import re
 import zlib
-from typing import TYPE_CHECKING, NamedTuple, Self
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from attnbench.errors import RunError
 from attnbench.record import Visit
 from attnbench.store.atomic import sync_folder
 from attnbench.store.damage import FOREIGN, FlawError, damage, foreign_key
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from types import TracebackType
 
 NAME = "journal.jsonl"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from attnbench.errors import InputError
 from attnbench.law import Verdict
@@ -12,9 +12,6 @@ from attnbench.record import MEASURED_METRICS
 from attnbench.store.damage import FOREIGN
 from attnbench.store.derived import whole_laws
 from attnbench.store.run_folder import read_info, runs_in
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)

@@ -11,26 +11,21 @@ import contextlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from attnbench.errors import RunError
-from attnbench.record import SCHEMA
+from attnbench.law import Law
+from attnbench.record import SCHEMA, Visit
 from attnbench.store import derived, tables
 from attnbench.store.atomic import put_json, sync_folder
 from attnbench.store.damage import FOREIGN, damage
 from attnbench.store.journal import NAME as JOURNAL
 from attnbench.store.journal import read_journal
-from attnbench.store.run_info import read, with_hash
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pandas as pd
-
-    from attnbench.law import Law
-    from attnbench.record import Visit
-    from attnbench.store.run_info import RunInfo
-    from attnbench.trial import Subject
+from attnbench.store.run_info import RunInfo, read, with_hash
+from attnbench.trial import Subject
 
 
 class TakenError(RunError):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    Floats = np.ndarray[Any, np.dtype[np.float64]]
-    Labels = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Labels by Tukey's fences, 1.5 and 3 interquartile ranges beyond the quartiles. Labelled, never dropped.
 TUKEY_LABELS = ("", "mild", "severe")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from attnbench.law import Law
+from attnbench.plan.plan import Plan
 from attnbench.record import Conditions, Status, Visit
 from attnbench.store.summary import TUKEY_LABELS, fence_labels, summarise
-from attnbench.trial import AXES, CHOICES, ordered
-
-if TYPE_CHECKING:
-    from attnbench.law import Law
-    from attnbench.plan.plan import Plan
-    from attnbench.trial import Trial
+from attnbench.trial import AXES, CHOICES, Trial, ordered
 
 #: Whole numbers that are counted for each trial, and those that are measured once.
 _COUNTS = ("flops", "parameters", "peak_bytes", "saved_bytes", "depth")

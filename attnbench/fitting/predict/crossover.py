@@ -240,13 +240,11 @@ def _narrowed(ratio: Callable[[float], float], grid: Array, near: float) -> floa
 
 def _by_operations(one: LayerInputs, other: LayerInputs, d: int) -> tuple[float | None, str]:
     """Length from which on one layer needs fewer counted operations for a sequence, if there is one, and which."""
-    both = (one, other)
     if one.flops is None or other.flops is None:
         return None, ""
 
     def ratio(n: float) -> float:
-        work = [float(layer.flops.evaluate(layer.at(n, d))) / layer.batch for layer in both if layer.flops]
-        return math.log(work[0] / work[1])
+        return math.log(one.work(n, d) / other.work(n, d))
 
     grid = 2.0 ** np.linspace(0, _OCTAVES, 4 * _OCTAVES + 1)
     try:
@@ -257,7 +255,7 @@ def _by_operations(one: LayerInputs, other: LayerInputs, d: int) -> tuple[float 
         return None, ""
     last = int(ratios[-1] > 0)
     [length] = _crossings(np.log(grid), ratios[None] * (-1 if last else 1))
-    return _narrowed(ratio, grid, length) if length else None, both[last].law.layer
+    return _narrowed(ratio, grid, length) if length else None, (one, other)[last].law.layer
 
 
 def _sentence(names: tuple[str, str], rows: Sequence[CrossoverRow]) -> str:

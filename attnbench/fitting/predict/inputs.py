@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +13,8 @@ from attnbench.fitting.predict.forecast import Footprint
 from attnbench.formula import Formula
 from attnbench.law import Law
 from attnbench.record import Status
-from attnbench.trial import Sizes, Subject
-
-if TYPE_CHECKING:
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Trial
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Sizes, Subject, Trial
 
 Ends = tuple[float, float]
 
@@ -59,6 +55,10 @@ class LayerInputs:
             return max(1.0, low / factor), high * factor
         size = self.law.fixed.get(axis)
         return (1.0, math.inf) if size is None else (float(size), float(size))
+
+    def work(self, n: float, d: float) -> float:
+        """Counted operations for one sequence; not a number where they are not counted exactly."""
+        return float(self.flops.evaluate(self.at(n, d))) / self.batch if self.flops else math.nan
 
     def log_seconds(self, lengths: Array, d: float) -> Array:
         """Logarithm of the seconds for one sequence: curve × length. It is `Curves.at` for many lengths at once."""

@@ -176,8 +176,7 @@ def equal_work(one: LayerInputs, other: LayerInputs, sizes: Sizes) -> tuple[Poin
 
 def _excess(one: LayerInputs, other: LayerInputs, n: float, d: float) -> float:
     """Logarithm of the counted operations of `one` for a sequence over those of `other`."""
-    work = [float(layer.flops.evaluate(layer.at(n, d))) / layer.batch for layer in (one, other) if layer.flops]
-    return math.log(work[0] / work[1])
+    return math.log(one.work(n, d) / other.work(n, d))
 
 
 def _last_root(excess: Callable[[float], float], sizes: Sequence[int]) -> float | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from attnbench.trial import ordered
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

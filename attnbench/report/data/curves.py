@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
+from attnbench.law import Curves, FittedTerm, Law
 from attnbench.report.data.columns import INSIDE, LINE, PART, RANK, Floats, axes_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from attnbench.law import Curves, FittedTerm, Law
 
 #: Seconds, or bytes, at the sizes of each row.
 FittedCurve = Callable[[pd.DataFrame], Floats]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
+from attnbench.law import Exponent, Law
 from attnbench.report.data.columns import LINE, PART, RANK
 from attnbench.report.data.curves import drawn_law
 from attnbench.report.data.points import drawn_lines
-
-if TYPE_CHECKING:
-    from attnbench.law import Exponent, Law
 
 
 @dataclass(frozen=True)

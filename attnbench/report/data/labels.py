@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+
+import pandas as pd
 
 from attnbench.report.data.columns import axes_of
 from attnbench.trial import describe
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pandas as pd
 
 
 def size_labels(points: pd.DataFrame, axes: Iterable[str]) -> list[str]:

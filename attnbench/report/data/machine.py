@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from attnbench.trial import ordered
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Sizes, Subject
+from attnbench.law import Law
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Sizes, Subject, ordered
 
 #: A reference kernel this much slower than its median speaks of a disturbed machine.
 DRIFT_LIMIT = 1.15

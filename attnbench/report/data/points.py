@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from attnbench.law import Law
 from attnbench.record import MEASURED_METRICS, Status
 from attnbench.report.data.columns import BYTES, INSIDE, LINE, RANK, TRIAL, axes_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Subject
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 
 #: Lines that a reader can tell apart in one figure.
 MAX_LINES = 12

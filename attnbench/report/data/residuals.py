@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 
+from attnbench.law import Law
 from attnbench.report.data.columns import HIGH, INSIDE, LOW, RESIDUAL, TRIAL
 from attnbench.report.data.curves import curves_of
+from attnbench.store.run_folder import StoredRun
 from attnbench.store.summary import median_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
 
 #: Part of all visits that the band of noise holds.
 _LEVEL = 0.9

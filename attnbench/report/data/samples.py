@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from attnbench.record import Visit
 from attnbench.report.data.columns import TRIAL
 from attnbench.report.data.labels import distinguishing_axes, size_labels
+from attnbench.store.run_folder import StoredRun
 from attnbench.store.summary import TUKEY_LABELS, tukey_labels
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.record import Visit
-    from attnbench.store.run_folder import StoredRun
 
 #: So many trials and blocks are drawn in one figure at most.
 _MAX_TRIALS, _MAX_BLOCKS = 12, 800

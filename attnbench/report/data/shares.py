@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula, Monomial
-from attnbench.law import COUNTED_FOR
-from attnbench.report.data.columns import INSIDE, SHARE, TERM, axes_of
+from attnbench.law import COUNTED_FOR, Law
+from attnbench.report.data.columns import INSIDE, SHARE, TERM, Floats, axes_of
 from attnbench.report.data.curves import grid_of
 from attnbench.report.data.points import drawn_lines
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.law import Law
-    from attnbench.report.data.columns import Floats
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Subject
-
-    Terms = Sequence[tuple[float, Monomial]]
+Terms = Sequence[tuple[float, Monomial]]
 
 #: A term that nowhere carries so much is not shown, nor is a figure where one term carries all but so much everywhere.
 _MIN_SHARE = 0.01

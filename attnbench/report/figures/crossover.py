@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from attnbench.fitting.predict.crossover import Crossover
 from attnbench.report import words
+from attnbench.report.figures.canvas.lines import NamedLine
 from attnbench.report.figures.canvas.palette import INK, PAPER, SERIES, SOFT, series_colour
 from attnbench.report.figures.canvas.panel import DASHES, legend, panel, seconds_axis, short, size_axis
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from attnbench.fitting.predict.crossover import Crossover
-    from attnbench.report.figures.canvas.lines import NamedLine
 
 _DASHED = (0, (5, 3))
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from attnbench.law import MARGIN, Verdict
+from attnbench.law import MARGIN, Estimate, Verdict
 from attnbench.report import words
 from attnbench.report.figures.canvas.palette import BAND, INK, PAPER, SOFT, VERDICT_COLOURS
 from attnbench.report.figures.canvas.panel import SMALL, TEXT, panel, short
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-
-    from attnbench.law import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from attnbench.law import Estimate
 from attnbench.report import words
-from attnbench.report.data.columns import INSIDE, LINE, PART, RANK
+from attnbench.report.data.columns import INSIDE, LINE, PART, RANK, Floats
+from attnbench.report.data.growth import Growth, LocalExponents
 from attnbench.report.data.labels import distinguishing_axes
 from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import BAND, INK, PAPER, SERIES, SOFT, series_colour
@@ -26,16 +31,6 @@ from attnbench.report.figures.canvas.panel import (
     size_axis,
 )
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from attnbench.law import Estimate
-    from attnbench.report.data.columns import Floats
-    from attnbench.report.data.growth import Growth, LocalExponents
 
 
 def time_growth(data: Growth, ax: Axes | None = None) -> Figure:

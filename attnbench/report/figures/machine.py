@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -14,16 +16,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from attnbench import units
 from attnbench.law import Verdict
 from attnbench.report import words
-from attnbench.report.data.machine import DRIFT_LIMIT
+from attnbench.report.data.machine import DRIFT_LIMIT, RateMap
 from attnbench.report.figures.canvas.palette import BAND, ON_DARK, ON_LIGHT, PAPER, SERIES, VERDICT_COLOURS
 from attnbench.report.figures.canvas.panel import COLOURS, SMALL, panel, readable_on
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from attnbench.report.data.machine import RateMap
 
 
 def rate_map(data: RateMap, ax: Axes | None = None) -> Figure:

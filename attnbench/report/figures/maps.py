@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
 
+from attnbench.report.data.columns import Floats
 from attnbench.report.figures.canvas.palette import HAIR, INK, PAPER, SOFT, series_colour
 from attnbench.report.figures.canvas.panel import COLOURS, DASHES, SMALL, TEXT, legend, panels, readable_on
 from attnbench.report.figures.canvas.svg import printable, tell
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
-
-    from attnbench.report.data.columns import Floats
 
 #: Cells of one colour are one path of the file: shades that nobody could tell apart need no paths of their own.
 _SHADES = 24

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench import units
@@ -15,11 +18,6 @@ from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import INK, PAPER, series_colour
 from attnbench.report.figures.canvas.panel import by_rank, label_line, panel, size_axis
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MAX_TICKS = 6
 

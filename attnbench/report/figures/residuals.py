@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from attnbench.report.data.columns import HIGH, LOW, RESIDUAL
@@ -12,11 +13,6 @@ from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import BAND, INK, SOFT
 from attnbench.report.figures.canvas.panel import at_least, by_rank, dots, panel, size_axis
 from attnbench.report.figures.growth import dodged
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def residuals(points: pd.DataFrame, axis: str, noise: tuple[float, float] | None) -> Figure:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from attnbench import units
@@ -13,12 +16,6 @@ from attnbench.report import words
 from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT, series_colour
 from attnbench.report.figures.canvas.panel import legend, note, panel, power_of_ten, short
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: To either side of the ridge, the roof is shown over this factor at least.
 _SLOPE = 16.0

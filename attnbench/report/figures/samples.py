@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from attnbench import units
 from attnbench.law import Verdict
+from attnbench.report.data.samples import Strip, Strips
 from attnbench.report.figures.canvas import tips
 from attnbench.report.figures.canvas.palette import BAND, HAIR, INK, PAPER, SERIES, VERDICT_COLOURS
 from attnbench.report.figures.canvas.panel import legend, panel
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from attnbench.report.data.samples import Strip, Strips
 
 _DOUBT, _ALARM = VERDICT_COLOURS[Verdict.INCONCLUSIVE], VERDICT_COLOURS[Verdict.REFUTED]
 #: Label of an outlier → how it is drawn: another shape, and another colour.

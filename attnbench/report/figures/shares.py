@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from attnbench.law import LEADING_SHARE
 from attnbench.report.data.columns import SHARE, TERM
 from attnbench.report.data.labels import distinguishing_axes, size_labels
+from attnbench.report.data.shares import Shares
 from attnbench.report.figures.canvas.palette import INK, PAPER, SOFT
 from attnbench.report.figures.canvas.panel import DASHES, by_rank, legend, panel, size_axis
 from attnbench.report.figures.canvas.svg import tell
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from attnbench.report.data.shares import Shares
 
 #: One mark for each term, as `DASHES` has one dash.
 _MARKS = ("o", "s", "^", "D")

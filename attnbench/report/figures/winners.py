@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
@@ -19,14 +22,8 @@ from attnbench.report.figures.canvas.palette import INK, PAPER, SERIES, SOFT
 from attnbench.report.figures.canvas.panel import SMALL, legend, panel
 from attnbench.report.figures.canvas.svg import printable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    Flags = np.ndarray[Any, np.dtype[np.bool_]]
-    Corner = tuple[int, int]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Corner = tuple[int, int]
 
 #: Points that a letter takes in a label, across and from line to line.
 _LETTER, _LINE = 5.6, 12.5

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from attnbench.law import Verdict
+from attnbench.law import Law, Verdict
 from attnbench.record import MEASURED_METRICS
 from attnbench.report import words
 from attnbench.report.data.points import measured_laws
 from attnbench.report.sections.trials import outcomes
 from attnbench.report.values import Fact
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 
 def title(run: StoredRun) -> str:

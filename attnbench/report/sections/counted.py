@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from attnbench.law import Law
 from attnbench.record import MEASURED_METRICS
 from attnbench.report import words
 from attnbench.report.markup import chip, math_text
-from attnbench.report.values import Fact
+from attnbench.report.values import Chip, Fact
+from attnbench.store.run_folder import StoredRun
 from attnbench.trial import differences
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from markupsafe import Markup
-
-    from attnbench.law import Law
-    from attnbench.report.values import Chip
-    from attnbench.store.run_folder import StoredRun
 
 
 @dataclass(frozen=True, slots=True)

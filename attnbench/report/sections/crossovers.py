@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from attnbench.errors import FormulaError
-from attnbench.fitting.predict.crossover import crossover
-from attnbench.fitting.predict.inputs import RunInputs
+from attnbench.fitting.predict.crossover import Crossover, CrossoverRow, crossover
+from attnbench.fitting.predict.inputs import LayerInputs, RunInputs
+from attnbench.law import Law
 from attnbench.report import words
 from attnbench.report.data.columns import axes_of
 from attnbench.report.data.points import timed_points
@@ -16,18 +19,9 @@ from attnbench.report.figures.canvas.lines import NamedLine
 from attnbench.report.figures.crossover import times_with_crossovers
 from attnbench.report.markup import picture
 from attnbench.report.values import NO_MARK, Chip, Fact, Gallery
+from attnbench.store.run_folder import StoredRun
 from attnbench.trial import describe
 from attnbench.units import percent, seconds, significant
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from attnbench.fitting.predict.crossover import Crossover, CrossoverRow
-    from attnbench.fitting.predict.inputs import LayerInputs
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
 
 #: Columns of the table: the least, the middle and the largest width that was measured.
 _MAX_WIDTHS = 3

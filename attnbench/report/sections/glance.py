@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from attnbench.law import MARGIN
 from attnbench.report import figures, words
 from attnbench.report.data.points import measured_laws
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-from attnbench.trial import differences, ordered
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Choices
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Choices, differences, ordered
 
 
 def forest_rows(run: StoredRun) -> dict[str, list[figures.ForestRow]]:

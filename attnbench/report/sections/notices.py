@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from attnbench import units
 from attnbench.fitting.verdict.kernels import SWITCH
@@ -15,13 +16,9 @@ from attnbench.report import figures, words
 from attnbench.report.data.machine import DRIFT_LIMIT, reference_times
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
+from attnbench.store.run_folder import StoredRun
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from attnbench.store.run_folder import StoredRun
-
-    Places = np.ndarray[Any, np.dtype[np.intp]]
+Places = np.ndarray[Any, np.dtype[np.intp]]
 
 #: A visit from which others took more of the processor than this was not alone.
 _STOLEN_LIMIT = 0.05

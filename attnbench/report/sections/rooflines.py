@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from attnbench.record import Status
+from attnbench.record import Peaks, Status
 from attnbench.report import figures, words
+from attnbench.report.figures import Roof
 from attnbench.report.markup import picture
 from attnbench.report.values import Fact, Gallery
-from attnbench.trial import describe
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Choices, Trial, describe
 from attnbench.units import count, flops_per_second, nbytes, percent, significant
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.record import Peaks
-    from attnbench.report.figures import Roof
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Choices, Trial
 
 #: Bytes of one number of the inputs.
 _BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}

@@ -5,27 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markupsafe import Markup
 
 from attnbench import units
+from attnbench.law import Law
 from attnbench.layers.registry import BUILT_IN, Registry
 from attnbench.record import Status
 from attnbench.report.figures import maps
 from attnbench.report.markup import math_text, picture
 from attnbench.report.sections.trials import cell_text
 from attnbench.report.values import Gallery
+from attnbench.store.run_folder import StoredRun
 from attnbench.trial import CHOICES, describe
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-
-    Sizes = tuple[int, ...]
-    Row = dict[Any, Any]
-    #: Layer → shared sizes → its row of the table of trials.
-    Table = dict[str, dict[Sizes, Row]]
+Sizes = tuple[int, ...]
+Row = dict[Any, Any]
+Table = dict[str, dict[Sizes, Row]]
 
 #: Layers are compared where these agree; what else a layer has, such as heads or a kernel width, is its own.
 _SHARED = ("b", "n", "d")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -12,18 +12,13 @@ from attnbench.formula import Formula
 from attnbench.formula.crossing import Crossing, crossing, quotient
 from attnbench.formula.growth import same_growth
 from attnbench.formula.syntax import INFINITY
-from attnbench.published import PUBLISHED, SOURCES, Column, Comparison, Standing, compare, per_sequence
+from attnbench.law import Law
+from attnbench.published import PUBLISHED, SOURCES, Column, Comparison, PublishedRow, Standing, compare, per_sequence
 from attnbench.report.markup import NOTHING, math_text
 from attnbench.report.values import NO_MARK, Chip, Fact
+from attnbench.store.run_folder import StoredRun
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from attnbench.law import Law
-    from attnbench.published import PublishedRow
-    from attnbench.store.run_folder import StoredRun
-
-    Laws = dict[tuple[str, str], Law]
+Laws = dict[tuple[str, str], Law]
 
 #: In the order of `Column`; the short words are for a telephone.
 _COLUMNS = ("Complexity", "Sequential operations", "Maximum path length")

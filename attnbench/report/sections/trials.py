@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from attnbench import units
 from attnbench.record import Status
-from attnbench.trial import describe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Trial
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Trial, describe
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from attnbench import units
-from attnbench.law import Verdict
+from attnbench.law import Law, Verdict
 from attnbench.record import MEASURED_METRICS
 from attnbench.report import words
 from attnbench.report.data.points import measured_laws
 from attnbench.report.markup import chip, law_found, math_text
-from attnbench.report.values import Fact
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from markupsafe import Markup
-
-    from attnbench.law import Law
-    from attnbench.report.values import Chip
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Subject
+from attnbench.report.values import Chip, Fact
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attnbench.errors import FormulaError
 from attnbench.fitting.predict.crossover import REACH
-from attnbench.fitting.predict.inputs import RunInputs
-from attnbench.fitting.predict.winners import equal_work, fastest, leanest, sizes_within_reach, unanswerable
+from attnbench.fitting.predict.inputs import LayerInputs, RunInputs
+from attnbench.fitting.predict.winners import Winners, equal_work, fastest, leanest, sizes_within_reach, unanswerable
 from attnbench.formula.crossing import crossing, replaced
-from attnbench.law import FARTHEST
+from attnbench.law import FARTHEST, Law
 from attnbench.report import figures, words
 from attnbench.report.markup import picture
 from attnbench.report.sections.crossovers import held_sizes
 from attnbench.report.values import Gallery
+from attnbench.store.run_folder import StoredRun
 from attnbench.units import nbytes, percent, seconds, significant
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from attnbench.fitting.predict.inputs import LayerInputs
-    from attnbench.fitting.predict.winners import Winners
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-
-    Holder = tuple[str, ...]
+Holder = tuple[str, ...]
 
 #: Areas with a letter and a colour of their own: that many, and none that is smaller than this share of its map.
 _MAX_AREAS, _MIN_SHARE = 8, 0.02

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -19,12 +21,6 @@ from attnbench.report.figures.canvas.panel import (
     short,
     size_axis,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-
 
 #: Gradients below this share of the largest would vanish in a float32 sum beside it, and are not drawn.
 MIN_NORM = 1e-8

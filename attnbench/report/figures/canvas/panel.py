@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
@@ -17,13 +20,6 @@ from attnbench.report import words
 from attnbench.report.data.columns import RANK
 from attnbench.report.figures.canvas.palette import HAIR, INK, ON_DARK, ON_LIGHT, PAPER, SOFT, series_colour
 from attnbench.report.figures.canvas.svg import SETTINGS, printable, tell
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    import pandas as pd
-    from matplotlib.axes import Axes
-
 
 #: Points (1/72 inch) become units of the viewBox: one panel is 342 units wide, a telephone's column.
 WIDTH = 4.75

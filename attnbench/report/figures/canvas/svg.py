@@ -10,19 +10,16 @@ import io
 import json
 import re
 import warnings
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
 
 from attnbench.report.figures.canvas.palette import VARIABLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from matplotlib.artist import Artist
-    from matplotlib.figure import Figure
 
 #: Settings that matter while texts are made and while a figure is written: text stays text, ``$`` stays a dollar sign.
 SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "text.parse_math": False, "axes.unicode_minus": True}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+
+import pandas as pd
 
 from attnbench import units
 from attnbench.report import words
 from attnbench.report.data.columns import HIGH, LOW, RESIDUAL
 from attnbench.report.data.labels import size_labels
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pandas as pd
 
 
 def timed(points: pd.DataFrame, axes: Iterable[str]) -> list[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from attnbench.report import words
 from attnbench.report.data.points import MAX_LINES, line_count
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 #: A run of more trials than these is large, and every figure of it would make a page that nobody can open.
 LARGE = 2000

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+import pandas as pd
 
 from attnbench import units
+from attnbench.law import Law
 from attnbench.report import figures, words
 from attnbench.report.data.columns import INSIDE, LINE, PART
-from attnbench.report.data.growth import growth, local_exponents
+from attnbench.report.data.growth import Growth, LocalExponents, growth, local_exponents
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from attnbench.law import Law
-    from attnbench.report.data.growth import Growth, LocalExponents
 
 
 def growth_gallery(points: pd.DataFrame, axes: Sequence[str], law: Law | None, name: str) -> Gallery:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from markupsafe import Markup
 
 from attnbench import units
+from attnbench.law import Law
 from attnbench.report import words
 from attnbench.report.data.columns import LINE
 from attnbench.report.data.growth import claimed_slope
@@ -15,16 +18,9 @@ from attnbench.report.figures.memory import memory_growth
 from attnbench.report.markup import chip, law_found, math_text, picture
 from attnbench.report.sections.layer.detail import Detail
 from attnbench.report.sections.layer.residuals import residual_gallery
-from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from markupsafe import Markup
-
-    from attnbench.law import Law
-    from attnbench.report.values import Chip
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Subject
+from attnbench.report.values import Chip, Gallery
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 
 _CAPTION = (
     "Lines are the counted peak of live tensors, dots what torch’s allocator handed out at most during one call, which "

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from attnbench import units
+from attnbench.law import Law
 from attnbench.report import figures, words
 from attnbench.report.data.machine import rate_map
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Subject
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 
 
 def rate_gallery(run: StoredRun, subject: Subject, law: Law | None) -> Gallery:

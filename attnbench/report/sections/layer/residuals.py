@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+import pandas as pd
+
+from attnbench.law import Law
 from attnbench.report import figures, words
 from attnbench.report.data.columns import HIGH, LOW, RESIDUAL
 from attnbench.report.data.points import drawn_lines
@@ -11,13 +14,6 @@ from attnbench.report.data.residuals import band_of_noise
 from attnbench.report.figures.canvas import tips
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from attnbench.law import Law
 
 
 def residual_gallery(points: pd.DataFrame, axes: Sequence[str], law: Law | None, name: str) -> Gallery:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from attnbench.report import figures, words
+from attnbench.report.data.samples import Strips
 from attnbench.report.figures.canvas import tips
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
 from attnbench.store.summary import TUKEY_LABELS
-
-if TYPE_CHECKING:
-    from attnbench.report.data.samples import Strips
 
 
 def sample_gallery(strips: Strips, name: str) -> Gallery:

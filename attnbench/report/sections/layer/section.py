@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from markupsafe import Markup
 
 from attnbench import units
 from attnbench.fitting.verdict.kernels import kernel_set
+from attnbench.law import Law
 from attnbench.record import Status
 from attnbench.report import words
 from attnbench.report.data.points import records_of, timed_points, varying_axes, weighed_points
@@ -16,26 +19,21 @@ from attnbench.report.data.shares import counted_formula
 from attnbench.report.markup import chip, law_found, math_text
 from attnbench.report.sections.layer.detail import Detail, left_out
 from attnbench.report.sections.layer.growth import growth_gallery, local_exponent_gallery
-from attnbench.report.sections.layer.memory import memory_part
+from attnbench.report.sections.layer.memory import MemoryPart, memory_part
 from attnbench.report.sections.layer.rates import rate_gallery
 from attnbench.report.sections.layer.residuals import residual_gallery
 from attnbench.report.sections.layer.samples import sample_gallery
 from attnbench.report.sections.layer.shares import share_gallery
-from attnbench.report.sections.layer.specifications import specification_gallery, specification_rows, specified_axes
-from attnbench.report.sections.layer.terms import part_rows, term_rows
-from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from markupsafe import Markup
-
-    from attnbench.law import Law
-    from attnbench.report.sections.layer.memory import MemoryPart
-    from attnbench.report.sections.layer.specifications import SpecificationRow
-    from attnbench.report.sections.layer.terms import PartRow, TermRow
-    from attnbench.report.values import Chip
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Subject
+from attnbench.report.sections.layer.specifications import (
+    SpecificationRow,
+    specification_gallery,
+    specification_rows,
+    specified_axes,
+)
+from attnbench.report.sections.layer.terms import PartRow, TermRow, part_rows, term_rows
+from attnbench.report.values import Chip, Gallery
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from attnbench.law import LEADING_SHARE
+import pandas as pd
+
+from attnbench.formula import Formula
+from attnbench.law import LEADING_SHARE, Law
 from attnbench.report import figures
 from attnbench.report.data.columns import SHARE, TERM
-from attnbench.report.data.shares import shares
+from attnbench.report.data.shares import Shares, shares
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
 from attnbench.units import percent
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from attnbench.formula import Formula
-    from attnbench.law import Law
-    from attnbench.report.data.shares import Shares
 
 
 def share_gallery(

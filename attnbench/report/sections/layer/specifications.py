@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
+from attnbench.law import Law
 from attnbench.report import figures, words
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from attnbench.law import Law
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from attnbench import units
+from attnbench.law import Law
 from attnbench.report import words
 from attnbench.report.markup import math_text
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from attnbench.law import Law
 
 
 @dataclass(frozen=True, slots=True)

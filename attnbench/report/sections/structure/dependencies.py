@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
+from attnbench.record import PathMap
 from attnbench.report import words
+from attnbench.report.data.columns import Floats
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
 from attnbench.report.values import Fact
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from attnbench.record import PathMap
-    from attnbench.report.data.columns import Floats
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 #: Sizes that say which positions one layer looks at; no others change its map.
 _LOOKING = ("k", "w", "c", "s")

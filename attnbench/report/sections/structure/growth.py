@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median_low
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from attnbench.errors import FormulaError
 from attnbench.formula import Formula
+from attnbench.law import Law
 from attnbench.layers.registry import BUILT_IN
 from attnbench.report import figures, words
 from attnbench.report.figures.canvas.panel import power_of_ten
 from attnbench.report.markup import math_text, picture
 from attnbench.report.sections.structure.dependencies import DependencyMaps, dependency_maps
 from attnbench.report.values import Fact, Gallery
-from attnbench.trial import ordered
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from attnbench.law import Law
-    from attnbench.store.run_folder import StoredRun
-    from attnbench.trial import Sizes
+from attnbench.store.run_folder import StoredRun
+from attnbench.trial import Sizes, ordered
 
 #: Metric → title of its figure, and what is drawn.
 _GROWING = {

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from attnbench.report import words
+from attnbench.report.data.columns import Floats
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markupsafe import Markup
-
-    from attnbench.report.data.columns import Floats
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 #: The picture of the textbook: 60 positions, 32 features, and four features of them.
 _LENGTH, _WIDTH = 60, 32

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from attnbench.report import words
+from attnbench.report.data.columns import Floats
 from attnbench.report.figures import maps
 from attnbench.report.markup import picture
 from attnbench.report.values import Gallery
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markupsafe import Markup
-
-    from attnbench.report.data.columns import Floats
-    from attnbench.store.run_folder import StoredRun
+from attnbench.store.run_folder import StoredRun
 
 
 def weight_gallery(run: StoredRun) -> Gallery:
