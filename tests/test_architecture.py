@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import attnbench
+from attnbench.counting import operators
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -205,6 +206,23 @@ def test_the_map_of_contributing_is_this_one() -> None:
     found = [room + (".py" if (PACKAGE / f"{room}.py").exists() else "/") for room in ROOMS]
 
     assert [name + kind for name, kind in rows] == found
+
+
+def test_the_walk_of_a_trial_names_ten_types_that_exist() -> None:
+    walk = CONTRIBUTING.read_text(encoding="utf-8").partition("\n## How a trial walks")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([A-Z]\w+)`", walk))
+    classes = {node.name for source in sources_of(PACKAGE) for node in source.nodes if isinstance(node, ast.ClassDef)}
+    paths = re.findall(r"`((?:\w+/)+(?:\w+\.py)?|\w+\.py)`", walk)
+
+    assert (len(named), named - classes) == (10, set())
+    assert [path for path in paths if not (PACKAGE / path).exists()] == []
+
+
+def test_an_operator_is_registered_once() -> None:
+    operator = operators.FAMILIES[0].OPERATORS[0]
+
+    with pytest.raises(ValueError, match="is registered twice"):
+        operators.by_name([operator, operator])
 
 
 @pytest.mark.parametrize(
