@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from attnbench.cli import main
+from attnbench.trial import Subject
 from tests.report.fake_run import HOST, HOSTILE, attention, write_fake_run
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose every name is hostile, in a folder with such a name; file systems allow all but a slash."""
     place = tmp_path_factory.mktemp("results") / NAME.replace("/", "|")
     layer = attention()
-    law = replace(layer.law, layer=NAME, reason=NAME) if layer.law else None
-    counted = tuple(replace(law, layer=NAME, reason=NAME) for law in layer.counted_laws)
+    law = replace(layer.law, subject=Subject(NAME), reason=NAME) if layer.law else None
+    counted = tuple(replace(law, subject=replace(law.subject, layer=NAME), reason=NAME) for law in layer.counted_laws)
     hostile = replace(layer, name=NAME, law=law, counted_laws=counted, window=NAME)
     suite = {"title": NAME, "question": NAME, "metrics": ["flops", "time"], "budget": "60s", "device": ["cpu"]}
     suite["sweep"] = [{"layers": [NAME], "n": [256], "d": [64]}]

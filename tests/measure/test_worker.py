@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -151,7 +152,7 @@ def test_a_layer_that_works_is_timed(layer: str, plugin: str) -> None:
     assert answer["iterations"] >= 1
     assert len(answer["block_seconds"]) == 3
     assert min(answer["first_call_seconds"], answer["reference_seconds"], *answer["block_seconds"]) > 0
-    assert Conditions.from_json(answer["conditions"]).load is not None
+    assert msgspec.convert(answer["conditions"], Conditions).load is not None
 
 
 @pytest.mark.parametrize("mode", ["forward", "train", "decode"])

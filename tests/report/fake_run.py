@@ -6,14 +6,16 @@ The laws are known exactly, so a test can compute what the page has to say. `wri
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Specification, Verdict
-from attnbench.record import Counted, Host, Status, Visit
+from attnbench.plan.plan import Plan
+from attnbench.record import Counted, Host, Observations, Status, Visit
+from attnbench.spec import from_mapping
 from attnbench.store.journal import Journal
 from attnbench.store.run_folder import StoredRun, create, load_stored
 from attnbench.store.run_info import RunInfo
@@ -265,11 +267,11 @@ def fake_layers() -> tuple[FakeLayer, ...]:
 def write_fake_run(
     folder: Path, layers: tuple[FakeLayer, ...] | None = None, *, seed: int = 7, **changes: Any
 ) -> StoredRun:
-    """Make the run folder and read it back; `changes` replace fields of its RunInfo."""
+    """Make the run folder and read it back; `changes` replace what `run.json` says."""
     layers = fake_layers() if layers is None else layers
     trials = tuple(trial for layer in layers for trial in layer.trials())
     failed, skipped = _troubles(trials)
-    info = RunInfo(**(_facts(folder.name, layers, trials, skipped) | changes))
+    info = info_of(**(_facts(folder.name, layers, trials, skipped) | changes))
     create(folder, info)
     with Journal(folder) as journal:
         for visit in _visits(layers, failed, skipped, np.random.default_rng(seed)):
@@ -280,6 +282,17 @@ def write_fake_run(
     finished = StoredRun(run.path, run.info, run.visits, laws)
     finished.write_derived()
     return load_stored(folder)
+
+
+def info_of(suite: dict[str, Any], suite_name: str, **facts: Any) -> RunInfo:
+    """What is known of a run before its first round, from the keys of ``run.json``."""
+    seen, planned = ({one.name for one in fields(kind)} & set(facts) for kind in (Observations, Plan))
+    plan = Plan(
+        suite=from_mapping({"sweep": [{"layers": list(facts["scopes"])}], **suite}, suite_name, "fake"),
+        observations=Observations(**{name: facts.pop(name) for name in seen}),
+        **{name: facts.pop(name) for name in planned},
+    )
+    return RunInfo(plan=plan, **facts)
 
 
 def _facts(

@@ -23,7 +23,7 @@ def write_hostile_run(folder: Path) -> StoredRun:
         tuple(_hostile_layers()),
         name=HOSTILE,
         host=host,
-        suite={"title": HOSTILE, "question": HOSTILE, HOSTILE: HOSTILE, "sweep": [{HOSTILE: [HOSTILE]}]},
+        suite={"title": HOSTILE, "question": HOSTILE, "device": [HOSTILE], "sweep": [{"layers": [HOSTILE]}]},
         suite_name=HOSTILE,
         command=f"attnbench run --plugin {HOSTILE}",
         started=HOSTILE,

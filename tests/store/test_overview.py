@@ -18,8 +18,7 @@ from attnbench.report.page import file_name, script
 from attnbench.session.run import index_reports
 from attnbench.store.overview import overview, overviews
 from tests.report.fake_run import HOST, HOSTILE, attention, fake_layers, rnn, write_fake_run
-from tests.report.reading import read
-from tests.report.test_page import prose
+from tests.report.reading import prose, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

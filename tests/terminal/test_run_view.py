@@ -11,6 +11,8 @@ from rich.console import Console
 
 from attnbench.execute.rounds import Progress
 from attnbench.law import Estimate, Exponent, FittedTerm, Law, Verdict
+from attnbench.plan.plan import Plan
+from attnbench.spec import load_suite
 from attnbench.terminal import RunView, console, exponents_text, laws_table, plan_table
 from attnbench.trial import Choices, Subject, Trial
 from tests.plan.machine import Machine, subject
@@ -112,9 +114,15 @@ def test_names_that_look_like_markup_are_printed_as_they_are() -> None:
 
 
 def test_a_plan_shows_each_trial_with_its_clock_and_why_it_is_skipped() -> None:
-    plan = Machine(subject("conv1d", n=(64,), d=(32,), k=(3, 4))).plan()
+    decided = Machine(subject("conv1d", n=(64,), d=(32,), k=(3, 4))).plan()
+    plan = Plan(
+        load_suite("smoke"),
+        tuple(planned.trial for planned in decided.trials),
+        {planned.trial.id: planned.visit_seconds for planned in decided.trials},
+        decided.skipped,
+    )
 
-    header, planned, skipped = cells(plan_table([plan], {}))
+    header, planned, skipped = cells(plan_table(plan))
 
     assert header == ["trial", "visit", "status"]
     assert (planned[0], planned[-1]) == ("conv1d-cpu-float32-forward-t1-b1-n64-d32-k3", "planned")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from attnbench.report.context import PageContext
-    from attnbench.report.sections.winners import Winners
+    from attnbench.report.sections.winners import WinnerMaps
 
 LENGTHS, WIDTHS = (128, 512, 2048, 8192), (64, 128)
 
@@ -38,13 +38,13 @@ def text_of(svg: list[Element], tag: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory) -> Winners:
+def group(tmp_path_factory: pytest.TempPathFactory) -> WinnerMaps:
     run = write_fake_run(tmp_path_factory.mktemp("results") / "maps", (SQUARE, LINE))
     [found] = winners(run)
     return found
 
 
-def test_both_maps_name_their_winners_and_the_line_of_equal_work(group: Winners) -> None:
+def test_both_maps_name_their_winners_and_the_line_of_equal_work(group: WinnerMaps) -> None:
     by_time, by_bytes = map(read, group.maps.pictures)
 
     for svg in (by_time, by_bytes):
@@ -61,7 +61,7 @@ def test_both_maps_name_their_winners_and_the_line_of_equal_work(group: Winners)
     assert "too close to call" in text_of(by_time, "text")
 
 
-def test_the_tables_say_who_wins_at_sizes_that_were_measured_and_by_how_much(group: Winners) -> None:
+def test_the_tables_say_who_wins_at_sizes_that_were_measured_and_by_how_much(group: WinnerMaps) -> None:
     by_time, by_bytes = group.tables
 
     assert by_time.widths == ("d = 64", "d = 128")
@@ -76,7 +76,7 @@ def test_the_tables_say_who_wins_at_sizes_that_were_measured_and_by_how_much(gro
 
 
 def test_a_page_has_the_maps_after_where_each_overtakes_and_escapes_the_names(
-    context: PageContext, group: Winners
+    context: PageContext, group: WinnerMaps
 ) -> None:
     page = render(replace(context, winners=(group,)))
 

@@ -32,7 +32,7 @@ def large(run: StoredRun) -> StoredRun:
         for place, trial in enumerate(trials)
     )
     nothing = {"counted": {}, "counted_laws": (), "calibration": (), "skipped": {}, "windows": {}, "claims": {}}
-    info = replace(run.info, trials=trials, **nothing)
+    info = replace(run.info, plan=replace(run.info.plan, trials=trials, **nothing))
     return StoredRun(run.path, info, visits, ())
 
 
