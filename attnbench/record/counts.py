@@ -109,7 +109,7 @@ class Observations:
             list for each draw.
     """
 
-    reach: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    reach: dict[str, list[tuple[int | float, float]]] = field(default_factory=dict)
     paths: dict[str, PathMap] = field(default_factory=dict)
     weights: dict[str, list[list[list[float]]]] = field(default_factory=dict)
     fading: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from attnbench.execute.rounds import Progress
-from attnbench.law import Law
-from attnbench.trial import Trial
+if TYPE_CHECKING:
+    from attnbench.execute.rounds import Progress
+    from attnbench.law import Law
+    from attnbench.trial import Trial
 
 
 class Reporter:

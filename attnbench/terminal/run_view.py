@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from attnbench.escape_controls import plain
-from attnbench.execute.rounds import Progress
 from attnbench.law import Law
 from attnbench.session.reporter import Reporter
 from attnbench.terminal.screen import console
 from attnbench.terminal.tables import laws_table
-from attnbench.trial import Trial
+
+if TYPE_CHECKING:
+    from attnbench.execute.rounds import Progress
+    from attnbench.trial import Trial
+
 
 #: Nothing is foretold from less than this: the first process of a stage takes seconds to start.
 _TELLING_SECONDS, _TELLING_LAYERS = 2.0, 2

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from attnbench import units
-from attnbench.check.outcome import Mark, Outcome
+from attnbench.check.outcome import Mark
 from attnbench.formula import Formula
 from attnbench.law import Law, Verdict
-from attnbench.measure.machine.doctor import Finding
-from attnbench.plan.plan import Plan
 from attnbench.record import MEASURED_METRICS
 from attnbench.terminal.screen import Listing
-from attnbench.trial import Choices, differences
+from attnbench.trial import differences
+
+if TYPE_CHECKING:
+    from attnbench.check.outcome import Outcome
+    from attnbench.measure.machine.doctor import Finding
+    from attnbench.plan.plan import Plan
+    from attnbench.trial import Choices
 
 _STYLES = {
     Verdict.CONFIRMED: "green",

@@ -14,10 +14,9 @@ import attnbench
 from attnbench.errors import InputError
 from attnbench.fitting.frame import MAX_VISITS, read_frame
 from attnbench.law import Law, Verdict
-from tests.behaviour.test_lightness import loaded
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 NAN, INF = np.nan, np.inf
 
@@ -375,7 +374,3 @@ def test_a_law_shows_itself_in_a_notebook() -> None:
     assert "✓ CONFIRMED" in page
     assert "n from 64 to 1024, d from 32 to 128" in page
     assert repr(law).startswith("<Law seconds: n^")
-
-
-def test_naming_the_door_is_light(tmp_path: Path) -> None:
-    assert loaded("import attnbench; assert callable(attnbench.fit)", [], tmp_path) == [0, []]

@@ -288,7 +288,7 @@ def info_of(suite: dict[str, Any], suite_name: str, **facts: Any) -> RunInfo:
     """What is known of a run before its first round, from the keys of ``run.json``."""
     seen, planned = ({one.name for one in fields(kind)} & set(facts) for kind in (Observations, Plan))
     plan = Plan(
-        suite=from_mapping({"sweep": [{"layers": list(facts["scopes"])}], **suite}, suite_name, "fake"),
+        suite=from_mapping({"sweep": [{"layers": list(facts["scopes"]) or ["none"]}], **suite}, suite_name, "fake"),
         observations=Observations(**{name: facts.pop(name) for name in seen}),
         **{name: facts.pop(name) for name in planned},
     )
@@ -306,7 +306,7 @@ def _facts(
             "metrics": ["flops", "parameters", "peak_bytes", "time"],
             "budget": "60s",
             "device": ["auto"],
-            "sweep": [{"layers": [layer.name for layer in layers], "n": "auto", "d": [64, 128]}],
+            "sweep": [{"layers": [layer.name for layer in layers] or ["none"], "n": "auto", "d": [64, 128]}],
         },
         "suite_name": "scaling",
         "command": "attnbench run --suite scaling --budget 60s --seed 7",

@@ -90,7 +90,7 @@ def test_a_visit_on_a_gpu_says_its_clock_its_heat_and_what_held_it_down(monkeypa
     assert of_gpu(monkeypatch, library()) == {
         "sm_clock_mhz": 1410.0,
         "temperature_c": 83.0,
-        "throttle": ["power limit", "heat, by the driver"],  # idling, the lowest bit, holds nothing down
+        "throttle": ("power limit", "heat, by the driver"),  # idling, the lowest bit, holds nothing down
     }
 
 
