@@ -57,7 +57,7 @@ _FEW_PATH_PARTS = (2, 3, 5)
 _PATH_WIDTHS = (2, 4, 6, 12)
 _FEWEST_LENGTHS = 5
 #: Product of all sizes up to which counting on real numbers is quick.
-_MOST_NUMBERS = 20_000
+_MAX_NUMBERS = 20_000
 #: Sizes along which a class is looked at: most of them powers of two, at which logarithms are whole.
 _GROWING: dict[str, Values] = {"b": (2, 3, 5), "n": (4, 8, 16, 64), "d": (8, 16, 24), "h": (2, 4, 8), "k": (3, 5, 9)}
 _GROWING_PARTS = (2, 4, 8)
@@ -296,7 +296,7 @@ class Counter:
 
     def _is_long(self, sizes: Sizes) -> bool:
         fits = all(sizes["n"] >= sizes[part] for part in self._parts)
-        return fits and math.prod(sizes.values()) <= _MOST_NUMBERS and not self.layer.broken_constraint(sizes)
+        return fits and math.prod(sizes.values()) <= _MAX_NUMBERS and not self.layer.broken_constraint(sizes)
 
     def _path(self, metric: str) -> Recovered:
         """The formula of a path length; where two positions are a special case, from three on."""

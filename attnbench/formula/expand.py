@@ -10,7 +10,7 @@ from attnbench.formula.monomial import Monomial
 from attnbench.formula.syntax import INFINITY, evaluate, exact_root, is_power_of_two
 
 #: A product of sums may not grow beyond this: it bounds what a stranger's text can cost.
-_MOST_TERMS = 200
+_MAX_TERMS = 200
 
 _Sum = dict[Monomial, Fraction]
 
@@ -60,8 +60,8 @@ def _combine(left: _Sum, op: ast.operator, right: _Sum, text: str) -> _Sum:
     total: _Sum = {}
     for monomial, coefficient in pairs:
         total[monomial] = total.get(monomial, Fraction(0)) + coefficient
-    if len(total) > _MOST_TERMS:
-        raise FormulaError(f"{text!r} has more than {_MOST_TERMS} terms when written out")
+    if len(total) > _MAX_TERMS:
+        raise FormulaError(f"{text!r} has more than {_MAX_TERMS} terms when written out")
     return {monomial: coefficient for monomial, coefficient in total.items() if coefficient}
 
 

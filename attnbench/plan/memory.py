@@ -22,11 +22,11 @@ from attnbench.units import nbytes, percent
 #: Memory can be read where a clock cannot: a narrow layer takes as many bytes a number as a wide one.
 _LATTICE = {**LATTICE, "d": tuple(2**power for power in range(4, 13))}
 #: Smaller peaks are not looked for: what libraries take would show beside them.
-LEAST_BYTES = 2**20
+MIN_BYTES = 2**20
 #: What a kernel may take unseen at any size; a copy of the weights comes on top.
 _UNSEEN_BYTES = 2**20
 #: Between the largest peak and the smallest, so that a growth is seen.
-_LEAST_SPAN = 12.0
+_MIN_SPAN = 12.0
 #: Calls that a visit for memory makes, a second for building included.
 _CALLS = 3
 #: Bytes a second that a call makes anew, where that and not arithmetic sets its pace.
@@ -83,7 +83,7 @@ def _candidates(costs: CostModel, limits: Limits) -> Iterator[Sizes]:
     sizes = {**costs.given, "b": costs.given.get("b", (1,)), **pools}
     for values in itertools.product(*sizes.values()):
         point = ordered(dict(zip(sizes, values, strict=True)))
-        fits = not costs.unfit(point, _PART * limits.memory_bytes) and costs.peak_bytes(point) >= LEAST_BYTES
+        fits = not costs.unfit(point, _PART * limits.memory_bytes) and costs.peak_bytes(point) >= MIN_BYTES
         if fits and _seconds(costs, point, limits) <= limits.round_seconds:
             yield point
 
@@ -97,7 +97,7 @@ def _error(costs: CostModel, window: Window, points: Mapping[str, Sizes], limits
     share = claimed_share(costs, design)
     if share < (MIXED_SHARE if len(costs.claimed) > 1 else LEADING_SHARE):
         return math.inf
-    if max(peaks) < _LEAST_SPAN * min(peaks) or sum(_seconds(costs, s, limits) for s in design) > limits.round_seconds:
+    if max(peaks) < _MIN_SPAN * min(peaks) or sum(_seconds(costs, s, limits) for s in design) > limits.round_seconds:
         return math.inf
     unseen = max((_UNSEEN_BYTES + costs.weight_bytes(s)) / peak for s, peak in zip(design, peaks, strict=True))
     lacking = 0.0 if math.isnan(share) else 1 - share

@@ -47,9 +47,9 @@ _PROBE_NOISE = 0.05
 #: Scatter to expect of what one visit reads, and of sizes about any law however often they are visited.
 _VISIT_NOISE, _SIZE_NOISE = 0.06, 0.02
 #: A window so cheap that it could be visited more often is not preferred for that.
-_MOST_ROUNDS = 3 * PLANNED_ROUNDS
+_MAX_ROUNDS = 3 * PLANNED_ROUNDS
 #: Part of a box's sizes that must have been probed.
-_MOST = 0.75
+_MIN_PROBED = 0.75
 #: Points from which a window can be made at all.
 _FEWEST_POINTS = 9
 #: Operations a byte from which arithmetic sets the pace on today's machines; a layer that never gets there is read
@@ -227,7 +227,7 @@ def choose_window(
         return None
 
     def width(window: Window) -> float:
-        rounds = min(_MOST_ROUNDS, PLANNED_ROUNDS * round_seconds / max(window.round_seconds, 1e-9))
+        rounds = min(_MAX_ROUNDS, PLANNED_ROUNDS * round_seconds / max(window.round_seconds, 1e-9))
         return max(FLAT, expected_error(window, costs)) + window.noise(rounds)
 
     return replace(min(fitting, key=width), candidates=len(fitting))
@@ -296,7 +296,7 @@ def _speak_for(inside: Sequence[Probe], box: Mapping[str, Sequence[int]]) -> boo
     complete = math.prod(len(values) for values in box.values())
     seen = {(axis, probe.sizes[axis]) for probe in inside for axis in box}
     everywhere = all((axis, size) in seen for axis, values in box.items() for size in values)
-    return everywhere and len(inside) >= complete * (_MOST if len(box) <= 2 else 1 / 3)
+    return everywhere and len(inside) >= complete * (_MIN_PROBED if len(box) <= 2 else 1 / 3)
 
 
 def claimed_share(costs: CostModel, points: Sequence[Sizes]) -> float:

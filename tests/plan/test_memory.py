@@ -8,7 +8,7 @@ import pytest
 
 from attnbench.formula import Formula
 from attnbench.plan.cost_model import CostModel
-from attnbench.plan.memory import LEAST_BYTES, plan_memory
+from attnbench.plan.memory import MIN_BYTES, plan_memory
 from tests.plan.machine import LIMITS, planned_sizes, subject
 
 CORE = "8*b*n**2 + 4*b*n*d"
@@ -37,7 +37,7 @@ def test_the_claimed_term_carries_the_bytes_and_they_grow_far(name: str, claim: 
     peaks = [float(Formula(peak).evaluate(one)) for one in sizes]
     assert len(sizes) >= 9
     assert min(layer.shares(one)[0] for one in sizes) >= 0.9
-    assert LEAST_BYTES <= min(peaks) <= max(peaks) / 12
+    assert MIN_BYTES <= min(peaks) <= max(peaks) / 12
     assert max(peaks) <= LIMITS.memory_bytes / 2
     assert sum(planned.visit_seconds for planned in plan.trials) <= LIMITS.round_seconds
     assert "windows, for its counted peak of" in plan.why

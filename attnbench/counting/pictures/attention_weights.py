@@ -28,7 +28,7 @@ Weights = list[list[list[float]]]
 #: Sizes of the pictures: no two are equal, so that positions are never mistaken for features.
 _SIZES: Sizes = {"b": 1, "n": 12, "d": 32}
 _SMALL_PARTS: Sizes = {"h": 4, "w": 2, "c": 4, "k": 3}
-_MOST_HEADS, _DECIMALS = 4, 4
+_MAX_HEADS, _DECIMALS = 4, 4
 _SOFTMAXES = ("_softmax", "_safe_softmax")
 
 
@@ -46,7 +46,7 @@ def weights_of(layer: Layer) -> Weights:
         heads = _heads(_found(module, make_inputs(layer, sizes), sizes["n"]))
     if not heads:
         raise LayerError(f"layer {layer.name!r} has no attention weights to be seen")
-    return heads[:_MOST_HEADS]
+    return heads[:_MAX_HEADS]
 
 
 def _found(module: nn.Module, inputs: tuple[Any, ...], n: int) -> list[Tensor]:

@@ -29,9 +29,9 @@ from attnbench.formula import Formula, Monomial
 from attnbench.trial import Sizes
 
 #: Unknowns that are worth solving for, and terms along the axis of a rounded size.
-_MOST_UNKNOWNS, _ROUNDED_TERMS = 100, 4
+_MAX_UNKNOWNS, _ROUNDED_TERMS = 100, 4
 #: A rounded size is computed from two sizes at most.
-_MOST_BROKEN = 2
+_MAX_BROKEN = 2
 
 _Line = list[Sizes]
 
@@ -63,7 +63,7 @@ class Search:
         if len(known) == len(lines):
             return self._proved(None, known, lines)
         broken = [axis for axis in dict.fromkeys(("n", *lines)) if axis not in known]
-        if len(broken) > _MOST_BROKEN:
+        if len(broken) > _MAX_BROKEN:
             return None
         return self._rounded(known, lines | {axis: run(self.domain, axis, base) for axis in broken}, broken)
 
@@ -111,7 +111,7 @@ class Search:
         monomials = products(functions)
         combined = combinations(rounding, functions, {axis: [p[axis] for p in line] for axis, line in lines.items()})
         sizes = extended(rounding, combined)
-        if sizes is None or not 0 < len(monomials) <= _MOST_UNKNOWNS:
+        if sizes is None or not 0 < len(monomials) <= _MAX_UNKNOWNS:
             return None
         points = independent(monomials, combined, sizes, self.domain.possible)
         at_points = extended(rounding, points)

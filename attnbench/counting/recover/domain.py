@@ -62,7 +62,7 @@ _HELD_OUT_POINTS = 10
 #: Points among which a possible one is looked for, where a size must be a certain one.
 _TRIES = 20
 #: Points among which some are drawn; of more combinations than these, a tenth as many are looked at.
-_MOST_POINTS = 50_000
+_MAX_POINTS = 50_000
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ def grid(pools: Mapping[str, Sequence[int]]) -> Iterator[Sizes]:
 
 def _shuffled(pools: Mapping[str, Sequence[int]], seed: int = 0) -> list[Sizes]:
     generator = random.Random(seed)
-    if math.prod(len(pool) for pool in pools.values()) <= _MOST_POINTS:
+    if math.prod(len(pool) for pool in pools.values()) <= _MAX_POINTS:
         every = list(grid(pools))
         generator.shuffle(every)
         return every
-    drawn = ({axis: generator.choice(pool) for axis, pool in pools.items()} for _ in range(_MOST_POINTS // 10))
+    drawn = ({axis: generator.choice(pool) for axis, pool in pools.items()} for _ in range(_MAX_POINTS // 10))
     return list({tuple(point.values()): ordered(point) for point in drawn}.values())
 
 

@@ -23,7 +23,7 @@ from attnbench.trial import Sizes, ordered
 Functions = dict[str, list[Monomial]]
 
 #: Combinations of sizes that are looked at, and sizes of an axis that takes part in a rounding.
-_MOST_POINTS, _ROUNDED_SIZES = 3_000, 30
+_MAX_POINTS, _ROUNDED_SIZES = 3_000, 30
 #: A point tells something new when so much of it cannot be said by the others.
 _NEW = 1e-6
 #: Coefficients of floating-point counts have denominators up to this.
@@ -53,10 +53,10 @@ def combinations(rounding: Rounding | None, functions: Functions, sizes: Mapping
         rational = [size for size in sorted(line) if all(_is_rational(m, axis, size) for m in found)]
         most = _ROUNDED_SIZES if rounding and axis in rounding.axes else 2 * len(found) + 2
         pools[axis] = (rational if len(rational) >= len(found) else sorted(line))[:most]
-    if math.prod(len(pool) for pool in pools.values()) <= _MOST_POINTS:
+    if math.prod(len(pool) for pool in pools.values()) <= _MAX_POINTS:
         return list(grid(pools))
     draw = random.Random(0).choice
-    drawn = (ordered({axis: draw(pool) for axis, pool in pools.items()}) for _ in range(_MOST_POINTS))
+    drawn = (ordered({axis: draw(pool) for axis, pool in pools.items()}) for _ in range(_MAX_POINTS))
     return list({tuple(point.values()): point for point in drawn}.values())
 
 

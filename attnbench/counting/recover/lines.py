@@ -42,7 +42,7 @@ _LONGEST, _SHORT_BASE = 65, 12
 _PLANE = 8
 
 #: Most terms along one axis, and the points that must be left over to contradict them.
-_MOST_TERMS, _SPARE = 5, 2
+_MAX_TERMS, _SPARE = 5, 2
 
 #: Less of a column than this is rounding, and the column a combination of those before it.
 _REPEATED = 1e-13
@@ -98,7 +98,7 @@ def smooth(axis: str, points: int) -> list[Monomial]:
 
 
 def smallest_set(
-    candidates: Sequence[Monomial], sizes: Mapping[str, Sequence[int]], counts: Sequence[float], most: int = _MOST_TERMS
+    candidates: Sequence[Monomial], sizes: Mapping[str, Sequence[int]], counts: Sequence[float], most: int = _MAX_TERMS
 ) -> list[Monomial] | None:
     """The smallest, then simplest, set of candidates that some combination of equals `counts`; None without one.
 
