@@ -101,11 +101,10 @@ def request(
     chosen = chosen.with_sizes(resized)
     everywhere = dict.fromkeys(axis for name in chosen.layers for axis in registry.get(name).axes)
     if foreign := [axis for axis in resized if axis not in everywhere]:
-        raise SuiteError(
-            f"--set {foreign[0]}: no layer of this run has such an axis; they have {', '.join(everywhere)}"
-        )
-    places = _items(devices) or chosen.devices
-    chosen = replace(chosen, devices=tuple(dict.fromkeys(resolve_device(device) for device in places)))
+        there = ", ".join(everywhere)
+        raise SuiteError(f"--set {foreign[0]}: no layer of this run has such an axis; they have {there}")
+    places = map(resolve_device, _items(devices) or chosen.devices)
+    chosen = replace(chosen, devices=tuple(dict.fromkeys(places)))
     for sweep in chosen.sweeps:
         swept = [registry.get(name) for name in sweep.layers]
         _check_axes(swept, sweep.axes, resized)

@@ -49,9 +49,9 @@ def verdicts(world: World, claim: str, flops: str | None, worlds: int) -> Counte
 def test_the_right_law_is_confirmed_on_a_machine_with_two_percent_of_noise(
     world: World, claim: str, flops: str | None, rounds: int
 ) -> None:
-    found = verdicts(replace(world, rounds=rounds), claim, flops, worlds=8)
+    found = verdicts(replace(world, rounds=rounds), claim, flops, worlds=12)
 
-    assert found[Verdict.CONFIRMED] >= 7  # nine in ten, less one standard error
+    assert found[Verdict.CONFIRMED] >= 10  # nine in ten, less one standard error
 
 
 def with_overhead(seconds: Array, share: float) -> Array:
@@ -124,16 +124,16 @@ def test_what_is_not_so_is_never_confirmed(
     flops: str | None,
     verdict: Verdict,
 ) -> None:
-    found = verdicts(World(truth, sizes=sizes, process=0.01), claim, flops, worlds=5)
+    found = verdicts(World(truth, sizes=sizes, process=0.01), claim, flops, worlds=8)
 
     assert found[Verdict.CONFIRMED] == 0
-    assert found[verdict] + found[Verdict.REFUTED] * (verdict is Verdict.INCONCLUSIVE) == 5
+    assert found[verdict] + found[Verdict.REFUTED] * (verdict is Verdict.INCONCLUSIVE) >= 7
 
 
 @pytest.mark.parametrize(("truth", "claim"), [("1e-6*n*log2(n)*d", "n*d"), ("1e-6*n*d", "n*log2(n)*d")])
 def test_a_law_and_the_same_with_a_logarithm_are_never_taken_for_one_another(truth: str, claim: str) -> None:
     for sizes in (WIDE, {"n": doubling(64, 5), "d": (64, 128, 256)}):
-        assert verdicts(World(truth, sizes=sizes, process=0.01), claim, None, worlds=5)[Verdict.CONFIRMED] == 0
+        assert verdicts(World(truth, sizes=sizes, process=0.01), claim, None, worlds=8)[Verdict.CONFIRMED] == 0
 
 
 def test_the_count_tells_a_logarithm_that_a_clock_cannot() -> None:
@@ -159,9 +159,9 @@ def test_a_claim_with_a_logarithm_must_be_told_from_the_same_without() -> None:
 @pytest.mark.parametrize("claim", ["n*d", "n**2*d"])
 def test_growth_on_the_border_of_the_margin_is_hardly_ever_confirmed(claim: str) -> None:
     power = 1.1 if claim == "n*d" else 1.9
-    found = verdicts(World(lambda s: 1e-6 * s["n"] ** power * s["d"]), claim, None, worlds=12)
+    found = verdicts(World(lambda s: 1e-6 * s["n"] ** power * s["d"]), claim, None, worlds=20)
 
-    assert found[Verdict.CONFIRMED] <= 2  # less than one is expected, with a standard error of nearly one
+    assert found[Verdict.CONFIRMED] <= 3  # one is expected, with a standard error of one
 
 
 def test_a_second_term_that_is_not_there_is_never_confirmed() -> None:

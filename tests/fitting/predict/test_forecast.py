@@ -42,7 +42,7 @@ def drawn(seed: int = 0, number: int = 200, **fields: Any) -> Law:
     return law(theta, theta + ERRORS * rng.standard_normal((number, 3)), **fields)
 
 
-@pytest.mark.parametrize("times", [0.5, 16])
+@pytest.mark.parametrize("times", [0.5, 4, 16])
 def test_nine_visits_in_ten_fall_into_the_interval(times: float) -> None:
     """Estimates scatter about the truth as the curves do about the estimate: the interval is then exact."""
     rng, truth, hits, worlds = np.random.default_rng(3), np.array([-5.0, 2.0, 1.0]), 0, 400
