@@ -11,24 +11,13 @@ from attnbench.record import PathMap
 from attnbench.report.sections.structure.dependencies import dependency_maps
 from tests.report.fake_run import write_fake_run
 from tests.report.reading import described_figure, read
+from tests.report.sections.structure.small_maps import CAUSAL, PATHS, SIZES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from attnbench.report.sections.structure.dependencies import DependencyMaps
     from attnbench.store.run_folder import StoredRun
-
-
-SIZES = {"b": 1, "n": 3, "d": 8}
-EVEN, CAUSAL = ["1 1 1"] * 3, ["0 inf inf", "1 0 inf", "2 1 0"]
-PATHS = {
-    "attention-core": PathMap(SIZES, EVEN),
-    "rnn": PathMap(SIZES, CAUSAL),
-    "multi-head-attention": PathMap({**SIZES, "h": 2}, EVEN),
-    "feed-forward": PathMap(SIZES, ["0 inf inf", "inf 0 inf", "inf inf 0"]),
-    "attention-axial": PathMap(refused="layer 'attention-axial' needs n % c == 0"),
-    "windowed": PathMap({**SIZES, "w": 1}, ["1 1 2", "1 1 1", "2 1 1"]),
-}
 
 
 def run_with(folder: Path, paths: dict[str, PathMap]) -> StoredRun:

@@ -11,6 +11,7 @@ from attnbench.report.page import build_context, render, script
 from attnbench.report.sections.structure.growth import structure
 from tests.report.fake_run import HOSTILE, attention, conv, counted, rnn, write_fake_run
 from tests.report.reading import described_figure, read
+from tests.report.sections.structure.small_maps import CAUSAL, PATHS, SIZES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
     from attnbench.store.run_folder import StoredRun
 
 
-SIZES = {"b": 1, "n": 3, "d": 8}
-EVEN, CAUSAL = ["1 1 1"] * 3, ["0 inf inf", "1 0 inf", "2 1 0"]
-PATHS = {
-    "attention-core": PathMap(SIZES, EVEN),
-    "rnn": PathMap(SIZES, CAUSAL),
-    "multi-head-attention": PathMap({**SIZES, "h": 2}, EVEN),
-    "feed-forward": PathMap(SIZES, ["0 inf inf", "inf 0 inf", "inf inf 0"]),
-    "attention-axial": PathMap(refused="layer 'attention-axial' needs n % c == 0"),
-    "windowed": PathMap({**SIZES, "w": 1}, ["1 1 2", "1 1 1", "2 1 1"]),
-}
 FORMULAS = {
     "attention-core": ("1", "4"),
     "rnn": ("n - 1", "3*n + 2"),
