@@ -194,7 +194,7 @@ def _gradient(case: Case) -> Tensor | None:
 def decode(layer: Layer) -> Answer:
     """Whether decoding position by position gives what the whole sequence gives."""
     case = Case.of(layer, points(layer)[0])
-    (x,) = case.inputs
+    (x,) = tree_leaves(case.inputs)
     prefill, step = (getattr(case.module, name, None) for name in ("prefill", "step"))
     if not (callable(prefill) and callable(step)):
         return failed(

@@ -17,7 +17,7 @@ from attnbench.counting.paths.hops import positions_among
 from attnbench.counting.paths.shadow.run import positions_of
 from attnbench.errors import LayerError
 from attnbench.layers.base import DEFAULT_SIZES, Layer
-from attnbench.layers.building import build_module, check_output, make_inputs
+from attnbench.layers.building import Inputs, apply, build_module, check_output, make_inputs, output_of
 from attnbench.trial import Sizes
 
 #: Sizes in the order in which they are tried: odd ones first, then what blocks and heads divide.
@@ -56,7 +56,7 @@ class Case:
     sizes: Sizes
     dtype: str
     module: nn.Module
-    inputs: tuple[Any, ...]
+    inputs: Inputs
 
     @classmethod
     def of(cls, layer: Layer, sizes: Sizes, dtype: str = "float64", seed: int = 7) -> Self:
@@ -69,18 +69,15 @@ class Case:
         module = build_module(layer, sizes, dtype=dtype)
         return cls(layer, sizes, dtype, module, make_inputs(layer, sizes, dtype=dtype))
 
-    def output(self, inputs: tuple[Any, ...] | None = None) -> Tensor:
+    def output(self, inputs: Inputs | None = None) -> Tensor:
         """The tensor that comes out, of these inputs or of others.
 
         Raises:
             LayerError: the call raised, or returned no tensor.
         """
         with one_clear_line(self.layer, self.sizes, self.dtype):
-            found = self.module(*(self.inputs if inputs is None else inputs))
-        tensors = [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
-        if not tensors:
-            raise LayerError(f"layer {self.layer.name!r} must return a tensor, not {type(found).__name__}")
-        return tensors[0]
+            returned = apply(self.module, self.inputs if inputs is None else inputs)
+        return output_of(self.layer, self.sizes, returned)
 
     def checked_output(self) -> Tensor:
         """The same, where it has the right shape.
@@ -89,7 +86,7 @@ class Case:
             LayerError: it has another.
         """
         with one_clear_line(self.layer, self.sizes, self.dtype):
-            check_output(self.layer, self.sizes, self.module(*self.inputs))
+            check_output(self.layer, self.sizes, apply(self.module, self.inputs))
         return self.output()
 
     @cached_property
@@ -102,7 +99,7 @@ class Case:
         leaves, along = tree_leaves(self.inputs), positions_among(self.layer, self.sizes, self.inputs)
         return [(leaves[place], at) for place, at in along.items() if leaves[place].is_floating_point()]
 
-    def changed_at(self, position: int) -> tuple[Any, ...]:
+    def changed_at(self, position: int) -> Inputs:
         """The inputs, with other numbers at one position."""
         places = {id(leaf): at for leaf, at in self.real_leaves}
 
@@ -112,17 +109,17 @@ class Case:
             more = torch.randn_like(leaf.narrow(places[id(leaf)], 0, 1))
             return leaf.index_add(places[id(leaf)], torch.tensor([position]), more)
 
-        changed: tuple[Any, ...] = tree_map(change, self.inputs)
+        changed: Inputs = tree_map(change, self.inputs)
         return changed
 
-    def item(self, index: int) -> tuple[Any, ...]:
+    def item(self, index: int) -> Inputs:
         """The inputs of one sequence of the batch."""
 
         def take(leaf: Any) -> Any:
             batched = isinstance(leaf, Tensor) and leaf.ndim > 0 and leaf.shape[0] == self.sizes["b"]
             return leaf[index : index + 1] if batched else leaf
 
-        taken: tuple[Any, ...] = tree_map(take, self.inputs)
+        taken: Inputs = tree_map(take, self.inputs)
         return taken
 
     def by_position(self, output: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def _is_steady(layer: Layer, claimed: Formula) -> bool:
 def _without_value(layer: Layer) -> Iterator[Outcome]:
     """Claims that say nothing at the sizes that the layer has by default."""
     try:
-        sizes = layer.sizes({})
+        sizes = layer.complete({})
     except LayerError:  # it has no defaults, or none that its constraints allow
         return
     for metric, text in layer.claims.given.items():

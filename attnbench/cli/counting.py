@@ -98,7 +98,7 @@ def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str
     if probe and at is None:
         raise InputError("--probe runs the layer at a size; add --at, such as --at n=1024,d=64")
     found = Registry(plugins).get(layer)
-    sizes = None if at is None else found.sizes(parse_sizes(at))
+    sizes = None if at is None else found.complete(parse_sizes(at))
     laws = count_laws(found, choices=Choices(mode=mode))
     values = count_at(found, sizes, Choices(mode=mode), laws) if sizes else None
     probes = _probes(found, sizes, plugins) if sizes and probe else {}

@@ -55,6 +55,6 @@ def plain_kernels() -> Iterator[None]:
 def sizes_or_own_parts(layer: Layer, sizes: Sizes, parts: Sizes) -> Sizes:
     """All sizes of a look at a layer: with `parts` for those axes it has; if it refuses these, with its own."""
     try:
-        return layer.sizes(sizes | {axis: size for axis, size in parts.items() if axis in layer.axes})
+        return layer.complete(sizes | {axis: size for axis, size in parts.items() if axis in layer.axes})
     except LayerError:
-        return layer.sizes(sizes)
+        return layer.complete(sizes)

@@ -341,7 +341,7 @@ class Counter:
         """`given` with the smallest width that the layer accepts; None when it accepts none."""
         for d in _PATH_WIDTHS:
             try:
-                return self.layer.sizes(given | {"b": 1, "d": d})
+                return self.layer.complete(given | {"b": 1, "d": d})
             except LayerError:
                 continue
         return None

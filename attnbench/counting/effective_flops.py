@@ -32,7 +32,7 @@ from attnbench.counting.operators import flops_of, has_formula, is_smooth, opera
 from attnbench.counting.operators.contract.operator import Call, Effect, Factors, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs
+from attnbench.layers.building import Inputs, apply, build_module, make_inputs, results_of
 from attnbench.trial import Sizes
 
 #: Smooth functions of random numbers are zero where they must be; a few draws, lest one of them underflows.
@@ -54,7 +54,7 @@ def effective_flops(layer: Layer, sizes: Sizes) -> float:
     with torch.random.fork_rng(devices=()), _double_precision(), one_clear_line(layer, sizes, "float64"):
         torch.manual_seed(_SEED)
         module = build_module(layer, sizes, dtype="float64")
-        return _Draws(module, lambda: make_inputs(layer, sizes, dtype="float64")).needed()
+        return _Draws(layer, module, lambda: make_inputs(layer, sizes, dtype="float64")).needed()
 
 
 @dataclass(slots=True)
@@ -102,8 +102,8 @@ def _join(products: list[_Product], others: list[_Product]) -> bool:
 class _Draws:
     """Runs of one module on random inputs and weights."""
 
-    def __init__(self, module: nn.Module, make: Callable[[], tuple[Any, ...]]) -> None:
-        self._module, self._make = module, make
+    def __init__(self, layer: Layer, module: nn.Module, make: Callable[[], Inputs]) -> None:
+        self._layer, self._module, self._make = layer, module, make
         self._start = {weight: weight.detach().clone() for weight in module.parameters() if weight.requires_grad}
 
     def needed(self) -> float:
@@ -123,9 +123,9 @@ class _Draws:
         leaves = [one.requires_grad_() for one in tree_leaves(inputs) if _has_gradient(one)]
         observer = _Observer()
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), observer:
-            output = self._module(*inputs)
+            returned = apply(self._module, inputs)
         observer.listen()
-        results = [one for one in tree_leaves(output) if isinstance(one, Tensor) and one.requires_grad]
+        results = results_of(self._layer, returned)
         directions = [torch.randn_like(result) for result in results]
         if results:
             with _FormalSoftmax():  # type: ignore[no-untyped-call]

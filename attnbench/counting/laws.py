@@ -79,7 +79,7 @@ def count(layer: str | Layer, **sizes: int) -> Counted:
     """
     found = Registry().get(layer) if isinstance(layer, str) else layer
     laws = count_laws(found, ("saved_bytes", "depth", "hops"))
-    return count_at(found, found.sizes(sizes), laws=laws)
+    return count_at(found, found.complete(sizes), laws=laws)
 
 
 def count_laws(
@@ -130,7 +130,7 @@ def reach_of(layer: Layer) -> Reach:
     for n in _REACH_LENGTHS:
         for d in _REACH_WIDTHS:
             try:
-                sizes = layer.sizes({"b": 1, "n": n, "d": d})
+                sizes = layer.complete({"b": 1, "n": n, "d": d})
             except LayerError:
                 continue
             return effective_reach(layer, sizes)

@@ -41,7 +41,7 @@ from attnbench.counting.operators.contract.operator import Call, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, check_output, make_inputs
+from attnbench.layers.building import Inputs, apply, build_module, check_output, make_inputs, results_of
 from attnbench.trial import Sizes
 
 
@@ -160,22 +160,22 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
                 return _forward(layer, sizes, module, inputs, way)
 
 
-def _forward(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...], way: Way) -> Trace:
+def _forward(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, way: Way) -> Trace:
     writer = _Writer(known=[*_weights(module), *tree_leaves(inputs)], whole=way is Way.WHOLE)
     gradients = torch.inference_mode() if way is Way.WHOLE else torch.no_grad()
     with gradients, without_onednn() if way is Way.STEPPED else contextlib.nullcontext(), writer:
-        output = module(*inputs)
-    check_output(layer, sizes, output)
+        returned = apply(module, inputs)
+    check_output(layer, sizes, returned)
     return writer.trace(module)
 
 
-def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...], *, only_prefill: bool) -> Trace:
+def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, *, only_prefill: bool) -> Trace:
     prefill, step = (getattr(module, name, None) for name in ("prefill", "step"))
     if not (callable(prefill) and callable(step)):
         raise LayerError(
             f"layer {layer.name!r} cannot decode: its module has no prefill(context) and step(token, state)"
         )
-    (context,) = inputs
+    (context,) = tree_leaves(inputs)
     with torch.no_grad():
         before = _Writer(known=[*_weights(module), context], whole=True)
         with torch.inference_mode(), before:  # its work is not the token's, and a recurrence need not be walked
@@ -190,7 +190,7 @@ def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ..
     return writer.trace(module)
 
 
-def _train(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...], *, backward: bool) -> Trace:
+def _train(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, *, backward: bool) -> Trace:
     values = [value for value in tree_leaves(inputs) if isinstance(value, Tensor) and value.is_floating_point()]
     leaves = [value.requires_grad_() for value in values]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -199,9 +199,9 @@ def _train(layer: Layer, sizes: Sizes, module: nn.Module, inputs: tuple[Any, ...
     module.train()
     with torch.enable_grad():
         with writer, torch.autograd.graph.saved_tensors_hooks(saved.pack, saved.unpack):
-            output = module(*inputs)
-        check_output(layer, sizes, output)
-        results = [result for result in tree_leaves(output) if isinstance(result, Tensor) and result.requires_grad]
+            returned = apply(module, inputs)
+        check_output(layer, sizes, returned)
+        results = results_of(layer, returned)
         if not results:
             raise LayerError(f"layer {layer.name!r} cannot be trained: no gradient flows back through it")
         if backward:

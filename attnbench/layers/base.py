@@ -6,6 +6,7 @@ This file is light on purpose: describing a layer needs no torch.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Scope = Literal["core", "layer", "block"]
 SCOPES = ("core", "layer", "block")
+
+#: An author who gives sizes to solve at gives three: two for a line, and one that must lie on it.
+_FEWEST_SIZES = 3
 
 #: Sizes taken when neither the suite nor the factory says otherwise.
 DEFAULT_SIZES: Sizes = {"b": 1, "n": 256, "d": 256, "h": 1, "k": 3}
@@ -80,8 +84,13 @@ class Layer:
         scope: ``core`` (scores, softmax, weighted sum), ``layer`` (with projections) or ``block`` (with feed-forward).
         claims: what the author says of it.
         source: where the layer and its claims come from.
-        inputs: factory of other inputs than one ``(b, n, d)`` tensor, again by axis names; returns a tensor or a tuple.
+        inputs: factory of other inputs than one ``(b, n, d)`` tensor, again by axis names; returns a tensor, a tuple
+            of arguments, or a dict of arguments by name.
+        output: picks what counts as the output out of what the module returns; without it, the first floating tensor
+            with a dimension of n, in whatever tuple, dict or dataclass it stands.
         constraints: conditions on sizes, such as ``"d % h == 0"``.
+        sizes: axis → sizes at which formulas are solved for and paths are looked at, where the layer takes few and
+            the constraints do not say which.
         modes: what can be measured, of ``forward``, ``train`` (forward and backward) and ``decode`` (one new position
             against a context of n). A module with ``decode`` has two more methods: ``prefill(context)`` → ``state``
             for a ``(b, n, d)`` context, and ``step(token, state)`` → ``(output, state)`` for the ``(b, 1, d)``
@@ -103,6 +112,8 @@ class Layer:
     constraints: str | tuple[str, ...] = ()
     modes: tuple[str, ...] = ("forward", "train")
     causal: bool = False
+    output: Callable[[Any], Any] | None = None
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and 0 < len(self.name) <= 80 and self.name.isprintable()):
@@ -117,7 +128,23 @@ class Layer:
             raise PluginError(f"layer {self.name!r}: unknown mode {unknown[0]!r}; known: {', '.join(MODES)}")
         if not isinstance(self.claims, Claims):
             raise PluginError(f"layer {self.name!r}: claims must be a Claims value, not {type(self.claims).__name__}")
+        if self.output is not None and not callable(self.output):
+            raise PluginError(f"layer {self.name!r}: output must pick a tensor, not be {type(self.output).__name__}")
         self._check_axes_of_formulas()
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        if not isinstance(self.sizes, Mapping):
+            raise PluginError(f"layer {self.name!r}: sizes= maps axes to sizes, as in {{'n': (32, 48, 64)}}")
+        for axis, given in self.sizes.items():
+            if axis not in self.axes:
+                raise PluginError(f"layer {self.name!r}: sizes= names {axis!r}, which build() does not")
+            if not (isinstance(given, tuple | list) and all(type(size) is int and size > 0 for size in given)):
+                raise PluginError(
+                    f"layer {self.name!r}: sizes= of {axis} must be positive whole numbers, not {given!r}"
+                )
+            if len(set(given)) < _FEWEST_SIZES:
+                raise PluginError(f"layer {self.name!r}: sizes= of {axis} needs {_FEWEST_SIZES} sizes, not {given!r}")
 
     def _check_axes_of_formulas(self) -> None:
         texts = [(f"the claim for {metric}", Formula(text).axes) for metric, text in self.claims.given.items()]
@@ -142,7 +169,7 @@ class Layer:
         known = {axis: named[axis] for axis in AXES if axis in named}
         return known | {axis: default for axis, default in named.items() if axis not in known}
 
-    def sizes(self, given: Sizes) -> Sizes:
+    def complete(self, given: Sizes) -> Sizes:
         """`given`, completed by defaults and checked.
 
         Raises:

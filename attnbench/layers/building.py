@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer, named_sizes
 from attnbench.trial import Sizes, describe
+
+#: Arguments of a call: in order, or by name.
+Inputs = tuple[Any, ...] | dict[str, Any]
 
 
 def build_module(layer: Layer, sizes: Sizes, device: str = "cpu", dtype: str = "float32") -> nn.Module:
@@ -30,8 +36,8 @@ def build_module(layer: Layer, sizes: Sizes, device: str = "cpu", dtype: str = "
     return module.eval()
 
 
-def make_inputs(layer: Layer, sizes: Sizes, device: str = "cpu", dtype: str = "float32") -> tuple[Any, ...]:
-    """Normal random inputs: one ``(b, n, d)`` tensor, or what the layer's own factory gives.
+def make_inputs(layer: Layer, sizes: Sizes, device: str = "cpu", dtype: str = "float32") -> Inputs:
+    """Normal random inputs: one ``(b, n, d)`` tensor, or what the layer's own factory gives, by name if it is a dict.
 
     Raises:
         LayerError: the layer's input factory raised.
@@ -45,21 +51,70 @@ def make_inputs(layer: Layer, sizes: Sizes, device: str = "cpu", dtype: str = "f
             raise LayerError(
                 f"layer {layer.name!r}: inputs() failed at {describe(sizes)}: {_one_line(error)}"
             ) from error
-    return inputs if isinstance(inputs, tuple) else (inputs,)
+    return inputs if isinstance(inputs, tuple | dict) else (inputs,)
 
 
-def check_output(layer: Layer, sizes: Sizes, output: Any) -> None:
-    """Refuse an output that is no ``(b, n, d)`` tensor; layers with inputs of their own may return what they like.
+def apply(module: Callable[..., Any], inputs: Inputs) -> Any:
+    """What a module returns for its inputs, in order or by name."""
+    return module(**inputs) if isinstance(inputs, dict) else module(*inputs)
+
+
+def output_of(layer: Layer, sizes: Sizes, returned: Any) -> Tensor:
+    """What counts as the output: what the layer's `output` picks, or the first floating tensor with a length.
+
+    Tuples, dicts and dataclasses are looked through; where no tensor has a dimension of n, the first floating one
+    counts, and without any the first tensor.
+
+    Raises:
+        LayerError: there is no tensor, or `output` raised or picked something else.
+    """
+    found = _picked(layer, returned)
+    tensors = list(tensors_in(found))
+    if not tensors:
+        raise LayerError(f"layer {layer.name!r} must return one tensor, not {type(found).__name__}")
+    floating = [tensor for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()]
+    long = [tensor for tensor in floating if sizes["n"] in tensor.shape]
+    return [*long, *floating, *tensors][0]
+
+
+def results_of(layer: Layer, returned: Any) -> list[Tensor]:
+    """Tensors that a backward pass starts from: what `output` picks, or whatever the layer returns with a gradient."""
+    found = _picked(layer, returned)
+    return [tensor for tensor in tensors_in(found) if tensor.requires_grad]
+
+
+def tensors_in(returned: Any) -> Iterator[Tensor]:
+    """Every tensor in what a module returned, in order: in tuples, lists, dicts, other mappings and dataclasses."""
+    for leaf in tree_leaves(returned):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif isinstance(leaf, Mapping):
+            yield from tensors_in(list(leaf.values()))
+        elif is_dataclass(leaf) and not isinstance(leaf, type):
+            yield from tensors_in([getattr(leaf, one.name) for one in fields(leaf)])
+
+
+def _picked(layer: Layer, returned: Any) -> Any:
+    if layer.output is None:
+        return returned
+    try:
+        return layer.output(returned)
+    except Exception as error:
+        kind = type(returned).__name__
+        raise LayerError(f"layer {layer.name!r}: output() failed on the {kind} returned: {_one_line(error)}") from error
+
+
+def check_output(layer: Layer, sizes: Sizes, returned: Any) -> None:
+    """Refuse an output that is no ``(b, n, d)`` tensor.
+
+    Layers with inputs of their own, or with an `output` of their own, may return tensors of any shape.
 
     Raises:
         LayerError: the output breaks the contract.
     """
     expected = (sizes["b"], sizes["n"], sizes["d"])
-    if layer.inputs is not None:
-        return
-    if not isinstance(output, Tensor):
-        raise LayerError(f"layer {layer.name!r} must return one tensor, not {type(output).__name__}")
-    if tuple(output.shape) != expected:
+    output = output_of(layer, sizes, returned)
+    if layer.inputs is None and layer.output is None and tuple(output.shape) != expected:
         raise LayerError(
             f"layer {layer.name!r} must return shape (b, n, d) = {expected}, not {tuple(output.shape)}, "
             f"at {describe(sizes)}"

@@ -27,7 +27,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from attnbench.errors import LayerError, UnsupportedError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import check_output
+from attnbench.layers.building import Inputs, apply, check_output, results_of
 from attnbench.trial import Sizes
 
 #: Makes another callable that does the same.
@@ -39,7 +39,7 @@ Ready = tuple[Callable[[], Any], Callable[[Any], None]]
 
 @contextlib.contextmanager
 def ready(
-    layer: Layer, module: nn.Module, inputs: tuple[Any, ...], mode: str, form: Form = lambda call: call
+    layer: Layer, module: nn.Module, inputs: Inputs, mode: str, form: Form = lambda call: call
 ) -> Iterator[Ready]:
     """A call that can be repeated, and the examination of what it returns; to be used as a context.
 
@@ -57,18 +57,18 @@ def ready(
                 yield _decoding(layer, module, inputs, form)
             case _:
                 run = form(module)
-                yield lambda: run(*inputs), _examine
+                yield lambda: apply(run, inputs), _examine
 
 
-def _training(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], form: Form) -> Callable[[], Any]:
+def _training(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Callable[[], Any]:
     run = form(module)
     leaves = [value.requires_grad_() for value in _tensors(inputs) if value.is_floating_point()]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
     above: list[Tensor] = []
 
     def call() -> Any:
-        output = run(*inputs)
-        results = [result for result in _tensors(output) if result.requires_grad]
+        output = apply(run, inputs)
+        results = results_of(layer, output)
         if not results:
             raise UnsupportedError(f"layer {layer.name!r} cannot be trained: no gradient flows back through it")
         if not above:
@@ -78,13 +78,13 @@ def _training(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], form: Fo
     return call
 
 
-def _decoding(layer: Layer, module: nn.Module, inputs: tuple[Any, ...], form: Form) -> Ready:
+def _decoding(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Ready:
     prefill, step = (getattr(module, name, None) for name in ("prefill", "step"))
     if not (callable(prefill) and callable(step)):
         raise UnsupportedError(
             f"layer {layer.name!r} cannot decode: its module has no prefill(context) and step(token, state)"
         )
-    (context,) = inputs
+    (context,) = tree_leaves(inputs)
     state, token = prefill(context), context[:, :1].clone()
     shape = tree_flatten(state)[1]
     before = [tensor.clone() for tensor in _tensors(state)]

@@ -236,7 +236,7 @@ def _ask(request: dict[str, Any]) -> dict[str, Any]:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         layer = Registry(request["plugins"]).get(request["layer"])
-        sizes = layer.sizes(request["sizes"])
+        sizes = layer.complete(request["sizes"])
         with _blamed(layer, sizes):
             return {
                 "peak_bytes": _resident_peak(layer, Trial(Subject(layer.name, Choices(dtype=request["dtype"])), sizes))

@@ -26,7 +26,7 @@ from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
 from attnbench.law import Law
 from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs, seed_for
+from attnbench.layers.building import Inputs, build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import compiling, guard
 from attnbench.measure.call import check_shape, ready
@@ -268,7 +268,7 @@ def _is_special(choices: Choices) -> bool:
     return choices.compile or choices.sdpa != "default"
 
 
-def _plain(layer: Layer, trial: Trial, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+def _plain(layer: Layer, trial: Trial, module: nn.Module, inputs: Inputs) -> Any:
     """What the layer returns when it is not compiled.
 
     Raises:

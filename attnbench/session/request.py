@@ -150,7 +150,7 @@ def _check_sizes(layer: Layer, axes: Mapping[str, AxisValues]) -> None:
     refusals = []
     for point in itertools.product(*given.values()):
         try:
-            layer.sizes(dict.fromkeys(automatic & set(layer.axes), 1) | dict(zip(given, point, strict=True)))
+            layer.complete(dict.fromkeys(automatic & set(layer.axes), 1) | dict(zip(given, point, strict=True)))
         except LayerError as error:
             refusals.append(error)
         else:

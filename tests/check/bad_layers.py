@@ -111,10 +111,10 @@ BAD: dict[str, tuple[Layer, str, str, str]] = {
             "return one tensor of the shape of the input",
         ),
         (
-            layer("a-pair", lambda x: (x, x)),
-            "shape",
-            "layer 'a-pair' must return one tensor, not tuple",
-            "return one tensor of the shape of the input",
+            layer("no-tensor", lambda x: [1]),
+            "builds and runs",
+            "layer 'no-tensor' must return one tensor, not list",
+            "mend build() or forward(), or say in constraints= which sizes the layer needs",
         ),
         (
             layer("widens", lambda x: x.double()),

@@ -433,7 +433,7 @@ def test_counting_a_layer_as_json_keeps_its_contract(layer: str) -> None:
 
     found = Registry().get(layer)
     assert list(counted) == ["layer", "mode", "at", "values", "formulas", "lower_bound", "uncounted"]
-    assert (counted["layer"], counted["mode"], counted["at"]) == (layer, "forward", found.sizes(AT))
+    assert (counted["layer"], counted["mode"], counted["at"]) == (layer, "forward", found.complete(AT))
     assert list(counted["values"]) == SIX
     assert list(counted["formulas"]) == list(COUNTED_METRICS)
     for metric in ("flops", "parameters"):

@@ -204,7 +204,7 @@ def test_padding_of_images_is_not_needed() -> None:
 @pytest.mark.parametrize("name", ["attention-core", "multi-head-attention", "rnn", "gru", "conv1d"])
 def test_the_needed_is_at_most_the_computed_and_the_same_every_time(name: str) -> None:
     layer = Registry().get(name)
-    sizes = layer.sizes(SIZES | ({"h": H} if "h" in layer.axes else {}))
+    sizes = layer.complete(SIZES | ({"h": H} if "h" in layer.axes else {}))
     torch.manual_seed(1)
     state = torch.get_rng_state()
 

@@ -44,7 +44,7 @@ def test_the_counts_of_one_call_are_those_worked_out_by_hand(name: str) -> None:
     layer, truth = REGISTRY.get(name), BY_HAND[name]
     parts = {"k": 5, "l": 3, "w": 4, "c": 1}
     for given in GIVEN:
-        sizes = layer.sizes(given | {axis: size for axis, size in parts.items() if axis in layer.axes})
+        sizes = layer.complete(given | {axis: size for axis, size in parts.items() if axis in layer.axes})
         flops, parameters, peak = (int(Formula(text).evaluate(sizes)) for text in truth.of_one_call)
 
         assert count_at(layer, sizes) == Counted(flops, parameters, peak)
@@ -53,7 +53,7 @@ def test_the_counts_of_one_call_are_those_worked_out_by_hand(name: str) -> None:
 @pytest.mark.parametrize("name", STOCK_IS_RIGHT)
 def test_the_work_is_what_the_stock_counter_says(name: str) -> None:
     layer = REGISTRY.get(name)
-    sizes = layer.sizes({"b": 3, "n": 32, "d": 12})
+    sizes = layer.complete({"b": 3, "n": 32, "d": 12})
     with torch.device("meta"):
         module, inputs = build_module(layer, sizes, device="meta"), make_inputs(layer, sizes, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -104,7 +104,7 @@ def test_a_sparse_attention_holds_no_pairs_of_positions(name: str, keys: int) ->
     b, n, d = 1, 2**14, 16
     layer = REGISTRY.get(name)
 
-    found = trace(layer, layer.sizes({"b": b, "n": n, "d": d}), way=Way.OPENED)
+    found = trace(layer, layer.complete({"b": b, "n": n, "d": d}), way=Way.OPENED)
 
     assert found.flops == 4 * b * n * keys * d
     assert found.peak_bytes < FLOAT * n**2 / 32
@@ -129,7 +129,7 @@ def test_axial_attention_connects_all_positions() -> None:
 def test_decoding_with_shared_keys_and_values_holds_those_of_the_groups_and_no_more(name: str, g: int) -> None:
     b, n, d, h = 3, 1000, 64, 8
     layer = REGISTRY.get(name)
-    module, x = built(name, sizes := layer.sizes({"b": b, "n": n, "d": d, "h": h} | ({"g": g} if g > 1 else {})))
+    module, x = built(name, sizes := layer.complete({"b": b, "n": n, "d": d, "h": h} | ({"g": g} if g > 1 else {})))
 
     found = trace(layer, sizes, way=Way.DECODE)
     kept = 2 * b * g * (n + 1) * d // h

@@ -32,13 +32,13 @@ def test_an_input_factory_adds_its_axes() -> None:
 
 
 def test_sizes_are_completed_by_the_factorys_defaults_before_the_general_ones() -> None:
-    assert LAYER.sizes({"w": 5}) == {"b": 1, "n": 256, "d": 256, "h": 4, "w": 5, "rank": 2}
+    assert LAYER.complete({"w": 5}) == {"b": 1, "n": 256, "d": 256, "h": 4, "w": 5, "rank": 2}
 
 
 def test_given_sizes_win() -> None:
     given = {"b": 2, "n": 9, "d": 6, "h": 3, "w": 8, "rank": 1}
 
-    assert LAYER.sizes(given) == given
+    assert LAYER.complete(given) == given
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_given_sizes_win() -> None:
 )
 def test_sizes_that_do_not_fit_are_one_sentence(sizes: Sizes, message: str) -> None:
     with pytest.raises(LayerError) as caught:
-        LAYER.sizes(sizes)
+        LAYER.complete(sizes)
 
     assert str(caught.value) == message
 
@@ -82,3 +82,20 @@ def test_an_axis_cannot_be_called_like_a_column_of_the_tables(axis: str) -> None
         _ = Layer(name="mine", build=scope["build"]).axes
 
     assert str(caught.value) == f"layer 'mine': {axis!r} is a column of the tables, and no axis"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"z": (1, 2, 3)}, "layer 'x': sizes= names 'z', which build() does not"),
+        ({"n": (8, 8, 16)}, "layer 'x': sizes= of n needs 3 sizes, not (8, 8, 16)"),
+        ({"n": (0, 8, 16)}, "layer 'x': sizes= of n must be positive whole numbers, not (0, 8, 16)"),
+        ({"n": 8}, "layer 'x': sizes= of n must be positive whole numbers, not 8"),
+        ((8, 16), "layer 'x': sizes= maps axes to sizes, as in {'n': (32, 48, 64)}"),
+    ],
+)
+def test_sizes_to_solve_at_are_three_of_an_axis_it_has(sizes: Any, message: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        Layer("x", build, sizes=sizes)
+
+    assert str(caught.value) == message

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs, seed_for
+from attnbench.layers.building import apply, build_module, make_inputs, output_of, results_of, seed_for
 
 SIZES = {"b": 2, "n": 5, "d": 4}
 LINEAR = Layer("linear", lambda d: nn.Linear(d, d))
@@ -48,6 +51,63 @@ def test_a_layer_may_make_its_own_inputs(as_tuple: bool) -> None:
     (query,) = make_inputs(Layer("single-query", lambda d: nn.Identity(), inputs=inputs), SIZES)
 
     assert query.shape == (2, 1, 4)
+
+
+def test_inputs_in_a_dict_are_passed_by_name() -> None:
+    class Scaled(nn.Module):
+        def forward(self, x: torch.Tensor, *, scale: torch.Tensor) -> torch.Tensor:
+            return x * scale
+
+    layer = Layer("named", lambda d: Scaled(), inputs=lambda d: {"scale": torch.tensor(3.0), "x": torch.ones(2, d)})
+
+    assert apply(build_module(layer, SIZES), make_inputs(layer, SIZES)).tolist() == [[3.0] * 4] * 2
+
+
+@dataclass
+class Returned:
+    """As libraries of models return what they know, and much that is no tensor."""
+
+    loss: torch.Tensor | None
+    hidden: tuple[torch.Tensor, ...]
+
+
+TOKENS, POOLED, STATES = torch.zeros(2, 5, dtype=torch.int64), torch.ones(2, 4), torch.ones(2, 5, 4)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        STATES,
+        (STATES, POOLED),
+        (TOKENS, POOLED, [STATES]),
+        {"tokens": TOKENS, "states": STATES},
+        Returned(None, (POOLED, STATES)),
+        [3, "text", Returned(POOLED, (STATES,))],
+    ],
+)
+def test_the_output_is_the_first_floating_tensor_with_a_length(returned: Any) -> None:
+    assert output_of(LINEAR, SIZES, returned) is STATES
+
+
+@pytest.mark.parametrize(("returned", "found"), [((TOKENS, POOLED), POOLED), ([TOKENS], TOKENS)])
+def test_without_a_length_the_first_floating_tensor_is_the_output(returned: Any, found: torch.Tensor) -> None:
+    assert output_of(LINEAR, SIZES, returned) is found
+
+
+def test_a_layer_may_pick_its_output_and_gradients_start_from_it_alone() -> None:
+    pooled, states = POOLED.clone().requires_grad_(), STATES.clone().requires_grad_()
+    layer = Layer("picks", lambda d: nn.Identity(), output=lambda returned: returned[1])
+
+    assert output_of(layer, SIZES, (states, pooled)) is pooled
+    assert results_of(layer, (states, pooled)) == [pooled]
+    assert results_of(LINEAR, (states, POOLED, pooled)) == [states, pooled]
+
+
+def test_an_output_that_cannot_be_picked_is_one_line() -> None:
+    layer = Layer("picks", lambda d: nn.Identity(), output=lambda returned: returned.logits)
+
+    with pytest.raises(LayerError, match=r"^layer 'picks': output\(\) failed on the Tensor returned: AttributeError: "):
+        output_of(layer, SIZES, STATES)
 
 
 def fails(d: int) -> nn.Module:

@@ -44,7 +44,7 @@ HOPS = {"sru": "n", "min-gru": "log2(n)"}
 @pytest.mark.parametrize("name", PEAK_BYTES)
 def test_the_bytes_alive_are_those_worked_out_by_hand(name: str) -> None:
     for given in SIZES:
-        sizes = REGISTRY.get(name).sizes(given)
+        sizes = REGISTRY.get(name).complete(given)
 
         assert count_at(REGISTRY.get(name), sizes).peak_bytes == Formula(PEAK_BYTES[name]).evaluate(sizes)
 
@@ -53,7 +53,7 @@ def test_the_bytes_alive_are_those_worked_out_by_hand(name: str) -> None:
 def test_the_path_is_of_the_class_that_is_claimed_and_the_depth_grows_with_it(name: str) -> None:
     layer = REGISTRY.get(name)
     (law,) = count_laws(layer, ("hops",))
-    depths = [trace(layer, layer.sizes({"n": n, "d": 12}), way=Way.STEPPED).depth for n in (64, 128)]
+    depths = [trace(layer, layer.complete({"n": n, "d": 12}), way=Way.STEPPED).depth for n in (64, 128)]
 
     assert law.verdict is Verdict.CONFIRMED
     assert law.claim == HOPS.get(name, law.claim)

@@ -79,7 +79,7 @@ def test_a_layer_of_ours_leaves_no_input_position_out_and_counts_all_its_work(la
 def test_decoding_does_the_work_of_one_position(name: str, sizes: Sizes) -> None:
     layer = REGISTRY.get(name)
     parts = {"h": sizes["d"], "g": 1, "c": 1}
-    sizes = layer.sizes(sizes | {axis: size for axis, size in parts.items() if axis in layer.axes})
+    sizes = layer.complete(sizes | {axis: size for axis, size in parts.items() if axis in layer.axes})
 
     found = trace(layer, sizes, way=Way.DECODE)
 

@@ -89,7 +89,7 @@ CASES = list(cases())
 def test_a_layer_computes_its_definition(name: str, sizes: Sizes) -> None:
     torch.manual_seed(20)
     layer = Registry().get(name)
-    sizes = layer.sizes(sizes)
+    sizes = layer.complete(sizes)
     module = build_module(layer, sizes, dtype="float64")
     inputs = make_inputs(layer, sizes, dtype="float64")
     weights = {key: value.numpy() for key, value in module.state_dict().items()}
@@ -117,7 +117,7 @@ def test_the_attention_oracle_reproduces_the_golden_numbers() -> None:
 
 def test_multi_head_attention_with_the_golden_projections_gives_the_golden_output() -> None:
     layer = Registry().get("multi-head-attention")
-    module = build_module(layer, layer.sizes({"d": 3}), dtype="float64")
+    module = build_module(layer, layer.complete({"d": 3}), dtype="float64")
     projections = np.concatenate([TO_QUERY.T, TO_KEY.T, TO_VALUE.T])
     module.load_state_dict({"project.weight": torch.tensor(projections), "output.weight": torch.eye(3)})
 

@@ -151,7 +151,7 @@ def test_a_module_that_cannot_do_it_is_unsupported(mode: str, reason: str) -> No
 @pytest.mark.parametrize("name", [n for n in Registry().names if "decode" in Registry().get(n).modes])
 def test_a_step_of_each_layer_that_decodes_is_what_the_whole_sequence_would_have_given(name: str) -> None:
     found = Registry().get(name)
-    sizes = found.sizes(SIZES | ({"c": 1} if "c" in found.axes else {}))
+    sizes = found.complete(SIZES | ({"c": 1} if "c" in found.axes else {}))
     module, (x,) = build_module(found, sizes), make_inputs(found, sizes)
 
     with ready(found, module, (x,), "decode") as (call, examine):

@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from attnbench.counting.calls import one_clear_line
 from attnbench.counting.paths.shadow.run import Watched, position_dimension, watch
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs
+from attnbench.layers.building import Inputs, build_module, make_inputs
 from attnbench.trial import Sizes
 
 Direction = Literal["both", "left to right", "right to left"]
@@ -93,7 +93,7 @@ def single(layer: Layer, sizes: Sizes) -> Sizes:
     return sizes if layer.broken_constraint(alone) else alone
 
 
-def positions_among(layer: Layer, sizes: Sizes, inputs: tuple[Any, ...]) -> dict[int, int]:
+def positions_among(layer: Layer, sizes: Sizes, inputs: Inputs) -> dict[int, int]:
     """Which leaves of the inputs have positions, and along which dimension each.
 
     Raises:

@@ -26,7 +26,7 @@ from attnbench.counting.paths.hops import hop_matrix, positions_among, single
 from attnbench.counting.paths.shadow.run import positions_of
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs
+from attnbench.layers.building import Inputs, apply, build_module, make_inputs
 from attnbench.trial import Sizes
 
 Pairs = NDArray[np.bool_]
@@ -129,7 +129,7 @@ class _Case:
     """
 
     module: nn.Module
-    inputs: tuple[Any, ...]
+    inputs: Inputs
     along: dict[int, int]
     length: int
 
@@ -139,12 +139,12 @@ class _Case:
         leaves = tree_leaves(self.inputs)
         return [(leaves[place], dimension) for place, dimension in self.along.items() if _is_real(leaves[place])]
 
-    def output(self, inputs: tuple[Any, ...]) -> Tensor:
+    def output(self, inputs: Inputs) -> Tensor:
         """``(n, rest)``: what comes out at every position."""
-        output, dimension = positions_of(self.module(*inputs), self.length)
+        output, dimension = positions_of(apply(self.module, inputs), self.length)
         return output.movedim(dimension, 0).reshape(self.length, -1)
 
-    def with_nan_at(self, position: int) -> tuple[Any, ...]:
+    def with_nan_at(self, position: int) -> Inputs:
         """The inputs, with a NaN at one position."""
         dimensions = {id(leaf): dimension for leaf, dimension in self.leaves}
 
@@ -153,7 +153,7 @@ class _Case:
                 return leaf
             return leaf.index_fill(dimensions[id(leaf)], torch.tensor([position]), torch.nan)
 
-        spoiled: tuple[Any, ...] = tree_map(spoil, self.inputs)
+        spoiled: Inputs = tree_map(spoil, self.inputs)
         return spoiled
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line, plain_kernels, sizes_or_own_parts
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module, make_inputs
+from attnbench.layers.building import Inputs, apply, build_module, make_inputs
 from attnbench.trial import Sizes
 
 #: Head, query, key → weight.
@@ -49,29 +50,29 @@ def weights_of(layer: Layer) -> Weights:
     return heads[:_MAX_HEADS]
 
 
-def _found(module: nn.Module, inputs: tuple[Any, ...], n: int) -> list[Tensor]:
+def _found(module: nn.Module, inputs: Inputs, n: int) -> list[Tensor]:
     """Weights ``(…, queries, keys)``, several where the module works them out one after the other."""
     own: Any = getattr(module, "weights", None)
     if inspect.ismethod(own):
-        given: list[Tensor] = [own(*inputs)]
+        given: list[Tensor] = [apply(own, inputs)]
         return given
     softmaxes = _Softmaxes()
     with softmaxes:
-        module(*inputs)
+        apply(module, inputs)
     seen = [weights for weights in softmaxes.over_keys() if weights.shape[-1] == n and weights.shape[-2] in (1, n)]
     if len(seen) == n > 1 and all(weights.shape[-2] == 1 for weights in seen):
         return [torch.cat(seen, dim=-2)]  # a decoder that takes one step after the other
     return seen or _through_values(module, inputs, softmaxes.outputs)
 
 
-def _through_values(module: nn.Module, inputs: tuple[Any, ...], softmaxes: Sequence[Tensor]) -> list[Tensor]:
+def _through_values(module: nn.Module, inputs: Inputs, softmaxes: Sequence[Tensor]) -> list[Tensor]:
     """Weights of a layer that writes out no n × n of them, such as a window, found by what arrives of each value.
 
     With every softmax held at what it was, the output is linear in the values: a value of 1 at position j and 0 at all
     others arrives at position i as the weight of j there. This is so where values are not projected; where what
     arrives does not add up to 1 for every query, there is nothing to show.
     """
-    (x, *others) = inputs
+    (x, *others) = tree_leaves(inputs)
     if others or not softmaxes:
         return []
     arrived = []

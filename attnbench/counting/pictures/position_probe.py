@@ -40,7 +40,7 @@ def position_probe_of(layer: Layer) -> PositionProbe:
     """
     if layer.inputs is not None:
         raise LayerError(f"layer {layer.name!r} has inputs of its own: its copies cannot be stacked on tokens")
-    sizes = layer.sizes(_SIZES | ({"h": _HEADS} if "h" in layer.axes else {}))
+    sizes = layer.complete(_SIZES | ({"h": _HEADS} if "h" in layer.axes else {}))
     ways = {PLAIN: False, RESIDUAL: True}
     with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"), torch.no_grad():
         return {way: [_stacked(layer, sizes, add, draw) for draw in range(_DRAWS)] for way, add in ways.items()}

@@ -27,7 +27,7 @@ BOTH, RIGHT, LEFT = "both", "left to right", "right to left"
 
 def found(name: str, n: int, **sizes: int) -> Hops:
     layer = REGISTRY.get(name)
-    return hops_at(layer, layer.sizes({"b": 2, "n": n, "d": 2, **sizes}))
+    return hops_at(layer, layer.complete({"b": 2, "n": n, "d": 2, **sizes}))
 
 
 def levels(base: int, reach: int) -> int:

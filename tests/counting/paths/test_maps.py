@@ -84,7 +84,7 @@ def test_a_position_goes_through_a_layer_that_mixes_to_arrive_where_it_is(name: 
 @pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_the_longest_path_on_the_map_is_the_maximum_path_length(name: str) -> None:
     layer = REGISTRY.get(name)
-    sizes = layer.sizes({"b": 1, "n": 6, "d": 4, **({"c": 3} if "c" in layer.axes else {})})
+    sizes = layer.complete({"b": 1, "n": 6, "d": 4, **({"c": 3} if "c" in layer.axes else {})})
     hops, found = hops_at(layer, sizes), path_map(layer, sizes)
 
     one_way = {"both": np.ones((6, 6)), "left to right": np.tri(6, k=-1), "right to left": np.tri(6, k=-1).T}

@@ -35,7 +35,7 @@ def test_gradient_shadow_and_nan_find_the_same_pairs_in_a_layer_of_each_family(n
     layer = REGISTRY.get(name)
     sizes = {axis: size for axis, size in {**SIZES, "c": 4, "w": 2, "l": 2}.items() if axis in layer.axes}
 
-    found = bracket(layer, layer.sizes(sizes))
+    found = bracket(layer, layer.complete(sizes))
 
     assert found.jacobian == found.shadow == found.taint
     assert (found.finding, found.violation) == ("", "")
@@ -45,7 +45,7 @@ def test_gradient_shadow_and_nan_find_the_same_pairs_in_a_layer_of_each_family(n
 def test_a_built_in_layer_that_masks_pairs_computes_more_of_them_than_it_uses(name: str) -> None:
     layer = REGISTRY.get(name)
 
-    assert bracket(layer, layer.sizes(SIZES | ({"c": 4} if "c" in layer.axes else {}))) == MASKED[name]
+    assert bracket(layer, layer.complete(SIZES | ({"c": 4} if "c" in layer.axes else {}))) == MASKED[name]
 
 
 def test_a_masked_dense_attention_computes_all_pairs_and_uses_half() -> None:

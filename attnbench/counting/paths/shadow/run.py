@@ -21,6 +21,7 @@ from attnbench.counting.operators.contract.rules import everything, new_constant
 from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants, join
 from attnbench.counting.paths.shadow.storage import Storages
 from attnbench.errors import LayerError
+from attnbench.layers.building import Inputs, apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Watched:
     unknown: tuple[str, ...]
 
 
-def watch(module: nn.Module, inputs: Sequence[Any], along: Mapping[int, int], length: int) -> Watched:
+def watch(module: nn.Module, inputs: Inputs, along: Mapping[int, int], length: int) -> Watched:
     """Run `module` on real numbers and follow every number back to the input positions.
 
     Args:
@@ -59,13 +60,13 @@ def watch(module: nn.Module, inputs: Sequence[Any], along: Mapping[int, int], le
 
 
 def _watched(
-    module: nn.Module, inputs: Sequence[Any], along: Mapping[int, int], meetings: Meetings
+    module: nn.Module, inputs: Inputs, along: Mapping[int, int], meetings: Meetings
 ) -> tuple[_Watcher, tuple[Tensor, int]]:
     watcher = _Watcher(meetings)
     for place, dimension in along.items():
         watcher.mark(tree_leaves(inputs)[place], dimension)
     with torch.no_grad(), plain_kernels(), watcher:
-        output = module(*inputs)
+        output = apply(module, inputs)
     return watcher, positions_of(output, meetings.sources)
 
 
