@@ -18,7 +18,8 @@ which its label comes out; a second run then counts with it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,6 @@ Labels = NDArray[np.int64]
 
 #: Distances looked at together; bounds the memory of one step.
 _TOGETHER = 1 << 22
-#: No run has as many labels; two of them are one number.
-_PAIR = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,64 +71,99 @@ class Meetings:
         self.sources = sources
         self._atoms = [0, *(1 << p for p in range(sources))]  # label → set of atoms, as bits
         self._known: dict[frozenset[int], int] = {}
-        # Pairs of a label that is read and the one computed, as numbers: what enters, and whatever meets, on the spot.
-        self._entered = self._on_the_spot = np.empty(0, np.int64)
+        self._within = [0] * (sources + 1)  # label → the one that it took over as it was, 0 for none
+        self._seats: dict[int, set[int]] = {}
+        self._home: NDArray[np.int64] | None = None  # label → position, below 0 where it has none
 
     def at(self, position: int) -> int:
         """The label of an input position."""
         return position + 1
 
+    def seat(self, labels: Labels, dimension: int) -> None:
+        """Note at which index along a dimension of all positions each label stands, if at one alone."""
+        if self._home is not None:
+            return
+        rows = np.moveaxis(labels, dimension, 0).reshape(self.sources, -1)
+        index = np.arange(self.sources).repeat(rows.shape[1])
+        first, last = np.full(len(self._atoms), -1), np.full(len(self._atoms), -1)
+        last[rows.reshape(-1)] = index  # of several indices the last one written stays
+        first[rows.reshape(-1)[::-1]] = index[::-1]
+        for label in np.flatnonzero((first == last) & (first >= 0)).tolist():
+            self._seats.setdefault(label, set()).add(int(first[label]))
+
     def meet(self, labels: frozenset[int]) -> int:
         """The label of a number computed from numbers with these labels."""
         if labels not in self._known:
-            together = 0
-            for label in labels:
-                together |= self._atoms[label]
+            together = self._together(labels)
             largest = next((label for label in labels if self._atoms[label] == together), None)
-            if largest is None:
-                largest = len(self._atoms)
-                self._atoms.append(together | 1 << largest)
-            self._known[labels] = largest
+            self._known[labels] = self._new(together) if largest is None else largest
         return self._known[labels]
 
+    def _together(self, labels: frozenset[int]) -> int:
+        together = 0
+        for label in labels:
+            together |= self._atoms[label]
+        return together
+
+    def _new(self, atoms: int, within: int = 0) -> int:
+        label = len(self._atoms)
+        self._atoms.append(atoms | 1 << label)
+        self._within.append(within)
+        return label
+
     def settle(self, outputs: Sequence[set[int]]) -> bool:
-        """Whether some meetings cost nothing, as the labels that come out at each position show; they do from now on.
+        """Find out where labels are at home; from now on, what is read at home costs nothing. Whether that may matter.
 
-        A label is at home where it comes out, if that is one position that it knows, and so are labels that met there
-        and all knew it. An input is on the spot in what is at home at its own position, if this is so for all inputs,
-        but the one that a recurrence starts from.
+        An input is at home at its position, and so is a label that comes out at one position that it knows. Any other
+        is where most of those are that it was computed from, or that were computed from it; of several such places it
+        is where it stands in a sequence, if it does.
         """
-        homes = self._homes(outputs)
-        met, entered = set[int](), set[int]()
-        for labels, together in self._known.items():
-            if (home := homes.get(together)) is None:
-                continue
-            if self._all_know(labels, home):
-                met |= {label * _PAIR + together for label in labels - {together}}
-            elif self.at(home) in labels:
-                entered.add(self.at(home) * _PAIR + together)
-        if len({pair // _PAIR for pair in entered}) < self.sources - 1:
-            entered = set()
-        self._entered, self._on_the_spot = (
-            np.array(sorted(entered), np.int64),
-            np.array(sorted(met | entered), np.int64),
-        )
-        return bool(met | entered)
-
-    def _homes(self, outputs: Sequence[set[int]]) -> dict[int, int]:
-        out = set[int]().union(*outputs)
-        homes = {}
-        for label in out:
+        fixed = {self.at(p): p for p in range(self.sources)}
+        for label in set[int]().union(*outputs) - fixed.keys():
             places = [place for place, labels in enumerate(outputs) if label in labels]
-            if len(places) == 1 and self._all_know({label}, places[0]):
-                homes[label] = places[0]
-        for labels, together in self._known.items():
-            if together in homes and self._all_know(labels, homes[together]):
-                homes |= dict.fromkeys(labels - out, homes[together])
+            if len(places) == 1 and self._knows(label, places[0]):
+                fixed[label] = places[0]
+        self._home = np.full(len(self._atoms), -1, np.int64)
+        for label, place in self._spread(fixed).items():
+            self._home[label] = place
+        return True
+
+    def _knows(self, label: int, position: int) -> bool:
+        return bool(self._atoms[label] >> position & 1)
+
+    def _spread(self, homes: dict[int, int]) -> dict[int, int]:
+        read, readers = self._neighbours()
+        seats = {label: {p for p in places if self._knows(label, p)} for label, places in self._seats.items()}
+        homes = {label: next(iter(places)) for label, places in seats.items() if len(places) == 1} | homes
+        left = [label for label in range(self.sources + 1, len(self._atoms)) if label not in homes]
+
+        def votes(label: int, near: set[int]) -> int | None:
+            counts = Counter(homes[other] for other in near if other in homes)
+            possible = seats.get(label) or {place for place in counts if self._knows(label, place)}
+            ranked = sorted(((counts[place], place) for place in possible), reverse=True)
+            if not ranked or not ranked[0][0] or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+                return None
+            return ranked[0][1]
+
+        while left:
+            found = {
+                label: place for label in left if (place := votes(label, read[label] | readers[label])) is not None
+            }
+            found = found or {label: place for label in left if (place := votes(label, readers[label])) is not None}
+            if not found:
+                break
+            homes |= found
+            left = [label for label in left if label not in found]
         return homes
 
-    def _all_know(self, labels: Collection[int], position: int) -> bool:
-        return all(self._atoms[label] >> position & 1 for label in labels)
+    def _neighbours(self) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+        read: dict[int, set[int]] = defaultdict(set)
+        readers: dict[int, set[int]] = defaultdict(set)
+        for labels, together in self._known.items():
+            for label in labels - {together}:
+                read[together].add(label)
+                readers[label].add(together)
+        return read, readers
 
     def step(self, read: Shadow, reads: Reads, *, a_sum: bool) -> Shadow:
         """Numbers computed from others: output o reads ``read[reads[o, k]]`` for every k.
@@ -143,25 +177,53 @@ class Meetings:
             return read.take(reads[:, 0])
         heard = np.where(reads < 0, 0, read.label[reads])  # also right for -1, which reads the last number
         label, met = self._labels(heard)
-        cost = np.ones(heard.shape, np.float32) if a_sum and met else (heard != label[:, None]).astype(np.float32)
-        if (free := self._entered if a_sum else self._on_the_spot).size:
-            cost[np.isin(heard * _PAIR + label[:, None], free)] = 0
+        cost = self._cost(heard, label, met, a_sum=a_sum)
         cost[heard == 0] = np.inf
         return Shadow(_nearest(read.distance, reads, cost), label)
 
-    def _labels(self, heard: Labels) -> tuple[Labels, bool]:
-        """The label of every output, and whether labels met anywhere without one that contains the others."""
+    def _cost(self, heard: Labels, label: Labels, met: NDArray[np.bool_], *, a_sum: bool) -> Distances:
+        theirs = label[:, None]
+        same = (heard == theirs) | (heard == np.array(self._within)[theirs])
+        if self._home is None:
+            return np.ones(heard.shape, np.float32) if a_sum and met.any() else (~same).astype(np.float32)
+        home = self._home[theirs]
+        at_home = (self._home[heard] == home) & (home >= 0)
+        if not a_sum:
+            return (~(same | at_home)).astype(np.float32)
+        on_the_spot = (at_home | (heard == 0)).all(axis=1)
+        if not (met & ~on_the_spot).any():
+            return (~(same | on_the_spot[:, None])).astype(np.float32)
+        homes = np.unique(home[label > 0])
+        if len(homes) == 1 and homes[0] >= 0:
+            return (~at_home).astype(np.float32)
+        return np.ones(heard.shape, np.float32)
+
+    def _labels(self, heard: Labels) -> tuple[Labels, NDArray[np.bool_]]:
+        """The label of every output, and whether labels met there without one that contains the others."""
         heard = np.sort(heard, axis=1)
         label = heard[:, -1] if heard.shape[1] else np.zeros(len(heard), np.int64)
+        met = np.zeros(len(heard), np.bool_)
         several = ((heard > 0) & (heard != label[:, None])).any(axis=1)
         if not several.any():
-            return label, False
+            return label, met
         rows, inverse = np.unique(heard[several], axis=0, return_inverse=True)
         sets = [frozenset(row) - {0} for row in rows.tolist()]
-        met = np.array([self.meet(labels) for labels in sets])
+        found = self._met(sets)
         label = label.copy()
-        label[several] = met[inverse.reshape(-1)]
-        return label, any(new not in labels for new, labels in zip(met.tolist(), sets, strict=True))
+        label[several] = np.array(found)[inverse.reshape(-1)]
+        new = [one not in labels and self._within[one] not in labels for one, labels in zip(found, sets, strict=True)]
+        met[several] = np.array(new)[inverse.reshape(-1)]
+        return label, met
+
+    def _met(self, sets: list[frozenset[int]]) -> list[int]:
+        """Each label; what contains several others in one operation is no number of any, but common to them."""
+        first = {labels for labels in sets if labels not in self._known}
+        found = [self.meet(labels) for labels in sets]
+        partners = Counter(found[k] for k, labels in enumerate(sets) if found[k] in labels)
+        for k, labels in enumerate(sets):
+            if labels in first and found[k] in labels and partners[found[k]] > 1:
+                found[k] = self._known[labels] = self._new(self._atoms[found[k]], within=found[k])
+        return found
 
 
 def _nearest(distance: Distances, reads: Reads, cost: Distances) -> Distances:

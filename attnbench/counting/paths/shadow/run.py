@@ -159,6 +159,9 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
                 shadow = self._add(shadow, read, dependencies.added)
             if len(reads) == 1 < output.numel():
                 shadow = shadow.take(np.zeros(output.numel(), np.int64))
+            for dimension, size in enumerate(output.shape):
+                if size == self._length > 1:
+                    self._meetings.seat(shadow.label.reshape(output.shape), dimension)
             self._storages.write(output, shadow)
 
     def _add(self, shadow: Shadow, read: Shadow, added: Reads) -> Shadow:
