@@ -15,10 +15,12 @@ from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import plain_kernels
 from attnbench.counting.operators import is_view, rule_for
-from attnbench.counting.operators.contract.dependencies import Dependencies, Reads, ShadowCall
+from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
 from attnbench.counting.operators.contract.operator import Operation
 from attnbench.counting.operators.contract.rules import everything, new_constants
-from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants, join
+from attnbench.counting.paths.shadow.homes import Seats, homes_of
+from attnbench.counting.paths.shadow.hop import Meetings
+from attnbench.counting.paths.shadow.numbers import Names, Numbers
 from attnbench.counting.paths.shadow.storage import Storages
 from attnbench.errors import LayerError
 from attnbench.layers.building import Inputs, apply
@@ -49,25 +51,12 @@ def watch(module: nn.Module, inputs: Inputs, along: Mapping[int, int], length: i
     Raises:
         LayerError: the output has no dimension of that length.
     """
-    meetings = Meetings(length)
-    watcher, output = _watched(module, inputs, along, meetings)
-    hops = watcher.hops_to(*output)
-    # Where nothing takes a second hop, nothing was met on the way.
-    if hops[np.isfinite(hops)].max(initial=0) > 1 and meetings.settle(watcher.labels_at(*output)):
-        watcher, output = _watched(module, inputs, along, meetings)
-        hops = watcher.hops_to(*output)
-    return Watched(hops, tuple(watcher.unknown))
-
-
-def _watched(
-    module: nn.Module, inputs: Inputs, along: Mapping[int, int], meetings: Meetings
-) -> tuple[_Watcher, tuple[Tensor, int]]:
-    watcher = _Watcher(meetings)
+    watcher = _Watcher(length)
     for place, dimension in along.items():
         watcher.mark(tree_leaves(inputs)[place], dimension)
     with torch.no_grad(), plain_kernels(), watcher:
-        output = apply(module, inputs)
-    return watcher, positions_of(output, meetings.sources)
+        output = positions_of(apply(module, inputs), length)
+    return Watched(watcher.hops_to(*output), tuple(watcher.unknown))
 
 
 def positions_of(value: Any, length: int) -> tuple[Tensor, int]:
@@ -91,32 +80,28 @@ def position_dimension(tensor: Tensor, length: int) -> int | None:
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Runs every operation, and its rule after it."""
 
-    def __init__(self, meetings: Meetings) -> None:
+    def __init__(self, length: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unknown: dict[str, None] = {}
-        self._length = meetings.sources
-        self._meetings = meetings
-        self._storages = Storages(self._meetings)
+        self._length = length
+        self._meetings, self._seats = Meetings(length), Seats(length)
+        self._numbers = Numbers(self._meetings)
+        self._storages = Storages(self._numbers)
 
     def mark(self, tensor: Tensor, dimension: int) -> None:
-        """Every number of an input knows its own position, and is no hop away from it."""
+        """Every number of an input is that of its position."""
         shape = [-1 if axis == dimension else 1 for axis in range(tensor.ndim)]
         position = np.broadcast_to(np.arange(self._length).reshape(shape), tensor.shape).reshape(-1)
-        shadow = constants(tensor.numel(), self._length)
-        shadow.distance[np.arange(tensor.numel()), position] = 0
-        shadow.label[:] = [self._meetings.at(p) for p in position.tolist()]
-        self._storages.write(tensor, shadow)
+        self._storages.write(tensor, self._numbers.at(position))
 
     def hops_to(self, output: Tensor, dimension: int) -> NDArray[np.float32]:
-        """The nearest number at every output position."""
-        distance = self._storages.read(output).distance.reshape(*output.shape, self._length)
-        others = tuple(axis for axis in range(output.ndim) if axis != dimension)
-        return np.asarray(distance.min(axis=others))
-
-    def labels_at(self, output: Tensor, dimension: int) -> list[set[int]]:
-        """The labels of all numbers at every output position."""
-        labels = self._storages.read(output).label.reshape(output.shape)
-        return [set(row.tolist()) - {0} for row in np.moveaxis(labels, dimension, 0).reshape(self._length, -1)]
+        """``[output position, input position]``: of the nearest number at every output position."""
+        names = np.moveaxis(self._storages.read(output).reshape(output.shape), dimension, 0).reshape(self._length, -1)
+        hops = self._numbers.distances()[names].min(axis=1)
+        if hops[np.isfinite(hops)].max(initial=0) <= 1:  # where nothing takes a second hop, nothing was met on the way
+            return hops
+        labels = [set(row) - {0} for row in self._numbers.labels(names).tolist()]
+        return self._numbers.distances(homes_of(self._meetings, self._seats, labels))[names].min(axis=1)
 
     def __torch_dispatch__(
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -146,26 +131,19 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
                 return smaller(*args, **kwargs)
             return operation.decompose(*args, **kwargs)
 
-    def _follow(self, call: ShadowCall, read: Shadow, dependencies: Dependencies | None) -> None:
-        """Give every output the shadow that its rule, or none, leaves it."""
-        if not read.label.any():
+    def _follow(self, call: ShadowCall, read: Names, dependencies: Dependencies | None) -> None:
+        """Give the numbers of every output the names that its rule, or none, leaves them."""
+        if not read.any():
             dependencies = new_constants(call)
         elif dependencies is None:
             self.unknown[str(call.operation)] = None
             dependencies = everything(call)
+        read = np.append(read, 0)  # -1 reads nothing
         for output, reads in zip(call.outputs, dependencies.outputs, strict=True):
-            shadow = self._meetings.step(read, reads, a_sum=dependencies.a_sum)
+            names = self._numbers.step(read[reads], a_sum=dependencies.a_sum)
             if dependencies.added is not None:
-                shadow = self._add(shadow, read, dependencies.added)
+                names = self._numbers.step(np.stack([names, read[dependencies.added[:, 0]]], axis=1), a_sum=False)
             if len(reads) == 1 < output.numel():
-                shadow = shadow.take(np.zeros(output.numel(), np.int64))
-            for dimension, size in enumerate(output.shape):
-                if size == self._length > 1:
-                    self._meetings.seat(shadow.label.reshape(output.shape), dimension)
-            self._storages.write(output, shadow)
-
-    def _add(self, shadow: Shadow, read: Shadow, added: Reads) -> Shadow:
-        both = join([shadow, read])
-        count = len(shadow.label)
-        theirs = np.where(added < 0, -1, added + count)
-        return self._meetings.step(both, np.hstack([np.arange(count)[:, None], theirs]), a_sum=False)
+                names = names.repeat(output.numel())
+            self._seats.see(self._numbers.labels(names).reshape(output.shape))
+            self._storages.write(output, names)
