@@ -111,7 +111,7 @@ def positions_among(layer: Layer, sizes: Sizes, inputs: Inputs) -> dict[int, int
 def _one_layer(layer: Layer, sizes: Sizes) -> Watched:
     sizes = single(layer, sizes)
     with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # torch.manual_seed also looks for accelerators
         module = build_module(layer, sizes, dtype="float64")
         leave_no_zero_weight(module)
         inputs = make_inputs(layer, sizes, dtype="float64")

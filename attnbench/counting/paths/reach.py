@@ -162,7 +162,7 @@ def _drawn(layer: Layer, sizes: Sizes, *, seed: int) -> Iterator[_Case]:
     """One draw of weights and inputs, in float64, with plain kernels and one clear line for what goes wrong."""
     sizes = single(layer, sizes)
     with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"), plain_kernels():
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed also looks for accelerators
         module = build_module(layer, sizes, dtype="float64")
         inputs = make_inputs(layer, sizes, dtype="float64")
         case = _Case(module, inputs, positions_among(layer, sizes, inputs), sizes["n"])

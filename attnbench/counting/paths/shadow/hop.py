@@ -69,12 +69,11 @@ class Meetings:
         new = np.zeros(len(heard), np.bool_)
         several = ((heard > 0) & (heard != label[:, None])).any(axis=1)
         if several.any():
-            rows, inverse = np.unique(np.sort(heard[several], axis=1), axis=0, return_inverse=True)
-            sets = [frozenset(row) - {0} for row in rows.tolist()]
-            found = self._met(sets)
-            label[several] = np.array(found)[inverse.reshape(-1)]
-            are_new = [one not in met and self._within[one] not in met for one, met in zip(found, sets, strict=True)]
-            new[several] = np.array(are_new)[inverse.reshape(-1)]
+            rows = [frozenset(row) - {0} for row in heard[several].tolist()]
+            sets = list(dict.fromkeys(rows))
+            found = dict(zip(sets, self._met(sets), strict=True))
+            are_new = {met: one not in met and self._within[one] not in met for met, one in found.items()}
+            label[several], new[several] = [found[met] for met in rows], [are_new[met] for met in rows]
         return label, new
 
     def _met(self, sets: list[frozenset[int]]) -> list[int]:

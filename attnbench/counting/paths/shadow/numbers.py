@@ -17,6 +17,8 @@ from attnbench.counting.paths.shadow.hop import Costs, Homes, Labels, Meetings
 Names = NDArray[np.int64]
 Distances = NDArray[np.float32]
 
+#: Columns up to which nobody looks for equal ones.
+_FEW = 4
 #: Distances looked at together; bounds the memory of one step.
 _TOGETHER = 1 << 22
 
@@ -50,6 +52,10 @@ class Numbers:
         self._marks[0] = 0
         self._steps: list[_Step] = []
 
+    def __len__(self) -> int:
+        """How many numbers have a name, constants aside."""
+        return self._count - 1
+
     def at(self, positions: Names) -> Names:
         """The numbers of an input, by the position of each."""
         return positions + 1
@@ -65,12 +71,17 @@ class Numbers:
             reads: ``[number, k]``: the numbers that each was computed from; 0 for constants.
             a_sum: they are sums (or maxima, or transforms) made by one operation, not separate merges.
         """
-        if reads.shape[1] < 2:
-            return reads[:, 0] if reads.shape[1] else np.zeros(len(reads), np.int64)
+        if reads.shape[1] < 2 or not len(reads):
+            return np.asarray(reads[:, 0]) if reads.shape[1] else np.zeros(len(reads), np.int64)
+        if (reads == reads[0]).all():  # most of all: the features of one position, mixed
+            return np.repeat(self._made(np.unique(reads[0])[None], a_sum), len(reads))
         rows, inverse = _distinct(self._marks[reads].sum(axis=1))
         reads = reads[rows]
-        columns, _ = _distinct(self._random.integers(1, 1 << 63, len(reads), np.int64) @ reads)
-        return self._made(reads[:, columns], a_sum)[inverse]
+        if reads.shape[1] > _FEW:
+            columns, _ = _distinct(self._marked(len(reads) + 1)[1:] @ reads)
+            reads = reads[:, columns]
+        made: Names = self._made(reads, a_sum)[inverse]
+        return made
 
     def _made(self, reads: Names, a_sum: bool) -> Names:
         """Names of what is computed: a new one, but where only one number is read on its own."""
@@ -87,11 +98,17 @@ class Numbers:
 
     def _add(self, labels: Labels) -> int:
         first, self._count = self._count, self._count + len(labels)
+        self._marked(self._count)
         while self._count > len(self._labels):
             self._labels = np.concatenate([self._labels, np.zeros_like(self._labels)])
-            self._marks = np.concatenate([self._marks, self._random.integers(1, 1 << 63, len(self._marks), np.int64)])
         self._labels[first : self._count] = labels
         return first
+
+    def _marked(self, count: int) -> NDArray[np.int64]:
+        """Random marks of `count` numbers, by whose sums sets of numbers are told apart."""
+        while count > len(self._marks):
+            self._marks = np.concatenate([self._marks, self._random.integers(1, 1 << 63, len(self._marks), np.int64)])
+        return self._marks[:count]
 
     def distances(self, homes: Homes | None = None) -> Distances:
         """``[number, input position]``: hops, inf where it is not reached; by homes, once they are known."""

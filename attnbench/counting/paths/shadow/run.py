@@ -15,12 +15,12 @@ from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import plain_kernels
 from attnbench.counting.operators import is_view, rule_for
-from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
+from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall, tensors_among
 from attnbench.counting.operators.contract.operator import Operation
 from attnbench.counting.operators.contract.rules import everything, new_constants
 from attnbench.counting.paths.shadow.homes import Seats, homes_of
 from attnbench.counting.paths.shadow.hop import Meetings
-from attnbench.counting.paths.shadow.numbers import Names, Numbers
+from attnbench.counting.paths.shadow.numbers import Numbers
 from attnbench.counting.paths.shadow.storage import Storages
 from attnbench.errors import LayerError
 from attnbench.layers.building import Inputs, apply
@@ -80,6 +80,11 @@ def position_dimension(tensor: Tensor, length: int) -> int | None:
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Runs every operation, and its rule after it."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether torch loads its compiler, only to tell it to stay away: a second before the first operation."""
+        return False
+
     def __init__(self, length: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.unknown: dict[str, None] = {}
@@ -97,29 +102,30 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
     def hops_to(self, output: Tensor, dimension: int) -> NDArray[np.float32]:
         """``[output position, input position]``: of the nearest number at every output position."""
         names = np.moveaxis(self._storages.read(output).reshape(output.shape), dimension, 0).reshape(self._length, -1)
-        hops = self._numbers.distances()[names].min(axis=1)
+        hops = np.asarray(self._numbers.distances()[names].min(axis=1))
         if hops[np.isfinite(hops)].max(initial=0) <= 1:  # where nothing takes a second hop, nothing was met on the way
             return hops
         labels = [set(row) - {0} for row in self._numbers.labels(names).tolist()]
-        return self._numbers.distances(homes_of(self._meetings, self._seats, labels))[names].min(axis=1)
+        distance = self._numbers.distances(homes_of(self._meetings, self._seats, labels))
+        return np.asarray(distance[names].min(axis=1))
 
     def __torch_dispatch__(
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        reached = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         only_looks = is_view(operation) or torch.Tag.inplace_view in operation.tags
-        if only_looks or not any(self._storages.reaches(leaf) for leaf in reached):
+        reached = tensors_among([*args, *kwargs.values()])
+        if only_looks or not any(self._storages.reaches(tensor) for tensor in reached):
             return operation(*args, **kwargs)
         call, rule = ShadowCall(operation, args, kwargs), rule_for(operation)
-        read = self._storages.locate(call)
+        self._storages.locate(call)
         if rule is None and not call.written:
             opened = self._open(operation, args, kwargs)
             if opened is not NotImplemented:
                 return opened
         result = operation(*args, **kwargs)
-        call.outputs = call.written or [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        self._follow(call, read, rule(call) if rule else None)
+        call.outputs = call.written or tensors_among([result])
+        self._follow(call, rule(call) if rule else None)
         return result
 
     def _open(self, operation: Operation, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -131,18 +137,17 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
                 return smaller(*args, **kwargs)
             return operation.decompose(*args, **kwargs)
 
-    def _follow(self, call: ShadowCall, read: Names, dependencies: Dependencies | None) -> None:
+    def _follow(self, call: ShadowCall, dependencies: Dependencies | None) -> None:
         """Give the numbers of every output the names that its rule, or none, leaves them."""
-        if not read.any():
+        if all(call.operand(tensor).constant.all() for tensor in call.read_tensors):
             dependencies = new_constants(call)
         elif dependencies is None:
             self.unknown[str(call.operation)] = None
             dependencies = everything(call)
-        read = np.append(read, 0)  # -1 reads nothing
         for output, reads in zip(call.outputs, dependencies.outputs, strict=True):
-            names = self._numbers.step(read[reads], a_sum=dependencies.a_sum)
+            names = self._numbers.step(reads + 1, a_sum=dependencies.a_sum)
             if dependencies.added is not None:
-                names = self._numbers.step(np.stack([names, read[dependencies.added[:, 0]]], axis=1), a_sum=False)
+                names = self._numbers.step(np.stack([names, dependencies.added[:, 0] + 1], axis=1), a_sum=False)
             if len(reads) == 1 < output.numel():
                 names = names.repeat(output.numel())
             self._seats.see(self._numbers.labels(names).reshape(output.shape))

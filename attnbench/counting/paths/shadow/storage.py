@@ -46,14 +46,11 @@ class Storages:
         first = _numbers(tensor)[:, None] * parts
         return self._of.step(kept.names[first + np.arange(parts)], a_sum=False)
 
-    def locate(self, call: ShadowCall) -> Names:
-        """The names in all tensors that `call` reads, in one row; the call learns where in it each number stands."""
-        rows = [np.empty(0, np.int64)]
+    def locate(self, call: ShadowCall) -> None:
+        """Let the call know where each number that it reads stands: at the place that its name says, from 0 on."""
         for tensor in {id(tensor): tensor for tensor in call.read_tensors}.values():
-            names = self.read(tensor) if self.reaches(tensor) else None
-            call.locate(tensor, None if names is None else names > 0)
-            rows += [] if names is None else [names]
-        return np.concatenate(rows)
+            call.locate(tensor, self.read(tensor) - 1)
+        call.readable = len(self._of)
 
     def write(self, tensor: Tensor, names: Names) -> None:
         """Give every number of `tensor`, in logical order, its name."""
