@@ -45,11 +45,9 @@ class Numbers:
         self._meetings = meetings
         labels = [0, *(meetings.at(position) for position in range(meetings.sources))]
         self._count = len(labels)
-        self._labels = np.zeros(1024, np.int64)
-        self._labels[: self._count] = labels
+        self._labels = np.array(labels)
         self._random = np.random.default_rng(0)
-        self._marks = self._random.integers(1, 1 << 63, 1024, np.int64)
-        self._marks[0] = 0
+        self._marks = np.zeros(1, np.int64)
         self._steps: list[_Step] = []
 
     def __len__(self) -> int:
@@ -75,21 +73,19 @@ class Numbers:
             return np.asarray(reads[:, 0]) if reads.shape[1] else np.zeros(len(reads), np.int64)
         if (reads == reads[0]).all():  # most of all: the features of one position, mixed
             return np.repeat(self._made(np.unique(reads[0])[None], a_sum), len(reads))
-        rows, inverse = _distinct(self._marks[reads].sum(axis=1))
+        rows, inverse = _distinct(self._marked(self._count)[reads].sum(axis=1))
         reads = reads[rows]
         if reads.shape[1] > _FEW:
             columns, _ = _distinct(self._marked(len(reads) + 1)[1:] @ reads)
             reads = reads[:, columns]
-        made: Names = self._made(reads, a_sum)[inverse]
-        return made
+        return np.asarray(self._made(reads, a_sum)[inverse])
 
     def _made(self, reads: Names, a_sum: bool) -> Names:
         """Names of what is computed: a new one, but where only one number is read on its own."""
         label, new = self._meetings.labels(self._labels[reads])
-        highest = reads.max(axis=1)
-        alone = ((reads == 0) | (reads == highest[:, None])).all(axis=1)
-        made = highest > 0 if a_sum and new.any() else ~alone
-        names = highest
+        names: Names = reads.max(axis=1)
+        alone = ((reads == 0) | (reads == names[:, None])).all(axis=1)
+        made = names > 0 if a_sum and new.any() else ~alone
         if made.any():
             first = self._add(label[made])
             self._steps.append(_Step(first, reads[made], new[made], a_sum))
@@ -98,7 +94,6 @@ class Numbers:
 
     def _add(self, labels: Labels) -> int:
         first, self._count = self._count, self._count + len(labels)
-        self._marked(self._count)
         while self._count > len(self._labels):
             self._labels = np.concatenate([self._labels, np.zeros_like(self._labels)])
         self._labels[first : self._count] = labels

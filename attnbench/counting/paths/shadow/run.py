@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from attnbench.counting.calls import plain_kernels
 from attnbench.counting.operators import is_view, rule_for
 from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall, tensors_among
 from attnbench.counting.operators.contract.operator import Operation
 from attnbench.counting.operators.contract.rules import everything, new_constants
+from attnbench.counting.paths.case import Case
 from attnbench.counting.paths.shadow.homes import Seats, homes_of
 from attnbench.counting.paths.shadow.hop import Meetings
 from attnbench.counting.paths.shadow.numbers import Numbers
 from attnbench.counting.paths.shadow.storage import Storages
-from attnbench.errors import LayerError
-from attnbench.layers.building import Inputs, apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +37,18 @@ class Watched:
     unknown: tuple[str, ...]
 
 
-def watch(module: nn.Module, inputs: Inputs, along: Mapping[int, int], length: int) -> Watched:
-    """Run `module` on real numbers and follow every number back to the input positions.
-
-    Args:
-        module: in float64 and evaluation mode.
-        inputs: its arguments.
-        along: which inputs have positions, by their place among all leaves: the dimension of length `length`.
-        length: how many positions there are.
+def watch(case: Case) -> Watched:
+    """Run a module on real numbers and follow every number back to the input positions.
 
     Raises:
         LayerError: the output has no dimension of that length.
     """
-    watcher = _Watcher(length)
-    for place, dimension in along.items():
-        watcher.mark(tree_leaves(inputs)[place], dimension)
-    with torch.no_grad(), plain_kernels(), watcher:
-        output = positions_of(apply(module, inputs), length)
-    return Watched(watcher.hops_to(*output), tuple(watcher.unknown))
-
-
-def positions_of(value: Any, length: int) -> tuple[Tensor, int]:
-    """The first tensor with a dimension of `length` numbers, and that dimension: the second if it fits.
-
-    Raises:
-        LayerError: there is none.
-    """
-    for tensor in tree_leaves(value):
-        if isinstance(tensor, Tensor) and (found := position_dimension(tensor, length)) is not None:
-            return tensor, found
-    raise LayerError(f"returns no tensor with a dimension of n = {length}")
-
-
-def position_dimension(tensor: Tensor, length: int) -> int | None:
-    """The dimension of `tensor` that positions lie along; None when it has none of that length."""
-    likely = sorted(range(tensor.ndim), key=lambda dimension: dimension != 1)
-    return next((dimension for dimension in likely if tensor.shape[dimension] == length), None)
+    watcher, leaves = _Watcher(case.length), tree_leaves(case.inputs)
+    for place, dimension in case.along.items():
+        watcher.mark(leaves[place], dimension)
+    with torch.no_grad(), watcher:
+        output, dimension = case.called(case.inputs)
+    return Watched(watcher.hops_to(output, dimension), tuple(watcher.unknown))
 
 
 class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
