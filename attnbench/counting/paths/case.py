@@ -89,13 +89,17 @@ class Case:
             raise LayerError("returns numbers that are not finite for random inputs")
         return output
 
-    def called(self, inputs: Inputs) -> Followed:
+    def called(self, inputs: Inputs, leaves: Callable[[Tensor, str], None] = lambda tensor, way: None) -> Followed:
         """What counts as the output, and its dimension of positions.
+
+        Args:
+            inputs: its own, or others.
+            leaves: told of every tensor whose numbers are handed to Python or numpy, and how.
 
         Raises:
             LayerError: it has none.
         """
-        with warnings.catch_warnings(), _Clones():
+        with warnings.catch_warnings(), _Watched(leaves):
             warnings.simplefilter("ignore")  # a checkpoint, for one, warns where there is no gradient
             returned = apply(self.module, inputs)
         return positions_of(output_of(self.layer, self.sizes, returned), self.length)
@@ -222,13 +226,26 @@ def _only_allocates(function: Any) -> bool:
     return name.endswith("_like") or name.startswith("new_")
 
 
-class _Clones(TorchFunctionMode):
-    """Makes ``copy.deepcopy`` of a tensor an operation as any other: torch copies memory behind everybody's back."""
+class _Watched(TorchFunctionMode):
+    """Shows what happens behind the back of torch's operations.
+
+    A ``copy.deepcopy`` of a tensor becomes an operation as any other, where torch copies the memory; and of what leaves
+    torch somebody is told.
+    """
+
+    def __init__(self, leaves: Callable[[Tensor, str], None]) -> None:
+        super().__init__()
+        self._leaves = leaves
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if function is not Tensor.__deepcopy__:
-            return function(*args, **(kwargs or {}))
-        tensor, memo = args
-        return memo.setdefault(id(tensor), tensor.clone())
+        if function is Tensor.__deepcopy__:
+            tensor, memo = args
+            return memo.setdefault(id(tensor), tensor.clone())
+        if function in _WAYS_OUT:
+            self._leaves(args[0], f"Tensor.{function.__name__}")
+        return function(*args, **(kwargs or {}))
+
+
+_WAYS_OUT = (Tensor.numpy, Tensor.__array__, Tensor.tolist)

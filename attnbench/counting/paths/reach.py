@@ -80,7 +80,9 @@ def bracket(layer: Layer, sizes: Sizes) -> Bracket:
     shadow = np.isfinite(hop_matrix(layer, sizes))
     try:
         return compare(jacobian_pairs(layer, sizes), shadow, tainted_pairs(layer, sizes))
-    except NothingToFollowError:
+    except LayerError as error:
+        if not isinstance(error.__cause__, NothingToFollowError):
+            raise
         return compare_changes(changed_pairs(layer, sizes), shadow)
 
 

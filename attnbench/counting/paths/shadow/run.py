@@ -47,7 +47,7 @@ def watch(case: Case) -> Watched:
     for place, dimension in case.along.items():
         watcher.mark(leaves[place], dimension)
     with torch.no_grad(), watcher:
-        output, dimension = case.called(case.inputs)
+        output, dimension = case.called(case.inputs, watcher.note_leaving)
     return Watched(watcher.hops_to(output, dimension), tuple(watcher.unknown))
 
 
@@ -72,6 +72,11 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
         shape = [-1 if axis == dimension else 1 for axis in range(tensor.ndim)]
         position = np.broadcast_to(np.arange(self._length).reshape(shape), tensor.shape).reshape(-1)
         self._storages.write(tensor, self._numbers.at(position))
+
+    def note_leaving(self, tensor: Tensor, way: str) -> None:
+        """Name a way out of torch that numbers take where nobody can follow them."""
+        if self._storages.reaches(tensor):
+            self.unknown[way] = None
 
     def hops_to(self, output: Tensor, dimension: int) -> NDArray[np.float32]:
         """``[output position, input position]``: of the nearest number at every output position."""
