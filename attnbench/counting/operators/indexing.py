@@ -43,7 +43,7 @@ def _looked_up_depth_backward(call: Call) -> float:
 def _looked_up(call: ShadowCall) -> Dependencies:
     """``embedding(weight, indices)``: a row of the table, chosen by an index."""
     table, index = call.operand("weight").places, call.operand("indices").places
-    return _chosen(call, index[..., None], table.T)
+    return _chosen(call, index[..., None, None], table.T)
 
 
 def _indexed(call: ShadowCall) -> Dependencies:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +109,8 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
 
     def _open(self, operation: Operation, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Run an operation without a rule as the smaller ones that it is made of, if torch knows them."""
-        from torch._decomp import decomposition_table
-
         with self:
-            if smaller := decomposition_table.get(operation):
+            if smaller := _made_of(operation):
                 return smaller(*args, **kwargs)
             return operation.decompose(*args, **kwargs)
 
@@ -131,3 +129,13 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
                 names = names.repeat(output.numel())
             self._seats.see(self._numbers.labels(names).reshape(output.shape))
             self._storages.write(output, names)
+
+
+def _made_of(operation: Operation) -> Callable[..., Any] | None:
+    """What torch writes out one of its own operations as; None where it has nothing."""
+    if operation.namespace != "aten":
+        return None
+    from torch._decomp import decomposition_table  # seconds
+
+    found: Callable[..., Any] | None = decomposition_table.get(operation)
+    return found
