@@ -405,7 +405,7 @@ class Counter:
 
 
 def _longest(n: int, kernels: int, at_twice: int) -> int:
-    """The longest call of which every kernel is worth its tracing, by how their number grows from n to twice as much."""
+    """The longest call of which every kernel is worth its tracing, by how their number grows as n doubles."""
     growth = math.log2(at_twice / kernels) if at_twice > kernels > 0 else 0.0
     return int(n * (_MAX_KERNELS / kernels) ** (1 / growth)) if growth > _STEADY_GROWTH else _LONGEST_FOR_SWITCHES
 
