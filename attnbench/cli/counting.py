@@ -31,7 +31,7 @@ _BLIND = {
     "parameters": "trainable numbers",
     "peak_bytes": "live tensors beyond inputs and parameters; scratch inside a kernel is not seen",
     "saved_bytes": "kept by the forward pass for the backward pass, input included",
-    "depth": "kernels in the longest dependent chain; a reduction is one",
+    "depth": "kernels in the longest dependent chain; fused attention and a reduction are one",
     "log_depth": "the same with unbounded processors: sums and products as trees",
     "hops": "longest of the shortest paths from an input to an output position",
     "hops_rf": "the same until both positions are seen by one output",

@@ -337,13 +337,15 @@ class Counter:
             return self._try(sizes, Way.OPENED)
         if way in _SAME_BUT_FOR_HIDDEN_STEPS:
             found = self._try(sizes, _SAME_BUT_FOR_HIDDEN_STEPS[way])
-            if not (isinstance(found, Trace) and found.hidden):
+            if not (isinstance(found, Trace) and found.hides_steps):
                 return found
         try:
             found = trace(self.layer, sizes, dtype=self._dtype, way=way, sdpa=self._sdpa)
         except LayerError as error:  # a size that this layer refuses is not a size to count at
             return error
-        self._has_no_loops |= way is Way.WHOLE and not found.kept_whole
+        if way is Way.WHOLE and not found.kept_whole:  # then the kernels that run tell the same, and more
+            self._has_no_loops = True
+            return self._try(sizes, Way.OPENED)
         return found
 
     def _refusal(self) -> LayerError:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from attnbench.errors import LayerError
+from attnbench.errors import LayerError, words_of
 from attnbench.layers.base import Layer, named_sizes
 from attnbench.trial import Sizes, describe
 
@@ -131,7 +131,7 @@ def _arguments(factory: Any, sizes: Sizes) -> Sizes:
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return f"{type(error).__name__}: {words_of(error)}"[:300]
 
 
 class _DefaultDtype:

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnbench.errors import AttnbenchError, PluginError
+from attnbench.errors import AttnbenchError, PluginError, words_of
 from attnbench.layers.attempt import attempted, own_streams
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _import(origin: str, name: str, path: Path | None) -> ModuleType:
 
 def _message(origin: str, name: str, path: Path | None, error: BaseException) -> str:
     kind = "" if isinstance(error, AttnbenchError) else f"{type(error).__name__}: "
-    message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    message = error.msg if isinstance(error, SyntaxError) else words_of(error)
     return f"plugin {origin}{_line(error, name, path)}: {kind}{message}"
 
 

@@ -62,7 +62,7 @@ def ready(
 
 def _training(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Callable[[], Any]:
     run = form(module)
-    leaves = [value.requires_grad_() for value in _tensors(inputs) if value.is_floating_point()]
+    leaves = [value.requires_grad_() for value in _tensors(inputs) if value.is_floating_point() or value.is_complex()]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
     above: list[Tensor] = []
 

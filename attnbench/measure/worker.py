@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from attnbench.child import forked, obituary
-from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
+from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, words_of
 from attnbench.law import Law
 from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
@@ -306,7 +306,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _failed(status: Status, error: BaseException, *, name: bool = True) -> dict[str, Any]:
-    message = " ".join(str(error).split())[:300]
+    message = words_of(error)[:300]
     return {"status": status, "reason": f"{type(error).__name__}: {message}" if name else message}
 
 
