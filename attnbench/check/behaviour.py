@@ -141,6 +141,8 @@ def causality(layer: Layer) -> Answer:
             f"its output {shape} has no dimension of n = {sizes['n']}",
             "nothing to mend, or pick with output= what each position gives",
         )
+    if not case.draws.along:
+        return unseen(f"no input has a dimension of n = {sizes['n']}", "nothing to mend, or name n in inputs=")
     felt = _felt(case)
     if felt is None or not bool(felt.any()):
         return unseen(

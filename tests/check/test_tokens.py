@@ -128,6 +128,11 @@ def test_the_output_that_is_picked_is_the_one_looked_at() -> None:
             reads(inputs=lambda b, n: torch.zeros(b, n, dtype=torch.int64), causal=True),
             "inputs() gives the same each time",
         ),
+        (
+            "causality",
+            reads(lambda rows: rows.new_ones(2, 45), inputs=lambda b: drawn(b, 6)),
+            "no input has a dimension of n = 45",
+        ),
         ("dtype", reads(lambda rows: rows.argmax(-1)), "its output is whole numbers (torch.int64)"),
         ("batch", reads(lambda rows: rows.mean(0)), "its output (15, 8) has no dimension of b = 3"),
         ("batch", reads(inputs=lambda n: drawn(1, n)), "no input has a dimension of b = 3"),
