@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from attnbench.counting.paths.hops import positions_among
-from attnbench.counting.paths.shadow.run import position_dimension
+from attnbench.counting.paths.case import position_dimension, positions_among
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
 from attnbench.layers.building import Inputs, make_inputs

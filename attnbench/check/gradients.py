@@ -17,8 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from attnbench.check.case import Case, points
 from attnbench.check.outcome import Answer, failed, hint, passed, unseen
-from attnbench.counting.paths.hops import leave_no_zero_weight
-from attnbench.counting.paths.shadow.run import position_dimension
+from attnbench.counting.paths.case import leave_no_zero_weight, position_dimension
 from attnbench.layers.base import Layer
 
 #: Positions that are named in a sentence; of more, the first.

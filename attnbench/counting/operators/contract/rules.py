@@ -6,6 +6,7 @@ of 0. So the masked half of a causal attention, although computed, carries nothi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -19,8 +20,25 @@ from attnbench.counting.operators.contract.dependencies import Dependencies, Ope
 
 def everything(call: ShadowCall) -> Dependencies:
     """Every output reads every number there is."""
-    whole = np.arange(call.readable, dtype=np.int64)[None, :]
+    places = [call.operand(tensor).places.reshape(-1) for tensor in call.read_tensors]
+    whole = np.unique(np.concatenate([np.array([-1]), *places]))[None, 1:]
     return Dependencies([whole for _ in call.outputs], a_sum=True)
+
+
+def position_by_position(call: ShadowCall) -> Dependencies:
+    """Every output reads all numbers of its sequence and position, ``(b, n, …)``, and whatever is no such tensor."""
+    operands = [call.operand(tensor).places for tensor in call.read_tensors]
+
+    def reads(output: Tensor) -> Reads:
+        shape = tuple(output.shape[:2])
+        rows = [
+            o.reshape(*shape, -1) if o.shape[:2] == shape else np.broadcast_to(o.reshape(-1), (*shape, o.size))
+            for o in operands
+        ]
+        own = np.concatenate(rows, axis=-1).reshape(math.prod(shape), -1)
+        return np.repeat(own, output.numel() // max(len(own), 1), axis=0)
+
+    return Dependencies([reads(output) for output in call.outputs], a_sum=False)
 
 
 def new_constants(call: ShadowCall) -> Dependencies:
@@ -116,7 +134,7 @@ def moved(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
 
 
 def tried(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
-    """A convolution, pooling or scattered sum: one run for each number that may be read, with a 1 in its place.
+    """A convolution, pooling or scattered sum: one run for each number that may be read, with a 1 wherever it stands.
 
     The other factor of a product keeps its constants, so that a weight of 0 reads nothing. With `indexed`, whole
     numbers and masks say where, and not what.
@@ -134,10 +152,10 @@ def tried(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
 def _impulses(
     call: ShadowCall, probed: Tensor, is_index: Callable[[Tensor], bool]
 ) -> list[tuple[int, list[NDArray[np.bool_]]]]:
-    """For each number of `probed` that may be read: its place, and which outputs change with it."""
+    """For each place in `probed` that may be read: the place, and which outputs change with it."""
     if is_index(probed):
         return []
-    places = call.operand(probed).places.reshape(-1)
+    places = call.operand(probed).places
     impulse = torch.zeros(probed.shape, dtype=torch.float64)
 
     def stand_in(tensor: Tensor) -> Tensor:
@@ -151,11 +169,10 @@ def _impulses(
     run = call.again(stand_in)
     still = [output.clone() for output in run()]
     impulses = []
-    for number in np.flatnonzero(places >= 0).tolist():
-        impulse.reshape(-1)[number] = 1.0
+    for place in np.unique(places[places >= 0]).tolist():
+        impulse.copy_(torch.from_numpy(places == place))
         changed = [(new != old).numpy().reshape(-1) for new, old in zip(run(), still, strict=True)]
-        impulses.append((int(places[number]), changed))
-        impulse.reshape(-1)[number] = 0.0
+        impulses.append((place, changed))
     return impulses
 
 
