@@ -8,6 +8,7 @@ import torch
 
 from attnbench.check import behaviour
 from attnbench.check.claims import claims
+from attnbench.check.gradients import gradients
 from attnbench.check.outcome import Answer, Mark, Outcome
 from attnbench.errors import AttnbenchError, words_of
 from attnbench.layers.base import Layer
@@ -21,7 +22,7 @@ _BEHAVIOUR: dict[str, tuple[Callable[[Layer], Answer], str]] = {
     "deterministic": (behaviour.deterministic, "mend forward()"),
     "batch": (behaviour.batch, "let forward() take a single sequence, too"),
     "causality": (behaviour.causality, "mend forward()"),
-    "gradients": (behaviour.gradients, 'mend forward(), or say modes=("forward",)'),
+    "gradients": (gradients, 'mend forward(), or say modes=("forward",)'),
     "decode": (behaviour.decode, "mend prefill() and step(), or leave decode out of modes"),
     "fake tensors": (
         behaviour.fake_tensors,

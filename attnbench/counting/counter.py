@@ -173,12 +173,12 @@ class Counter:
         """Operations that make a count a lower bound."""
         if metric in _PATHS:
             return self._paths.unknown
-        if metric not in ("flops", "saved_bytes"):
+        if metric not in ("flops", "elementwise", "saved_bytes"):
             return ()
         way = TRACE_METRICS[metric].ways[self._mode]
         ways = {way, Way.OPENED} if way is Way.WHOLE and self._has_no_loops else {way}
         traces = [found for (of, _), found in self._traces.items() if isinstance(found, Trace) and of in ways]
-        named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
+        named = [found.hidden if metric == "saved_bytes" else found.uncounted for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
 
     def counts(self, metric: str) -> Iterator[tuple[str, list[tuple[Sizes, float]]]]:

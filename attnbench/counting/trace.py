@@ -36,6 +36,7 @@ from attnbench.counting.operators import (
 from attnbench.counting.operators.contract.operator import Call, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.backends import attention_backend
+from attnbench.layers.backward import way_back
 from attnbench.layers.base import Layer
 from attnbench.layers.building import Inputs, apply, check_output, make_inputs, results_of
 from attnbench.trial import Sizes
@@ -245,7 +246,7 @@ def _go_back(writer: _Writer, results: Sequence[Tensor], leaves: Sequence[Tensor
     gradients = [torch.ones_like(result) for result in results]
     writer.know(gradients, after=results)
     with writer.writing():
-        torch.autograd.grad(results, leaves, gradients, allow_unused=True)
+        way_back(results)(results, leaves, gradients)
 
 
 def _can_have_a_gradient(value: Any) -> bool:
