@@ -62,7 +62,7 @@ class PathLengths:
     def _formula(self, metric: str) -> Recovered:
         """Where two positions are a special case, from three on."""
         seen = [(dict(sizes), hops.io if metric == "hops" else hops.rf) for sizes, hops in self._hops.items()]
-        held = {axis: seen[0][0][axis] for axis in self._parts if len({sizes[axis] for sizes, _ in seen}) == 1}
+        held = {axis: seen[0][0][axis] for axis in self.parts if len({sizes[axis] for sizes, _ in seen}) == 1}
         axes = tuple(axis for axis in self._layer.axes if axis not in held)
         where = [f"{axis} = {size}" for axis, size in held.items()]
         found = recover_ceiling(seen, axes)
@@ -93,7 +93,7 @@ class PathLengths:
     @cached_property
     def _hops(self) -> dict[_Point, Hops]:
         """Path lengths at small sizes."""
-        parts, found = self._parts, dict[_Point, Hops]()
+        parts, found = self.parts, dict[_Point, Hops]()
         for point in itertools.product(_PARTS if len(parts) < 2 else _FEW_PARTS, repeat=len(parts)):
             seen = self._at_lengths(dict(zip(parts, point, strict=True)))
             found |= seen if len(seen) >= _FEWEST_LENGTHS else {}
@@ -107,7 +107,7 @@ class PathLengths:
         return next(refused, LayerError(none))
 
     @cached_property
-    def _parts(self) -> list[str]:
+    def parts(self) -> list[str]:
         """Axes that path lengths may depend on beside n: how far a layer looks, and whatever else matters."""
         others = [axis for axis in self._layer.axes if axis not in {*INPUT_AXES, "d", "h", "l"}]
         return [axis for axis in others if axis in _REACHES or self._matters(axis)]
