@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from attnbench.execute.machine import Machine
     from attnbench.plan.plan import Plan
+    from attnbench.session.reading import Run
     from attnbench.session.reporter import Reporter
     from attnbench.session.request import RunRequest
-    from attnbench.session.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
