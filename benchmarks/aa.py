@@ -23,7 +23,7 @@ from attnbench.fitting.compare.ratios import ratios
 from attnbench.fitting.compare.runs import MIN_CHANGE, compare
 from attnbench.session.reading import load
 from attnbench.session.run import run
-from attnbench.store.run_folder import runs_in
+from attnbench.store.run_info import runs_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -93,7 +93,7 @@ def report(runs: tuple[str, ...], everything: bool, open_it: bool, results: str,
     if everything == bool(runs):
         raise InputError("name the runs to report, or give --all; `attnbench list runs` shows what there is")
     from attnbench.session.reading import index_reports
-    from attnbench.store.run_folder import runs_in
+    from attnbench.store.run_info import runs_in
 
     target, many = writable(reports, "--reports"), everything or len(runs) > 1
     wanted = tuple(map(str, runs_in(Path(results)))) if everything else runs

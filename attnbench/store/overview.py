@@ -12,7 +12,7 @@ from attnbench.law import Verdict
 from attnbench.record import MEASURED_METRICS
 from attnbench.store.damage import FOREIGN
 from attnbench.store.derived import whole_laws
-from attnbench.store.run_folder import read_info, runs_in
+from attnbench.store.run_info import read_info, runs_in
 
 
 @dataclass(frozen=True)

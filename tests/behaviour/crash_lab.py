@@ -28,7 +28,8 @@ from attnbench.session import run as session
 from attnbench.session.reporter import Reporter
 from attnbench.session.request import RunRequest
 from attnbench.store.overview import run_rows
-from attnbench.store.run_folder import load_stored, runs_in
+from attnbench.store.run_folder import load_stored
+from attnbench.store.run_info import runs_in
 from tests.fake_machine import FakeMachine, as_counted
 
 #: What was asked for, and the plan for it.

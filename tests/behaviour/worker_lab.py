@@ -29,7 +29,7 @@ from attnbench.measure import worker
 from attnbench.session import prepare, reading
 from attnbench.session import run as session
 from attnbench.session.reporter import Reporter
-from attnbench.store.run_folder import runs_in
+from attnbench.store.run_info import runs_in
 from tests.behaviour.crash_lab import Planned, ended, fork
 
 #: No trial is larger than another, so that none is left out because a smaller one was killed.
