@@ -29,7 +29,7 @@ COMMANDS = {
     "predict": ["predict", EXAMPLE, "rnn", "--at", "n=4096,d=512"],
     "export": ["export", EXAMPLE],
     "compare": ["compare", EXAMPLE, EXAMPLE],
-    "fit": ["fit", TABLE],
+    "fit": ["fit", TABLE, "--over", "n"],
     "report": ["report", EXAMPLE, "--reports", "reports"],
 }
 
