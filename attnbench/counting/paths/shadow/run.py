@@ -96,7 +96,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
         reached = tensors_among([*args, *kwargs.values()])
         if _only_looks(operation) or not any(self._storages.reaches(tensor) for tensor in reached):
             return operation(*args, **kwargs)
-        call, rule = ShadowCall(operation, args, kwargs), _rule_for(operation)
+        call, rule = ShadowCall(operation, args, kwargs), rule_for(operation)
         self._storages.locate(call)
         if rule is None and not call.written:
             opened = self._open(operation, args, kwargs)
@@ -135,9 +135,6 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
 def _are_in_place(call: ShadowCall, names: Names) -> bool:
     """Whether an operation left all numbers of its first argument where they were."""
     return np.array_equal(call.operand(call.read_tensors[0]).places.reshape(-1) + 1, names)
-
-
-_rule_for = cache(rule_for)
 
 
 @cache
