@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from attnbench.counting.paths.hops import Hops, hops_at
-from attnbench.counting.paths.reach import bracket
+from attnbench.counting.paths.reach import evidence
 from attnbench.counting.recover import Recovered, recover_ceiling
 from attnbench.counting.recover.domain import Values
 from attnbench.counting.recover.start import by_depth
@@ -80,13 +80,7 @@ class PathLengths:
         elif longest.direction != "both":
             yield f"{longest.direction} only"
         middle = dict(next((sizes for sizes in self._hops if dict(sizes)["n"] >= 16), sizes))
-        try:
-            seen = bracket(self._layer, middle)
-        except LayerError as error:  # the path length stands without it
-            yield f"gradients and NaNs could not be followed: {error}"
-            return
-        yield from (f"one layer {seen.finding} at {describe(middle)}",) if seen.finding else ()
-        yield from (seen.violation,) if seen.violation else ()
+        yield from filter(None, [evidence(self._layer, middle)])
 
     # ------------------------------------------------------------------------------------------ where it is looked
 
