@@ -295,6 +295,7 @@ class Counter:
             large=False,
             only=only,
             constraints=lambda sizes: not self.layer.broken_constraint(sizes),
+            bound=self.layer.constrained_axes,
             given=self._given,
         )
 

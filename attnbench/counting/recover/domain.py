@@ -46,6 +46,8 @@ _KINDS: tuple[tuple[dict[str, Values], Values], ...] = (
 #: For counts made with real numbers, where every element costs.
 _TINY = {**_SOLVING, "b": (1, 2, 3), "d": (4, 6, 8, 12), "h": (1, 2, 4), "k": (3, 5, 7), "w": (1, 2, 3), "l": (1, 2, 3)}
 _TINY_HELD_OUT = {"b": (1, 2), "n": (8, 13, 15), "d": (6, 9, 10), "h": (1, 2, 3), "k": (3, 5), "w": (2, 4), "l": (1, 2)}
+#: For layers that take none of these.
+_ANY = (*range(1, 13), 14, 16, 18, 20, 24, 32, 36, 48, 64, 96)
 #: For layers that take nothing shorter.
 _LONGER_TINY = (39, 51, 64, 66)
 _HELD_OUT = {
@@ -79,6 +81,7 @@ class Domain:
         tiny: whether even a few thousand numbers are too many.
         only: axis → the sizes allowed, for axes that are held back.
         constraints: whether sizes are allowed, which costs nothing to know; None where only a call tells.
+        bound: axes that constraints speak of; None where nobody knows.
         given: axis → sizes that the layer's author gave.
         longest: the largest n that is worth its counting.
     """
@@ -89,6 +92,7 @@ class Domain:
     tiny: bool = False
     only: dict[str, Values] = field(default_factory=dict)
     constraints: Callable[[Sizes], bool] | None = None
+    bound: Collection[str] | None = None
     given: Mapping[str, Values] = field(default_factory=dict)
     longest: int = 2**20
 
@@ -109,8 +113,10 @@ class Domain:
     def held_out(self) -> list[Sizes]:
         """Sizes for the proof, odd and prime ones among them, the longest n first."""
         pools = self._held_out_pools()
-        usual = self._held_out_of(pools)
-        return usual or (self._held_out_of(pools | {"n": self.allowed("n", _LONGER_TINY)}) if self.tiny else usual)
+        if self.tiny:
+            return self._held_out_of(pools) or self._held_out_of(pools | {"n": self.allowed("n", _LONGER_TINY)})
+        wider = {axis: self.given.get(axis) or self.allowed(axis, (*pool, *_ANY)) for axis, pool in pools.items()}
+        return self._held_out_of(pools) or self._held_out_of(wider)
 
     def _held_out_of(self, pools: dict[str, Values]) -> list[Sizes]:
         every = _shuffled(pools)
@@ -135,12 +141,12 @@ class Domain:
 
     def _held_out_pools(self) -> dict[str, Values]:
         known = _TINY_HELD_OUT if self.tiny else _HELD_OUT
-        pools = {axis: self.allowed(axis, known.get(axis, _OTHER_HELD_OUT)) for axis in self.axes}
+        pools = {axis: self.allowed(axis, known.get(axis, _OTHER_HELD_OUT)) for axis in self.axes} | dict(self.given)
         if self.tiny:
             return pools
         if self.large:
-            return pools | {"n": (*pools["n"], *_LARGE)}
-        return pools | {"n": self.allowed("n", _SHORT)}
+            return pools if "n" in self.given else pools | {"n": (*pools["n"], *_LARGE)}
+        return pools | {"n": self.given.get("n") or self.allowed("n", _SHORT)}
 
 
 def grid(pools: Mapping[str, Sequence[int]]) -> Iterator[Sizes]:

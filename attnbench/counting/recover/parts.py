@@ -33,6 +33,8 @@ _TRIES = 12
 #: Unknowns of one part that are worth solving for, and moments whose bytes are worth comparing.
 _MAX_UNKNOWNS, _MAX_MOMENTS = 64, 400
 _POWERS = (1, 2, 3, -1, -2, Fraction(1, 2))
+#: Enough points for every kind of function to be thought of.
+_MANY = 100
 #: What logarithms are taken of beside sizes: the keys of a step, a window to both sides.
 _IN_LOGS = ("{x} + 1", "2*{x} + 1")
 #: Held-out sizes that must be left where some had a part in the formula.
@@ -205,7 +207,9 @@ class _Solver:
         longer, _ = self._alike(axis, base, _FOR_A_SUM)
         points = [base, *longer]
         values, sizes = [self.parts(point).values[place] for point in points], _extended(points)
-        found = smallest_set(smooth(axis, len(points)), sizes, values)
+        found = smallest_set(smooth(axis, _MANY), sizes, values) or smallest_set(
+            smooth(axis, len(points)), sizes, values
+        )
         if found or all(isinstance(value, int) for value in values):
             return found
         logs = ([Monomial(), Monomial.of({}, {text.format(x=axis): 1})] for text in _IN_LOGS)

@@ -80,6 +80,8 @@ def _pool(domain: Domain, axis: str) -> Values:
 def _roomiest(domain: Domain) -> Sizes | None:
     """The first point that constraints allow with room along every axis, or with room along most."""
     pools = {axis: domain.allowed(axis, _pool(domain, axis)) for axis in domain.axes}
+    if domain.bound is not None:
+        pools = {axis: pool if axis in domain.bound else pool[:1] for axis, pool in pools.items()}
     best, most = None, -1
     for point in itertools.islice(by_depth(pools), _MAX_POINTS):
         if domain.allows(point):
