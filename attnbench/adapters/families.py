@@ -190,7 +190,11 @@ FAMILIES: dict[str, Family] = {
         configurations.mamba2,
         _recurrent("hmkc", _MAMBA2, "1"),
         "Dao & Gu 2024",
-        constraints=("2*d % h == 0", "n % c == 0"),
+        constraints=(
+            "2*d % h == 0",
+            "n % c == 0",
+            "c >= 2",
+        ),  # a chunk of one is no matrix, and torch multiplies otherwise
         defaults={"m": 64},
         attends=False,
         draws=True,
