@@ -62,11 +62,11 @@ def _leave_as_drawn(model: nn.Module, module: nn.Module) -> None:
 
 
 def _tables(family: Family, body: Any, sizes: Sizes) -> dict[str, Tensor]:
-    """What a model of this family makes once for all of its blocks, for n positions."""
+    """What a model of this family makes once for all of its blocks, for n positions and one to follow."""
     n, tables = sizes["n"], {}
     with torch.no_grad():
         if "rotary" in family.needs:
-            tables["cos"], tables["sin"] = body.rotary_emb(torch.empty(0), torch.arange(n)[None])
+            tables["cos"], tables["sin"] = body.rotary_emb(torch.empty(0), torch.arange(n + 1)[None])
         if "window" in family.needs:
             tables["mask"] = torch.ones(n, n, dtype=torch.bool).tril().triu(-sizes["w"])[None, None]
         if "bias" in family.needs:
@@ -109,16 +109,16 @@ class _Part(nn.Module):
         """``(b, n, d) → (b, n, d)``."""
         return self._call(x, 0)
 
-    def prefill(self, context: Tensor) -> _Kept:
-        """Keys and values of a ``(b, n, d)`` context."""
-        kept = _Kept()
-        self._call(context, 0, cache=kept)
-        return kept
+    def prefill(self, context: Tensor) -> tuple[Tensor, ...]:
+        """Keys and values ``(b, g, n, d/h)`` of a ``(b, n, d)`` context."""
+        cache = _Cache()
+        self._call(context, 0, cache=cache)
+        return cache.pair
 
-    def step(self, token: Tensor, kept: _Kept) -> tuple[Tensor, _Kept]:
-        """The output of the ``(b, 1, d)`` position after a context, and what is kept then."""
-        grown = _Kept(kept.pair)
-        return self._call(token, kept.length, cache=grown), grown
+    def step(self, token: Tensor, pair: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The output ``(b, 1, d)`` of the position after a context, and all keys and values then."""
+        cache = _Cache(pair)
+        return self._call(token, pair[0].shape[2], cache=cache), cache.pair
 
     def _call(self, x: Tensor, start: int, **more: Any) -> Tensor:
         x = x.contiguous()  # GPT-2 takes no part of a longer sequence
@@ -137,19 +137,14 @@ class _Part(nn.Module):
         return handed
 
 
-class _Kept:
-    """Keys and values of one attention, ``(b, g, n, d/h)`` each; what grows is a copy, and the context stays."""
+class _Cache:
+    """Keys and values of one attention, ``(b, g, n, d/h)`` each; what grows is a copy, and what was given stays."""
 
-    def __init__(self, pair: tuple[Tensor, Tensor] | None = None) -> None:
+    def __init__(self, pair: tuple[Tensor, ...] = ()) -> None:
         self.pair = pair
 
-    @property
-    def length(self) -> int:
-        return 0 if self.pair is None else self.pair[0].shape[2]
-
-    def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(self, *new: Any, **_: Any) -> tuple[Tensor, ...]:
         """What transformers asks of a cache: to add keys and values, and to return all of them."""
-        if self.pair is not None:
-            keys, values = torch.cat([self.pair[0], keys], 2), torch.cat([self.pair[1], values], 2)
-        self.pair = keys, values
+        pair = new[:2]
+        self.pair = tuple(torch.cat(both, 2) for both in zip(self.pair, pair, strict=True)) if self.pair else pair
         return self.pair

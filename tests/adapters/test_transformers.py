@@ -13,7 +13,7 @@ from torch import nn
 
 from attnbench.adapters.families import FAMILIES
 from attnbench.adapters.transformers import LAYERS, layer
-from attnbench.counting.trace import trace
+from attnbench.counting.trace import Way, trace
 from attnbench.errors import LayerError
 from attnbench.formula import Formula
 from attnbench.layers.base import Claims, Layer
@@ -104,12 +104,12 @@ def test_a_step_after_a_context_is_the_last_position_and_leaves_the_context_as_i
     x = torch.randn(sizes["b"], sizes["n"], sizes["d"])
     with torch.no_grad():
         kept = module.prefill(x[:, :-1])
-        keys = kept.pair[0].clone()
+        keys = kept[0].clone()
         output, grown = module.step(x[:, -1:], kept)
 
         torch.testing.assert_close(output, module(x)[:, -1:])
-    assert torch.equal(kept.pair[0], keys)
-    assert (kept.length, grown.length) == (sizes["n"] - 1, sizes["n"])
+    assert torch.equal(kept[0], keys)
+    assert [tuple(one.shape) for one in grown] == 2 * [(sizes["b"], *keys.shape[1:2], sizes["n"], *keys.shape[3:])]
 
 
 @pytest.mark.parametrize("one", [one for one in PARTS if one.causal], ids=name_of)
@@ -120,6 +120,13 @@ def test_a_position_of_a_causal_part_knows_none_after_it(one: Layer) -> None:
     later = torch.cat([x[:, :4], x[:, 4:] + 1], 1)
     with torch.no_grad():
         torch.testing.assert_close(module(later)[:, :4], module(x)[:, :4])
+
+
+def test_work_of_a_step_after_n_positions_is_what_was_derived_by_hand() -> None:
+    sizes = {"b": 2, "n": 9, "d": 48, "h": 6, "g": 2, "f": 11}
+    queries, keys, scores, gated = 2 * 2 * 48 * 48, 2 * 2 * 48 * 16, 2 * 2 * 10 * 48, 2 * 2 * 48 * 11
+
+    assert trace(layer("llama"), sizes, way=Way.DECODE).flops == 2 * queries + 2 * keys + 2 * scores + 3 * gated
 
 
 def test_a_position_of_mistral_sees_itself_and_the_window_before_it() -> None:
