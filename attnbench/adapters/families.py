@@ -47,47 +47,65 @@ _RWKV = "8*b*n*d**2"
 _RWKV_BLOCK = "10*b*n*d**2 + 4*b*n*d*f"
 
 
+# Weights are those matrices without b·n and without the 2; beside them vectors: biases, norms of d (twice d, with a
+# bias of their own, but in Llama, T5, Mamba and those after them).
+_WEIGHTS = "4*d**2"
+_GROUPED_WEIGHTS = "2*d**2 + 2*d**2*g/h"
+_MIXTURE_WEIGHTS = f"{_GROUPED_WEIGHTS} + d*e + 3*e*d*f + 2*d"
+_MAMBA_WEIGHTS = "6*d**2 + d**2/4 + 6*d*m + 2*d*k + 6*d"  # biases of the convolution and of the steps, A and its D
+_MAMBA2_WEIGHTS = "6*d**2 + 2*d*m + d*h + 2*(d + m)*(k + 1) + 3*h + 2*d"  # for each head a step, an A and a D; a norm
+
+
+def _sum(*terms: str) -> str:
+    return " + ".join(term for term in terms if term)
+
+
 def _model(axes: str, block: str, rest: str = _HEAD) -> Part:
     """A model of l blocks, and what it does beside them."""
     return Part(axes, f"l*({block}) + {rest}")
 
 
-def _dense(attention: str, block: str, model: Part, *, decodes: bool = False) -> dict[str, Part]:
-    """Parts of a family with as many heads for keys and values as for queries, and a feed-forward without a gate."""
+def _dense(paths: tuple[str, str], vectors: tuple[str, str], model: Part, *, decodes: bool = False) -> dict[str, Part]:
+    """Parts of a family with as many heads for keys and values as for queries, and a feed-forward without a gate.
+
+    `paths` lead to its attention and to its block, and `vectors` are the trainable numbers there that no matrix has.
+    """
+    attention, block = _sum(_WEIGHTS, vectors[0]), _sum(_WEIGHTS, "2*d*f", vectors[1])
     return {
-        "attention": Part("h", _ATTENTION, "1", attention, decodes),
-        "block": Part("hf", _BLOCK, "1", block, decodes),
+        "attention": Part("h", _ATTENTION, attention, "1", paths[0], decodes),
+        "block": Part("hf", _BLOCK, block, "1", paths[1], decodes),
         "model": model,
     }
 
 
-def _grouped(experts: str = "", block: str = _GATED_BLOCK) -> dict[str, Part]:
-    """Parts of a family made as Llama is, in blocks that may have experts."""
+def _grouped(vectors: str = "") -> dict[str, Part]:
+    """Parts of a family made as Llama is, with `vectors` among the trainable numbers of its attention."""
+    weights = _sum(_GROUPED_WEIGHTS, vectors)
     return {
-        "attention": Part("hg", _GROUPED, "1", "layers.0.self_attn", decodes=True),
-        "block": Part("hgf" + experts, block, "1", "layers.0", decodes=True),
-        "model": _model("hgflv" + experts, block),
+        "attention": Part("hg", _GROUPED, weights, "1", "layers.0.self_attn", decodes=True),
+        "block": Part("hgf", _GATED_BLOCK, f"{weights} + 3*d*f + 2*d", "1", "layers.0", decodes=True),
+        "model": _model("hgflv", _GATED_BLOCK),
     }
 
 
-def _recurrent(axes: str, work: str, hops: str) -> dict[str, Part]:
+def _recurrent(axes: str, work: str, weights: str, hops: str) -> dict[str, Part]:
     """Parts of a family whose blocks are a mixer and a norm."""
     return {
-        "mixer": Part(axes, work, hops, "layers.0.mixer"),
-        "block": Part(axes, work, hops, "layers.0"),
+        "mixer": Part(axes, work, weights, hops, "layers.0.mixer"),
+        "block": Part(axes, work, f"{weights} + d", hops, "layers.0"),
         "model": _model(axes + "lv", work),
     }
 
 
-def _as_llama(name: str, source: str) -> Family:
-    return Family(name, configurations.llama, _grouped(), source, constraints=_ROTARY_GROUPED, needs="rotary")
+def _as_llama(name: str, source: str, vectors: str = "") -> Family:
+    return Family(name, configurations.llama, _grouped(vectors), source, constraints=_ROTARY_GROUPED, needs="rotary")
 
 
 FAMILIES: dict[str, Family] = {
     "gpt2": Family(
         "GPT2",
         configurations.gpt2,
-        _dense("h.0.attn", "h.0", _model("hflv", _BLOCK), decodes=True),
+        _dense(("h.0.attn", "h.0"), ("4*d", "9*d + f"), _model("hflv", _BLOCK), decodes=True),
         "Radford et al. 2019",
         whole="LMHeadModel",
         constraints=_HEADS,
@@ -96,21 +114,25 @@ FAMILIES: dict[str, Family] = {
         "Bert",
         configurations.bert,
         # d × d before the scores of tokens.
-        _dense("encoder.layer.0.attention", "encoder.layer.0", _model("hflv", _BLOCK, f"2*b*n*d**2 + {_HEAD}")),
+        _dense(
+            ("encoder.layer.0.attention", "encoder.layer.0"),
+            ("6*d", "9*d + f"),
+            _model("hflv", _BLOCK, f"2*b*n*d**2 + {_HEAD}"),
+        ),
         "Devlin et al. 2018",
         whole="ForMaskedLM",
         constraints=_HEADS,
         causal=False,
     ),
     "llama": _as_llama("Llama", "Touvron et al. 2023"),
-    "qwen2": _as_llama("Qwen2", "Yang et al. 2024"),
-    "qwen3": _as_llama("Qwen3", "Yang et al. 2025"),
+    "qwen2": _as_llama("Qwen2", "Yang et al. 2024", "d + 2*d*g/h"),
+    "qwen3": _as_llama("Qwen3", "Yang et al. 2025", "2*d/h"),
     "mistral": Family(
         "Mistral",
         configurations.mistral,
         {
-            "attention": Part("hgw", _GROUPED, "n/w", "layers.0.self_attn"),
-            "block": Part("hgfw", _GATED_BLOCK, "n/w", "layers.0"),
+            "attention": Part("hgw", _GROUPED, _GROUPED_WEIGHTS, "n/w", "layers.0.self_attn"),
+            "block": Part("hgfw", _GATED_BLOCK, f"{_GROUPED_WEIGHTS} + 3*d*f + 2*d", "n/w", "layers.0"),
             "model": _model("hgflvw", _GATED_BLOCK),
         },
         "Jiang et al. 2023",
@@ -120,7 +142,11 @@ FAMILIES: dict[str, Family] = {
     "mixtral": Family(
         "Mixtral",
         configurations.mixtral,
-        _grouped("et", _MIXTURE),
+        {
+            "attention": Part("hg", _GROUPED, _GROUPED_WEIGHTS, "1", "layers.0.self_attn", decodes=True),
+            "block": Part("hgfet", _MIXTURE, _MIXTURE_WEIGHTS, "1", "layers.0", decodes=True),
+            "model": _model("hgflvet", _MIXTURE),
+        },
         "Jiang et al. 2024",
         constraints=(*_ROTARY_GROUPED, "t <= e"),
         needs="rotary",
@@ -130,8 +156,8 @@ FAMILIES: dict[str, Family] = {
         "T5",
         configurations.t5,
         _dense(
-            "encoder.block.1.layer.0.SelfAttention",
-            "encoder.block.1",
+            ("encoder.block.1.layer.0.SelfAttention", "encoder.block.1"),
+            ("", "2*d"),
             _model("mhflv", f"{_BLOCK} + {_T5_DECODER}", "2*b*m*d*v"),
         ),
         "Raffel et al. 2019",
@@ -148,8 +174,8 @@ FAMILIES: dict[str, Family] = {
         "ViT",
         configurations.vit,
         _dense(
-            "layers.0.attention",
-            "layers.0",
+            ("layers.0.attention", "layers.0"),
+            ("4*d", "9*d + f"),
             # n patches of 3·16·16 values, then n + 1 positions: the first stands for the whole image, and is pooled.
             _model("hfl", _BLOCK.replace("n", "(n + 1)"), "2*b*n*d*768 + 2*b*d**2"),
         ),
@@ -163,8 +189,8 @@ FAMILIES: dict[str, Family] = {
         "Whisper",
         configurations.whisper,
         _dense(
-            "layers.0.self_attn",
-            "layers.0",
+            ("layers.0.self_attn", "layers.0"),
+            ("3*d", "8*d + f"),  # keys have no bias
             # Two convolutions of width 3: 80 bands to d over 2n frames, then d to d at every second of them.
             _model("hfl", _BLOCK, "2*b*(2*n)*80*3*d + 2*b*n*3*d**2"),
         ),
@@ -178,7 +204,7 @@ FAMILIES: dict[str, Family] = {
     "mamba": Family(
         "Mamba",
         configurations.mamba,
-        _recurrent("mk", _MAMBA, "n"),
+        _recurrent("mk", _MAMBA, _MAMBA_WEIGHTS, "n"),
         "Gu & Dao 2023",
         constraints=("d % 16 == 0",),
         sizes={"n": (3, 4, 5, 7), "d": (16, 32, 48)},
@@ -188,7 +214,7 @@ FAMILIES: dict[str, Family] = {
     "mamba2": Family(
         "Mamba2",
         configurations.mamba2,
-        _recurrent("hmkc", _MAMBA2, "1"),
+        _recurrent("hmkc", _MAMBA2, _MAMBA2_WEIGHTS, "1"),
         "Dao & Gu 2024",
         constraints=(
             "2*d % h == 0",
@@ -203,8 +229,8 @@ FAMILIES: dict[str, Family] = {
         "Rwkv",
         configurations.rwkv,
         {
-            "mixer": Part("", _RWKV, "n", "blocks.1.attention"),
-            "block": Part("f", _RWKV_BLOCK, "n", "blocks.1"),
+            "mixer": Part("", _RWKV, "4*d**2 + 5*d", "n", "blocks.1.attention"),
+            "block": Part("f", _RWKV_BLOCK, "5*d**2 + 2*d*f + 11*d", "n", "blocks.1"),
             "model": _model("flv", _RWKV_BLOCK),
         },
         "Peng et al. 2023",

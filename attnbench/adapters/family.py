@@ -19,6 +19,7 @@ class Part:
     Attributes:
         axes: the sizes it has beside b, n and d.
         flops: its work.
+        parameters: its trainable numbers; None where nobody added them up.
         hops: growth class of its longest path between two positions.
         path: where it stands in the family's body; empty for a model as a whole.
         decodes: whether it can go on position by position.
@@ -26,6 +27,7 @@ class Part:
 
     axes: str
     flops: str
+    parameters: str | None = None
     hops: str | None = None
     path: str = ""
     decodes: bool = False

@@ -58,7 +58,7 @@ def layer(family: str, scope: str = "block", name: str = "", **config: Any) -> L
         name=name or f"transformers-{family}-{scope}",
         build=_builder(known, scope, config),
         scope=_SCOPES[scope],
-        claims=Claims() if config else Claims(flops=part.flops, hops=part.hops),
+        claims=Claims() if config else Claims(flops=part.flops, parameters=part.parameters, hops=part.hops),
         source=known.source,
         inputs=_INPUTS[known.takes] if scope == "model" else None,
         constraints=_constraints(known, part),

@@ -44,12 +44,14 @@ def name_of(one: Any) -> str:
     [*((one, number) for one in BLOCKS for number in (1, 2)), *((one, 0) for one in LAYERS)],
     ids=name_of,
 )
-def test_work_is_what_was_derived_by_hand(one: Layer, number: int) -> None:
+def test_work_and_weights_are_what_was_derived_by_hand(one: Layer, number: int) -> None:
     sizes = sizes_of(one, number)
     call = trace(one, sizes)
 
     assert call.uncounted == ()
     assert call.flops == Formula(str(one.claims.flops)).evaluate(sizes)
+    if one.claims.parameters:
+        assert call.parameters == Formula(one.claims.parameters).evaluate(sizes)
 
 
 def test_llamas_work_is_what_its_weights_say() -> None:
