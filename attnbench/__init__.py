@@ -10,6 +10,7 @@
 ``count``      exact counts of a layer at any size
 ``fit``        the law of anyone's measurements, and the verdict on a claim
 ``Layer``      a layer of one's own, with its `Claims`
+``operator``   what a call of one's own operator costs
 ``AttnbenchError`` is the root of every error that one sentence explains.
 
 Everything here is light until it is used: torch and pandas are imported by the functions that need them.
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import AttnbenchError
 from attnbench.layers.base import Claims, Layer
+from attnbench.layers.own_operators import operator
 from attnbench.version import __version__
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from attnbench.fitting.frame import fit
     from attnbench.session.run import compare, load, run
 
-__all__ = ["AttnbenchError", "Claims", "Layer", "__version__", "compare", "count", "fit", "load", "run"]
+__all__ = ["AttnbenchError", "Claims", "Layer", "__version__", "compare", "count", "fit", "load", "operator", "run"]
 
 #: Public name → the module that defines it.
 _HEAVY = {

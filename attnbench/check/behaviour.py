@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from attnbench.check.case import Case, points
 from attnbench.check.outcome import Answer, failed, hint, passed
-from attnbench.counting.paths.hops import leave_no_zero_weight
+from attnbench.counting.paths.case import leave_no_zero_weight
 from attnbench.counting.trace import trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from attnbench.counting.calls import one_clear_line
-from attnbench.counting.paths.hops import positions_among
-from attnbench.counting.paths.shadow.run import positions_of
+from attnbench.counting.paths.case import positions_among, positions_of
 from attnbench.errors import LayerError
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.layers.building import Inputs, apply, build_module, check_output, make_inputs, output_of

@@ -21,11 +21,12 @@ def one_clear_line(layer: Layer, sizes: Sizes, dtype: str = "") -> Iterator[None
         yield
     except AttnbenchError as error:
         message = str(error)
-        raise LayerError(message if message.startswith("layer ") else f"{where} {message}") from error
+        kind = type(error) if isinstance(error, LayerError) else LayerError
+        raise kind(message if message.startswith("layer ") else f"{where} {message}") from error
     except Exception as error:
         message = " ".join(str(error).split())[:200]
-        kind = f"{type(error).__name__} in {dtype}" if dtype else type(error).__name__
-        raise LayerError(f"{where} raised {kind}: {message}") from error
+        name = f"{type(error).__name__} in {dtype}" if dtype else type(error).__name__
+        raise LayerError(f"{where} raised {name}: {message}") from error
 
 
 @contextmanager

@@ -4,26 +4,55 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
-from attnbench.counting.effective_flops import effective_flops
-from attnbench.counting.paths.hops import Hops, hops_at
-from attnbench.counting.paths.reach import bracket
-from attnbench.counting.recover import Domain, Recovered, Values, recover, recover_ceiling
-from attnbench.counting.trace import Trace, Way, trace
+from attnbench.counting.effective_flops import effective_parts
+from attnbench.counting.path_lengths import PathLengths
+from attnbench.counting.recover import Domain, Parts, Recovered, Values, recover, recover_parts, start
+from attnbench.counting.trace import Kernel, Trace, Way, trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.trial import INPUT_AXES, USUAL, Choices, Sizes, Subject, describe
+from attnbench.trial import AXES, INPUT_AXES, USUAL, Choices, Sizes, Subject
 
 
 @dataclass(frozen=True, slots=True)
 class TraceMetric:
-    """How a metric is read: of which trace in which mode, and which of its numbers (the largest is meant)."""
+    """How a metric is read: of which trace in which mode, and from which of its parts."""
 
     ways: dict[str, Way]
-    read: Callable[[Trace], tuple[float, ...]]
+    parts: Callable[[Trace], Parts]
+
+
+def _of_each(read: Callable[[Kernel], float]) -> Callable[[Trace], Parts]:
+    """What all kernels add up to."""
+    return lambda traced: Parts.added(map(read, traced.kernels))
+
+
+def _live(traced: Trace) -> Parts:
+    """Bytes of what is alive at each moment at which there may be most."""
+    made, gone = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
+    for place, one in enumerate(traced.stored):
+        made[one.made].add(place)
+        gone[one.gone].add(place)
+    alive, most = set[int](), dict[frozenset[int], None]()
+    for moment in range(len(traced.kernels)):
+        alive = (alive | made[moment]) - gone[moment]
+        if made[moment] and gone[moment + 1]:  # more than before, and more than after
+            most[frozenset(alive)] = None
+    return Parts(tuple(one.nbytes for one in traced.stored), tuple(most))
+
+
+def _heaviest_chain(traced: Trace) -> Parts:
+    """What each kernel adds to a chain, and which of them are the heaviest chain here."""
+    kernels, chain = traced.kernels, list[int]()
+    place = max(range(len(kernels)), key=lambda one: kernels[one].log_depth, default=-1)
+    while place >= 0:
+        chain.append(place)
+        place = kernels[place].before
+    return Parts(tuple(kernel.weight for kernel in kernels), (frozenset(chain),), only_largest=True)
 
 
 _AS_WORKED = {"forward": Way.WHOLE, "train": Way.TRAIN, "decode": Way.DECODE}
@@ -36,31 +65,31 @@ _SAVED = {"forward": Way.KEPT, "train": Way.KEPT}
 
 #: Metrics read from traces, in the order in which people ask for them.
 TRACE_METRICS = {
-    "flops": TraceMetric(_AS_WORKED, lambda traced: (traced.flops,)),
-    "elementwise": TraceMetric(_AS_STEPPED, lambda traced: (traced.elementwise,)),
-    "parameters": TraceMetric(_AS_WORKED, lambda traced: (traced.parameters,)),
-    "peak_bytes": TraceMetric(_AS_RUN, lambda traced: traced.live_bytes or (0,)),
-    "saved_bytes": TraceMetric(_SAVED, lambda traced: (traced.saved_bytes,)),
-    "depth": TraceMetric(_AS_STEPPED, lambda traced: (traced.depth,)),
-    "log_depth": TraceMetric(_AS_STEPPED, lambda traced: (traced.log_depth,)),
-    "prefill_flops": TraceMetric(_PREFILL, lambda traced: (traced.flops,)),
-    "prefill_bytes": TraceMetric(_PREFILL, lambda traced: traced.live_bytes or (0,)),
+    "flops": TraceMetric(_AS_WORKED, _of_each(lambda kernel: kernel.flops or 0)),
+    "elementwise": TraceMetric(_AS_STEPPED, _of_each(lambda kernel: kernel.elementwise)),
+    "parameters": TraceMetric(_AS_WORKED, lambda traced: Parts.added(traced.weights)),
+    "peak_bytes": TraceMetric(_AS_RUN, _live),
+    "saved_bytes": TraceMetric(_SAVED, lambda traced: Parts.added(traced.saved)),
+    "depth": TraceMetric(_AS_STEPPED, lambda traced: Parts.added([traced.depth])),
+    "log_depth": TraceMetric(_AS_STEPPED, _heaviest_chain),
+    "prefill_flops": TraceMetric(_PREFILL, _of_each(lambda kernel: kernel.flops or 0)),
+    "prefill_bytes": TraceMetric(_PREFILL, _live),
 }
+#: The largest of their numbers is meant.
+_OF_MOMENTS = ("peak_bytes", "prefill_bytes")
 #: Metrics of the forward pass that are read from runs on small real tensors.
 _PATHS = ("hops", "hops_rf")
 NEEDED = "flops_needed"
 
-#: Lengths and structural sizes at which path lengths are looked at.
-_PATH_LENGTHS = (2, 3, 4, 5, 6, 8, 9, 10, 12, 16, 17, 25, 27, 28)
-_PATH_PARTS = (2, 3, 4, 5)
-_FEW_PATH_PARTS = (2, 3, 5)
-_PATH_WIDTHS = (2, 4, 6, 12)
-_FEWEST_LENGTHS = 5
-#: Product of all sizes up to which counting on real numbers is quick.
+#: Axes of which a length holds a whole one, or does not.
+_PARTS_OF_LENGTH = ("k", "w", "r", "m", "c", "s")
+#: Numbers of the input, times the largest other size, up to which counting on real numbers is quick.
 _MAX_NUMBERS = 20_000
 #: Sizes along which a class is looked at: most of them powers of two, at which logarithms are whole.
 _GROWING: dict[str, Values] = {"b": (2, 3, 5), "n": (4, 8, 16, 64), "d": (8, 16, 24), "h": (2, 4, 8), "k": (3, 5, 9)}
 _GROWING_PARTS = (2, 4, 8)
+#: Kernels of one trace that are worth writing down, where loops over positions make ever more; less growth is none.
+_MAX_KERNELS, _STEADY_GROWTH = 1_500, 0.1
 #: A layer's own kernels may change with the length: where is looked for up to this one.
 _LONGEST_FOR_SWITCHES = 2**20
 
@@ -71,6 +100,12 @@ class Counter:
     def __init__(self, layer: Layer, choices: Choices = USUAL) -> None:
         self.layer, self._dtype, self._mode, self._sdpa = layer, choices.dtype, choices.mode, choices.sdpa
         self._traces: dict[tuple[Way, tuple[int, ...]], Trace | LayerError] = {}
+        self._has_no_loops, self._paths = False, PathLengths(layer)
+        self._needed_at: dict[tuple[int, ...], Parts] = {}
+        self._unneeded: list[LayerError] = []
+        self._longest: dict[Way, int] = {}
+        self._starts: dict[Way, Sizes] = {}
+        self._domains: dict[tuple[Way, tuple[tuple[str, Values], ...]], Domain] = {}
 
     @property
     def subject(self) -> Subject:
@@ -94,8 +129,7 @@ class Counter:
             LayerError: the layer cannot be counted at any of the sizes tried.
         """
         if metric in _PATHS:
-            path = self._path(metric)
-            return replace(path, reason="; ".join([path.reason, *self._evidence()]))
+            return self._paths.recover(metric)
         if metric == NEEDED:
             return self._needed()
         way = TRACE_METRICS[metric].ways[self._mode]
@@ -103,7 +137,7 @@ class Counter:
         return found if self.switch is None else self._on_both_sides(metric, way, found, self.switch)
 
     def _until_one_fits(self, metric: str, way: Way) -> Iterator[Recovered]:
-        """Polynomials first, over ever fewer sizes; then all other formulas, which take hundreds of counts."""
+        """Part by part first, over ever fewer sizes; then as a whole, which takes hundreds of counts."""
         for attempt in self._attempts(metric, way):
             yield attempt
             if attempt.formula:
@@ -111,10 +145,14 @@ class Counter:
 
     def _attempts(self, metric: str, way: Way) -> Iterator[Recovered]:
         restrictions = list(self._restrictions()) if way is not Way.WHOLE else []
-        for only in ({}, *restrictions, *self._no_single_parts(way)):
-            yield self._attempt(metric, only, way, only_polynomials=True)
+        for only in itertools.chain([{}], restrictions, self._no_single_parts(way)):
+            yield self._by_parts(metric, only, way)
         for only in (*restrictions[-1:], {}):
             yield self._attempt(metric, only, way)
+
+    def _by_parts(self, metric: str, only: dict[str, Values], way: Way) -> Recovered:
+        read, domain = TRACE_METRICS[metric].parts, self._domain(only, way)
+        return _held(recover_parts(lambda sizes: read(self.trace(sizes, way)), domain), domain)
 
     def _on_both_sides(self, metric: str, way: Way, found: Recovered, switch: int) -> Recovered:
         """Say where other kernels take over and, where no formula holds on both sides, give the one for longer."""
@@ -134,11 +172,12 @@ class Counter:
     def missing(self, metric: str) -> tuple[str, ...]:
         """Operations that make a count a lower bound."""
         if metric in _PATHS:
-            return tuple(dict.fromkeys(name for hops in self._hops.values() for name in hops.unknown))
+            return self._paths.unknown
         if metric not in ("flops", "saved_bytes"):
             return ()
         way = TRACE_METRICS[metric].ways[self._mode]
-        traces = [found for (of, _), found in self._traces.items() if isinstance(found, Trace) and of is way]
+        ways = {way, Way.OPENED} if way is Way.WHOLE and self._has_no_loops else {way}
+        traces = [found for (of, _), found in self._traces.items() if isinstance(found, Trace) and of in ways]
         named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
 
@@ -150,18 +189,18 @@ class Counter:
         Raises:
             LayerError: the layer cannot be counted at any of the sizes tried.
         """
-        way, read = TRACE_METRICS[metric].ways[self._mode], TRACE_METRICS[metric].read
+        way = TRACE_METRICS[metric].ways[self._mode]
         for only in ({}, *self._no_single_parts(way)):
             held = " and ".join(f"{axis} ≥ {sizes[0]}" for axis, sizes in only.items())
-            points = self._domain(only, way).held_out()
-            yield f", for {held}" if held else "", [(one, max(read(self.trace(one, way)))) for one in points]
+            points = self._domain(only, way).held_out
+            yield f", for {held}" if held else "", [(one, self._count(metric, one)) for one in points]
 
     def growing_counts(self, metric: str) -> list[tuple[Sizes, float]]:
         """Counts where one size after the other grows, at sizes that cost little; for metrics read from traces.
 
         Empty where the layer refuses too many of them to tell how a size that it has makes the count grow.
         """
-        way, read = TRACE_METRICS[metric].ways[self._mode], TRACE_METRICS[metric].read
+        way = TRACE_METRICS[metric].ways[self._mode]
         pools = {axis: _GROWING.get(axis, _GROWING_PARTS) for axis in self.layer.axes}
         first = {axis: sizes[1] for axis, sizes in pools.items()}
         lines = {axis: [first | {axis: size} for size in sizes] for axis, sizes in pools.items()}
@@ -170,7 +209,11 @@ class Counter:
             return []
         every = [*itertools.chain.from_iterable(possible.values()), {axis: sizes[2] for axis, sizes in pools.items()}]
         points = {tuple(sizes.items()): sizes for sizes in every if self._possible(sizes, way)}
-        return [(sizes, max(read(self.trace(sizes, way)))) for sizes in points.values()]
+        return [(sizes, self._count(metric, sizes)) for sizes in points.values()]
+
+    def _count(self, metric: str, sizes: Sizes) -> float:
+        reading = TRACE_METRICS[metric]
+        return reading.parts(self.trace(sizes, reading.ways[self._mode])).total
 
     def trace(self, sizes: Sizes, way: Way) -> Trace:
         """The trace at `sizes`.
@@ -187,11 +230,7 @@ class Counter:
     def switch(self) -> int | None:
         """The length from which on the layer runs other kernels than at short ones; None when it never does."""
         way = _AS_WORKED[self._mode]
-        domain = self._domain({}, way)
-        start = next(iter(domain.held_out()), None)
-        if start is None or not domain.large:
-            return None
-        return self._first_length_unlike(start, way)
+        return self._first_length_unlike(self._start(way), way) if self._domain({}, way).large else None
 
     def _first_length_unlike(self, start: Sizes, way: Way) -> int | None:
         """By strides, then by halving; lengths that the layer refuses are passed over."""
@@ -213,17 +252,17 @@ class Counter:
 
     # ---------------------------------------------------------------------------------------------- by traces
 
-    def _attempt(
-        self, metric: str, only: dict[str, Values], way: Way, *, only_polynomials: bool = False, short: bool = False
-    ) -> Recovered:
-        read, domain = TRACE_METRICS[metric].read, self._domain(only, way)
+    def _attempt(self, metric: str, only: dict[str, Values], way: Way, *, short: bool = False) -> Recovered:
+        domain = self._domain(only, way)
         if short:
             domain = replace(domain, large=False)
-        found = recover(lambda sizes: read(self.trace(sizes, way)), domain, only_polynomials=only_polynomials)
-        held = [
-            f"{axis} = {sizes[0]}" if len(sizes) == 1 else f"{axis} ≥ {sizes[0]}" for axis, sizes in domain.only.items()
-        ]
-        return replace(found, reason=f"{found.reason}, for {' and '.join(held)}") if held else found
+        return _held(recover(lambda sizes: self._numbers(metric, sizes, way), domain), domain)
+
+    def _numbers(self, metric: str, sizes: Sizes, way: Way) -> tuple[float, ...]:
+        """The count, or the counts of which the largest is meant."""
+        if metric in _OF_MOMENTS:
+            return self.trace(sizes, way).live_bytes or (0,)
+        return (self._count(metric, sizes),)
 
     def _restrictions(self) -> Iterator[dict[str, Values]]:
         """PyTorch copies where several heads or sequences interleave, and only views where there is one.
@@ -241,22 +280,51 @@ class Counter:
         several = (2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 16)
         parts: dict[str, Values] = {a: several for a in self.layer.axes if a not in {*INPUT_AXES, "d", "l"}}
         for only in (parts, parts | {"b": (2, 3, 4, 5, 7)}) if parts else ():
-            sizes = Domain(tuple(self.layer.axes), lambda sizes: self._possible(sizes, way), large=False, only=only)
-            if sizes.held_out():
+            if self._small(only, way).held_out:
                 yield only
 
+    def _small(self, only: dict[str, Values], way: Way) -> Domain:
+        return Domain(
+            tuple(self.layer.axes),
+            lambda sizes: self._possible(sizes, way),
+            large=False,
+            only=only,
+            constraints=lambda sizes: not self.layer.broken_constraint(sizes),
+            given=self._given,
+        )
+
     def _domain(self, only: dict[str, Values], way: Way) -> Domain:
-        small = Domain(tuple(self.layer.axes), lambda sizes: self._possible(sizes, way), large=False, only=only)
-        short = next(iter(small.held_out()), None)
-        if short is None:
-            raise self._refusal()
+        key = (way, tuple(only.items()))
+        if key not in self._domains:
+            self._domains[key] = self._steady(self._small(only, way), way)
+        return self._domains[key]
+
+    def _steady(self, small: Domain, way: Way) -> Domain:
+        """The domain, large where the same kernels run at twice the length."""
+        short = self._start(way)
         longer = (self._try({**short, "n": n}, way) for n in (2 * short["n"] + 1, 2 * short["n"]))
         long = next((found for found in longer if isinstance(found, Trace)), None)
-        steady = long is not None and len(long.kernels) == len(self.trace(short, way).kernels)
-        return replace(small, large=steady)
+        kernels = len(self.trace(short, way).kernels), len(long.kernels) if long else 0
+        self._longest[way] = _longest(short["n"], *kernels)
+        return replace(small, large=kernels[0] == kernels[1])
+
+    def _start(self, way: Way) -> Sizes:
+        """A point at which the layer can be called.
+
+        Raises:
+            LayerError: there is none.
+        """
+        if way not in self._starts:
+            found = start(self._small({}, way))
+            if found is None:
+                raise self._refusal()
+            self._starts[way] = found.base
+        return self._starts[way]
 
     def _possible(self, sizes: Sizes, way: Way) -> bool:
-        return not self.layer.broken_constraint(sizes) and isinstance(self._try(sizes, way), Trace)
+        if self.layer.broken_constraint(sizes) or sizes["n"] > self._longest.get(way, sizes["n"]):
+            return False
+        return isinstance(self._try(sizes, way), Trace)
 
     def _try(self, sizes: Sizes, way: Way) -> Trace | LayerError:
         key = (way, tuple(sizes.values()))
@@ -265,14 +333,18 @@ class Counter:
         return self._traces[key]
 
     def _traced(self, sizes: Sizes, way: Way) -> Trace | LayerError:
+        if way is Way.WHOLE and self._has_no_loops:
+            return self._try(sizes, Way.OPENED)
         if way in _SAME_BUT_FOR_HIDDEN_STEPS:
             found = self._try(sizes, _SAME_BUT_FOR_HIDDEN_STEPS[way])
             if not (isinstance(found, Trace) and found.hidden):
                 return found
         try:
-            return trace(self.layer, sizes, dtype=self._dtype, way=way, sdpa=self._sdpa)
+            found = trace(self.layer, sizes, dtype=self._dtype, way=way, sdpa=self._sdpa)
         except LayerError as error:  # a size that this layer refuses is not a size to count at
             return error
+        self._has_no_loops |= way is Way.WHOLE and not found.kept_whole
+        return found
 
     def _refusal(self) -> LayerError:
         refused = (found for found in self._traces.values() if isinstance(found, LayerError))
@@ -281,67 +353,71 @@ class Counter:
     # ------------------------------------------------------------------------------------ on small real tensors
 
     def _needed(self) -> Recovered:
-        """Work as needed, at lengths that hold a whole kernel or window; of a stack, at its usual height."""
+        """Work as needed, at lengths that hold a whole kernel or window; of a stack, at its usual height.
+
+        An axis of a plugin may be such a part of the length or not: that it is one is thought of last.
+        """
+        known = [axis for axis in self._parts if axis in _PARTS_OF_LENGTH]
+        found = self._needed_where_n_holds(known)
+        others = [axis for axis in self._parts if axis not in AXES]
+        return self._needed_where_n_holds([*known, *others]) if others and not found.formula else found
+
+    def _needed_where_n_holds(self, parts: Sequence[str]) -> Recovered:
         fixed: dict[str, Values] = {axis: (size or 1,) for axis, size in self.layer.axes.items() if axis == "l"}
-        domain = Domain(tuple(self.layer.axes), self._is_long, large=False, tiny=True, only=fixed)
-        found = recover(lambda sizes: (effective_flops(self.layer, sizes),), domain)
+
+        def allows(sizes: Sizes) -> bool:
+            fits = all(sizes["n"] >= sizes[part] for part in parts)
+            return fits and not self.layer.broken_constraint(sizes) and _numbers_in(sizes) <= _MAX_NUMBERS
+
+        axes = tuple(self.layer.axes)
+        possible = partial(self._needs, allows)
+        domain = Domain(axes, possible, large=False, tiny=True, only=fixed, constraints=allows, given=self._given)
+        found = recover_parts(self._needed_parts, domain)
+        if not found.formula:
+            found = recover(lambda sizes: (self._needed_parts(sizes).total,), domain)
+        if not found.formula and self._unneeded:
+            raise self._unneeded[0]
         held = [f"{axis} = {size}" for axis, (size,) in fixed.items()]
-        held += [f"n ≥ {part}" for part in self._parts if part in ("k", "w")]
+        held += [f"n ≥ {part}" for part in parts if part in ("k", "w")]
         return replace(found, reason=", for ".join([found.reason, " and ".join(held)])) if held else found
+
+    def _needs(self, allows: Callable[[Sizes], bool], sizes: Sizes) -> bool:
+        try:
+            return allows(sizes) and bool(self._needed_parts(sizes))
+        except LayerError as error:  # it raises at lengths as short as these, say
+            self._unneeded.append(error)
+            return False
+
+    def _needed_parts(self, sizes: Sizes) -> Parts:
+        key = tuple(sizes.values())
+        if key not in self._needed_at:
+            self._needed_at[key] = Parts.added(effective_parts(self.layer, sizes))
+        return self._needed_at[key]
+
+    @property
+    def _given(self) -> dict[str, Values]:
+        return {axis: tuple(sizes) for axis, sizes in self.layer.sizes.items()}
 
     @property
     def _parts(self) -> list[str]:
         """Axes that are parts of the length, and those that a plugin names."""
         return [axis for axis in self.layer.axes if axis not in {*INPUT_AXES, "d", "h", "l"}]
 
-    def _is_long(self, sizes: Sizes) -> bool:
-        fits = all(sizes["n"] >= sizes[part] for part in self._parts)
-        return fits and math.prod(sizes.values()) <= _MAX_NUMBERS and not self.layer.broken_constraint(sizes)
 
-    def _path(self, metric: str) -> Recovered:
-        """The formula of a path length; where two positions are a special case, from three on."""
-        values, axes = self._paths(metric), tuple(self.layer.axes)
-        found = recover_ceiling(values, axes)
-        if found.formula is None:
-            longer = recover_ceiling([(sizes, hops) for sizes, hops in values if sizes["n"] > 2], axes)
-            return replace(longer, reason=f"{longer.reason}, for n >= 3") if longer.formula else found
-        return found
+def _longest(n: int, kernels: int, at_twice: int) -> int:
+    """The longest call of which every kernel is worth its tracing, by how their number grows from n to twice as much."""
+    growth = math.log2(at_twice / kernels) if at_twice > kernels > 0 else 0.0
+    return int(n * (_MAX_KERNELS / kernels) ** (1 / growth)) if growth > _STEADY_GROWTH else _LONGEST_FOR_SWITCHES
 
-    def _paths(self, metric: str) -> list[tuple[Sizes, float]]:
-        return [(dict(sizes), hops.io if metric == "hops" else hops.rf) for sizes, hops in self._hops.items()]
 
-    @cached_property
-    def _hops(self) -> dict[tuple[tuple[str, int], ...], Hops]:
-        """Path lengths at small sizes."""
-        parts = self._parts
-        found: dict[tuple[tuple[str, int], ...], Hops] = {}
-        pool = _PATH_PARTS if len(parts) < 2 else _FEW_PATH_PARTS
-        for point in itertools.product(pool, repeat=len(parts)):
-            fixed = dict(zip(parts, point, strict=True))
-            possible = list(filter(None, (self._narrowest(fixed | {"n": n}) for n in _PATH_LENGTHS)))
-            if len(possible) >= _FEWEST_LENGTHS:
-                found |= {tuple(sizes.items()): hops_at(self.layer, sizes) for sizes in possible}
-        if not found:
-            raise LayerError(f"layer {self.layer.name!r}: no short sequence is possible, so its paths cannot be seen")
-        return found
+def _numbers_in(sizes: Sizes) -> int:
+    largest = max((size for axis, size in sizes.items() if axis not in {*INPUT_AXES, "d", "l"}), default=1)
+    return sizes["b"] * sizes["n"] * sizes["d"] * largest
 
-    def _evidence(self) -> Iterator[str]:
-        """What stands beside a path length: its direction or reach, and what gradients and NaNs say."""
-        sizes, longest = list(self._hops.items())[-1]
-        if longest.io == math.inf:
-            yield f"at {describe(dict(sizes))} no stack connects more than {longest.reach:.0%} of the pairs"
-        elif longest.direction != "both":
-            yield f"{longest.direction} only"
-        middle = next((sizes for sizes in self._hops if dict(sizes)["n"] >= 16), list(self._hops)[-1])
-        seen = bracket(self.layer, dict(middle))
-        yield from (f"one layer {seen.finding} at {describe(dict(middle))}",) if seen.finding else ()
-        yield from (seen.violation,) if seen.violation else ()
 
-    def _narrowest(self, given: Sizes) -> Sizes | None:
-        """`given` with the smallest width that the layer accepts; None when it accepts none."""
-        for d in _PATH_WIDTHS:
-            try:
-                return self.layer.complete(given | {"b": 1, "d": d})
-            except LayerError:
-                continue
-        return None
+def _held(found: Recovered, domain: Domain) -> Recovered:
+    """The same, saying at which sizes axes were held back."""
+    held = [
+        f"{axis} = {sizes[0]}" if len(sizes) == 1 else f"{axis} ≥ {sizes[0]}" for axis, sizes in domain.only.items()
+    ]
+    return replace(found, reason=f"{found.reason}, for {' and '.join(held)}") if held else found

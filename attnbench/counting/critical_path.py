@@ -38,11 +38,12 @@ class _Span:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Elements of a storage, and the chain behind them."""
+    """Elements of a storage, and the chain behind them; `last` is the kernel that ends the heaviest one."""
 
     span: _Span
     depth: int
     log_depth: float
+    last: int
 
 
 class CriticalPath:
@@ -53,39 +54,44 @@ class CriticalPath:
     """
 
     def __init__(self) -> None:
+        self._kernels = 0
         self._parts: weakref.WeakKeyDictionary[torch.UntypedStorage, list[_Part]] = weakref.WeakKeyDictionary()
 
-    def extend(self, inputs: Iterable[Any], outputs: Iterable[Any], weight: float) -> tuple[int, float]:
-        """One more kernel: the number of kernels and the sum of weights of the longest chain that ends in it.
+    def extend(self, inputs: Iterable[Any], outputs: Iterable[Any], weight: float) -> tuple[int, float, int]:
+        """One more kernel: how many kernels the longest chain has that ends in it, and how heavy the heaviest is.
 
-        A kernel without tensor inputs (an allocation, a constant) waits for nothing and starts no chain.
+        The third number is the place of the kernel before it in the heaviest chain, -1 where there is none. A kernel
+        without tensor inputs (an allocation, a constant) waits for nothing and starts no chain.
         """
         read = [value for value in inputs if isinstance(value, Tensor)]
-        depth, log_depth = self._longest(read)
+        depth, log_depth, before = self._longest(read)
         if read:
             depth, log_depth = depth + 1, log_depth + weight
-        self._write(outputs, depth, log_depth)
-        return depth, log_depth
+        self._write(outputs, depth, log_depth, self._kernels)
+        self._kernels += 1
+        return depth, log_depth, before
 
     def follow(self, inputs: Iterable[Any], outputs: Iterable[Any]) -> None:
         """`outputs` come after `inputs`, without a kernel between them."""
         self._write(outputs, *self._longest(inputs))
 
-    def _longest(self, values: Iterable[Any]) -> tuple[int, float]:
+    def _longest(self, values: Iterable[Any]) -> tuple[int, float, int]:
         behind = [part for value in values if isinstance(value, Tensor) for part in self._behind(value)]
-        return max((part.depth for part in behind), default=0), max((part.log_depth for part in behind), default=0.0)
+        heaviest = max(behind, key=lambda part: part.log_depth, default=None)
+        depth = max((part.depth for part in behind), default=0)
+        return (depth, heaviest.log_depth, heaviest.last) if heaviest else (depth, 0.0, -1)
 
     def _behind(self, value: Tensor) -> list[_Part]:
         span = _span(value)
         return [part for part in self._parts.get(value.untyped_storage(), []) if part.span.meets(span)]
 
-    def _write(self, values: Iterable[Any], depth: int, log_depth: float) -> None:
+    def _write(self, values: Iterable[Any], depth: int, log_depth: float, last: int) -> None:
         for value in values:
             if isinstance(value, Tensor):
                 span = _span(value)
                 parts = self._parts.setdefault(value.untyped_storage(), [])
                 parts[:] = [part for part in parts if not span.covers(part.span)]
-                parts.append(_Part(span, depth, log_depth))
+                parts.append(_Part(span, depth, log_depth, last))
 
 
 def _span(value: Tensor) -> _Span:

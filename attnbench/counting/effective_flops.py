@@ -48,6 +48,15 @@ def effective_flops(layer: Layer, sizes: Sizes) -> float:
     """FLOPs of one call whose result could make a difference; run on real tensors, so choose small sizes.
 
     Raises:
+        LayerError: as for `effective_parts`.
+    """
+    return sum(effective_parts(layer, sizes))
+
+
+def effective_parts(layer: Layer, sizes: Sizes) -> tuple[float, ...]:
+    """The same for each product by itself, in the order in which they are computed; Fourier transforms come last.
+
+    Raises:
         LayerError: the layer cannot be built or called in float64, does other work on other inputs, gives numbers
             that are not finite, or contains work that cannot be looked into.
     """
@@ -106,8 +115,8 @@ class _Draws:
         self._layer, self._module, self._make = layer, module, make
         self._start = {weight: weight.detach().clone() for weight in module.parameters() if weight.requires_grad}
 
-    def needed(self) -> float:
-        """FLOPs that are needed, once draws show nothing new any more."""
+    def needed(self) -> tuple[float, ...]:
+        """FLOPs that are needed of each product, once draws show nothing new any more."""
         first = self._draw()
         enough = _SMOOTH_DRAWS if first.is_smooth else _FEWEST_DRAWS
         drawn = 1
@@ -115,7 +124,7 @@ class _Draws:
             drawn += 1
             if _join(first.products, self._draw().products):
                 enough = max(_FEWEST_DRAWS, _PATIENCE * drawn)
-        return 2 * sum(product.needed() for product in first.products) + first.transforms
+        return (*(2 * product.needed() for product in first.products), first.transforms)
 
     def _draw(self) -> _Observer:
         self._vary()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from attnbench.counting.counter import TRACE_METRICS, Counter
 from attnbench.counting.paths.reach import effective_reach
 from attnbench.counting.recover import Recovered
 from attnbench.counting.recover.result import Miss, agree
-from attnbench.counting.trace import trace
+from attnbench.counting.trace import Trace, Way, trace
 from attnbench.errors import FormulaError, LayerError
 from attnbench.formula import Formula
 from attnbench.formula.growth import same_growth
@@ -25,6 +25,10 @@ from attnbench.trial import USUAL, Choices, Sizes
 #: Claims of these are growth classes; claims of the others are exact.
 CLASSES = frozenset({"depth", "hops"})
 _CLOSE = 1e-9
+#: What is counted at a point: work, bytes, bytes kept, and depth, each of a trace of its own where one does not do.
+_AT_A_POINT = ("flops", "peak_bytes", "saved_bytes", "depth")
+#: Steps of a recurrence that are walked to see what is alive.
+_LONGEST_WALK = 2048
 #: Sizes at which the effective reach is looked at: the first that the layer accepts.
 _REACH_LENGTHS, _REACH_WIDTHS = (33, 32, 48, 64), (8, 12, 16)
 
@@ -32,39 +36,68 @@ _REACH_LENGTHS, _REACH_WIDTHS = (33, 32, 48, 64), (8, 12, 16)
 Reach = tuple[tuple[int, float], ...]
 
 
-def count_at(
-    layer: Layer,
-    sizes: Sizes,
-    choices: Choices = USUAL,
-    laws: Sequence[Law] = (),
-) -> Counted:
-    """Exact counts of one call at `sizes`: from a trace there and, for what a trace would walk long for, from `laws`.
+def count_at(layer: Layer, sizes: Sizes, choices: Choices = USUAL, laws: Sequence[Law] = ()) -> Counted:
+    """Exact counts of one call at `sizes`: from traces there, and path lengths from a law that speaks of these sizes.
 
-    The bytes of a recurrence are such: all its steps would be walked to see that none needs more than another.
+    Of a recurrence, whose steps would all be walked to see its bytes and its depth, laws say those, too; they are found
+    where they are not given. A count that this layer does not have is None.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at these sizes.
     """
-    worked, run = (TRACE_METRICS[metric].ways[choices.mode] for metric in ("flops", "peak_bytes"))
-    whole = trace(layer, sizes, dtype=choices.dtype, way=worked, sdpa=choices.sdpa)
-    known = [law for law in laws if law.formula and (law.metric != "peak_bytes" or law.speaks_of(sizes))]
-    formulas = {law.metric: Formula(law.formula) for law in known}
-    saved, depth, hops, peak = (
-        _value(formulas.get(metric), sizes) for metric in ("saved_bytes", "depth", "hops", "peak_bytes")
-    )
+    worked, run, kept, stepped = (TRACE_METRICS[metric].ways.get(choices.mode) for metric in _AT_A_POINT)
+    whole = trace(layer, sizes, dtype=choices.dtype, way=_way(worked), sdpa=choices.sdpa)
+    known = _Known(laws, sizes)
+    if whole.kept_whole and sizes["n"] > _LONGEST_WALK:
+        known = _Known([*laws, *count_laws(layer, _AT_A_POINT[1:], choices)], sizes)
+
+    def at(way: Way) -> Trace:
+        return whole if way is worked else trace(layer, sizes, dtype=choices.dtype, way=way, sdpa=choices.sdpa)
+
     return Counted(
         flops=round(whole.flops),
         parameters=whole.parameters,
-        peak_bytes=(
-            whole if run is worked else trace(layer, sizes, dtype=choices.dtype, way=run, sdpa=choices.sdpa)
-        ).peak_bytes
-        if peak is None
-        else round(peak),
+        peak_bytes=known.value("peak_bytes", whole, lambda: at(_way(run)).peak_bytes) or 0,
         uncounted=whole.uncounted,
-        saved_bytes=None if saved is None else round(saved),
-        depth=None if depth is None else round(depth),
-        hops=hops,
+        saved_bytes=known.value("saved_bytes", whole, lambda: at(kept).saved_bytes) if kept else None,
+        depth=known.value("depth", whole, lambda: at(_way(stepped)).depth),
+        hops=known.of("hops"),
     )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What laws say at some sizes."""
+
+    laws: Sequence[Law]
+    sizes: Sizes
+
+    def of(self, metric: str) -> float | None:
+        """The value of a law that speaks of these sizes."""
+        law = next((law for law in self.laws if law.metric == metric and law.formula), None)
+        try:
+            return float(Formula(law.formula).evaluate(self.sizes)) if law and law.speaks_of(self.sizes) else None
+        except FormulaError:
+            return None
+
+    def value(self, metric: str, whole: Trace, traced: Callable[[], int]) -> int | None:
+        """The count from a trace; of what runs as a loop from a law, or from the trace of a short one."""
+        said = self.of(metric) if whole.kept_whole else None
+        if said is not None:
+            return round(said)
+        if whole.kept_whole and self.sizes["n"] > _LONGEST_WALK:
+            return None
+        try:
+            return traced()
+        except LayerError:  # it cannot be trained, say; what else was counted stands
+            return None
+
+
+def _way(way: Way | None) -> Way:
+    """The way of a metric that every mode has."""
+    if way is None:
+        raise LayerError("cannot be counted in this mode")
+    return way
 
 
 def count(layer: str | Layer, **sizes: int) -> Counted:
@@ -78,7 +111,7 @@ def count(layer: str | Layer, **sizes: int) -> Counted:
         LayerError: the layer is unknown, or cannot be built, called or counted there.
     """
     found = Registry().get(layer) if isinstance(layer, str) else layer
-    laws = count_laws(found, ("saved_bytes", "depth", "hops"))
+    laws = count_laws(found, ("hops",))
     return count_at(found, found.complete(sizes), laws=laws)
 
 
@@ -102,7 +135,7 @@ def count_laws(
     counter = Counter(layer, choices)
     possible = counter.metrics()
     wanted = [metric for metric in (*COUNTED_METRICS, *PREFILL_METRICS) if metric in metrics and metric in possible]
-    return [_law(counter, metric) for metric in wanted]
+    return _each(counter, wanted, _law)
 
 
 def claimed_laws(layer: Layer) -> list[Law]:
@@ -113,12 +146,32 @@ def claimed_laws(layer: Layer) -> list[Law]:
     Raises:
         LayerError: the layer cannot be built, called or counted at the sizes tried.
     """
-    counter = Counter(layer)
-    return [
-        _if_it_holds(counter, metric) or _law(counter, metric)
-        for metric in COUNTED_METRICS
-        if metric in layer.claims.given
-    ]
+    wanted = [metric for metric in COUNTED_METRICS if metric in layer.claims.given]
+    return _each(Counter(layer), wanted, lambda counter, metric: _if_it_holds(counter, metric) or _law(counter, metric))
+
+
+def _each(counter: Counter, metrics: Sequence[str], law: Callable[[Counter, str], Law]) -> list[Law]:
+    """One law for each metric; of one that cannot be counted, a law without a formula that says why.
+
+    Raises:
+        LayerError: none can be counted.
+    """
+    found: dict[str, Law | LayerError] = {}
+    for metric in metrics:
+        try:
+            found[metric] = law(counter, metric)
+        except LayerError as error:
+            found[metric] = error
+    refused = [one for one in found.values() if isinstance(one, LayerError)]
+    if refused and len(refused) == len(found):
+        raise refused[0]
+    return [_uncountable(counter, m, one) if isinstance(one, LayerError) else one for m, one in found.items()]
+
+
+def _uncountable(counter: Counter, metric: str, why: LayerError) -> Law:
+    layer = counter.layer
+    claim = layer.claims.given.get(metric) if counter.is_plain else None
+    return Law(counter.subject, metric, Verdict.INCONCLUSIVE, str(why), claim, scope=layer.scope)
 
 
 def reach_of(layer: Layer) -> Reach:
@@ -135,13 +188,6 @@ def reach_of(layer: Layer) -> Reach:
                 continue
             return effective_reach(layer, sizes)
     raise LayerError(f"layer {layer.name!r} accepts no length of {_REACH_LENGTHS}: its reach cannot be drawn")
-
-
-def _value(formula: Formula | None, sizes: Sizes) -> float | None:
-    try:
-        return None if formula is None else float(formula.evaluate(sizes))
-    except FormulaError:
-        return None
 
 
 def _if_it_holds(counter: Counter, metric: str) -> Law | None:
@@ -243,6 +289,9 @@ def _judge(
         return Verdict.INCONCLUSIVE, found.reason
     if claim is None:
         return Verdict.INFERRED, found.reason
+    if unseen := sorted(Formula(claim).axes & set(found.held)):
+        where = " and ".join(f"{axis} = {found.proof[0][axis]}" for axis in unseen)
+        return Verdict.INCONCLUSIVE, f"the claim {claim} speaks of more than {where}; {found.reason}"
     if _agrees(metric, Formula(claim), found, layer):
         words = f"of the class {claim}; " if metric in CLASSES else ""
         return Verdict.CONFIRMED, f"{words}{found.reason}"

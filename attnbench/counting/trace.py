@@ -7,28 +7,21 @@ of such a trace; `Way` says how the call is made, since no single way shows ever
 from __future__ import annotations
 
 import contextlib
-import logging
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorMode,
-    UnsupportedOperatorException,
-)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line, without_onednn
 from attnbench.counting.critical_path import CriticalPath
+from attnbench.counting.fake import FakeMode, build_fake, refusals
 from attnbench.counting.operators import (
     WITH_WORKSPACE,
     elementwise_of,
@@ -41,7 +34,7 @@ from attnbench.counting.operators.contract.operator import Call, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
-from attnbench.layers.building import Inputs, apply, build_module, check_output, make_inputs, results_of
+from attnbench.layers.building import Inputs, apply, check_output, make_inputs, results_of
 from attnbench.trial import Sizes
 
 
@@ -75,7 +68,10 @@ class Kernel:
         flops: matrix work; None when nobody has a formula for it.
         elementwise: element-wise work.
         depth: kernels of the longest dependent chain that ends here, this one included.
-        log_depth: the same chain for processors without number, each kernel weighing the logarithms it hides.
+        log_depth: the same for processors without number: the heaviest chain that ends here, each kernel weighing the
+            logarithms it hides.
+        weight: what this kernel adds to it.
+        before: place of the kernel before this one in the heaviest chain; -1 where there is none.
     """
 
     name: str
@@ -83,6 +79,16 @@ class Kernel:
     elementwise: int
     depth: int
     log_depth: float
+    weight: float = 0.0
+    before: int = -1
+
+
+class Stored(NamedTuple):
+    """A tensor's memory: its bytes, the kernel that made it, and the first kernel that ran without it."""
+
+    nbytes: int
+    made: int
+    gone: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +98,29 @@ class Trace:
     Attributes:
         kernels: operations in order, views left out.
         live_bytes: bytes of tensors made during the call that are alive after each operation.
-        parameters: trainable numbers of the module.
-        saved_bytes: bytes that the forward pass keeps for the backward pass, input included, parameters not; only
-            of a call in training.
+        weights: trainable numbers of each weight of the module.
+        saved: bytes of each storage that the forward pass keeps for the backward pass, input included, parameters not;
+            only of a call in training.
+        stored: memory that was made during the call, in order.
+        kept_whole: whether an operation was seen as one that runs as the loop it hides.
     """
 
     kernels: tuple[Kernel, ...]
     live_bytes: tuple[int, ...]
-    parameters: int
-    saved_bytes: int = 0
+    weights: tuple[int, ...]
+    saved: tuple[int, ...] = ()
+    stored: tuple[Stored, ...] = ()
+    kept_whole: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers of the module."""
+        return sum(self.weights)
+
+    @property
+    def saved_bytes(self) -> int:
+        """Bytes that the forward pass keeps for the backward pass."""
+        return sum(self.saved)
 
     @property
     def flops(self) -> float:
@@ -145,19 +165,25 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
         LayerError: the layer cannot be built or called at these sizes, depends on values that fake tensors do not
             have, or returns something else than a ``(b, n, d)`` tensor (``(b, 1, d)`` and a state, in decoding).
     """
-    with one_clear_line(layer, sizes), _refusals(), FakeTensorMode(), attention_backend(sdpa):
-        module = build_module(layer, sizes, dtype=dtype)
-        inputs = make_inputs(layer, sizes, dtype=dtype)
-        match way:
-            case Way.TRAIN | Way.KEPT:
-                return _train(layer, sizes, module, inputs, backward=way is Way.TRAIN)
-            case Way.TRAIN_STEPPED:
-                with without_onednn():
-                    return _train(layer, sizes, module, inputs, backward=True)
-            case Way.DECODE | Way.PREFILL:
-                return _decode(layer, sizes, module, inputs, only_prefill=way is Way.PREFILL)
-            case _:
-                return _forward(layer, sizes, module, inputs, way)
+    mode = FakeMode()
+    with one_clear_line(layer, sizes), refusals(), attention_backend(sdpa):
+        module = build_fake(layer, sizes, dtype, mode)
+        with mode:
+            return _called(layer, sizes, module, dtype, way)
+
+
+def _called(layer: Layer, sizes: Sizes, module: nn.Module, dtype: str, way: Way) -> Trace:
+    inputs = make_inputs(layer, sizes, dtype=dtype)
+    match way:
+        case Way.TRAIN | Way.KEPT:
+            return _train(layer, sizes, module, inputs, backward=way is Way.TRAIN)
+        case Way.TRAIN_STEPPED:
+            with without_onednn():
+                return _train(layer, sizes, module, inputs, backward=True)
+        case Way.DECODE | Way.PREFILL:
+            return _decode(layer, sizes, module, inputs, only_prefill=way is Way.PREFILL)
+        case _:
+            return _forward(layer, sizes, module, inputs, way)
 
 
 def _forward(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, way: Way) -> Trace:
@@ -209,7 +235,7 @@ def _train(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, *, bac
             writer.know(gradients, after=results)
             with writer:
                 torch.autograd.grad(results, leaves, gradients, allow_unused=True)
-    return writer.trace(module, saved.nbytes)
+    return writer.trace(module, tuple(saved.nbytes))
 
 
 def _weights(module: nn.Module) -> list[Tensor]:
@@ -221,14 +247,14 @@ class _Saved:
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         self._seen = weakref.WeakSet(_storages(weights))
-        self.nbytes = 0
+        self.nbytes: list[int] = []
 
     def pack(self, tensor: Tensor) -> Tensor:
         """Called for each saved tensor; a view keeps its whole storage alive."""
         storage = tensor.untyped_storage()
         if storage not in self._seen:
             self._seen.add(storage)
-            self.nbytes += storage.nbytes()
+            self.nbytes.append(storage.nbytes())
         return tensor
 
     def unpack(self, tensor: Tensor) -> Tensor:
@@ -245,6 +271,9 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         self._live_bytes: list[int] = []
         self._whole = whole
         self._live = 0
+        self._stored: list[tuple[int, int]] = []
+        self._gone: dict[int, int] = {}
+        self._kept_whole = False
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
         self._critical_path = CriticalPath()
         self.know(known)
@@ -254,10 +283,12 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         self._seen.update(_storages(values))
         self._critical_path.follow(after, values)
 
-    def trace(self, module: nn.Module, saved_bytes: int = 0) -> Trace:
+    def trace(self, module: nn.Module, saved: tuple[int, ...] = ()) -> Trace:
         """What was written."""
-        parameters = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-        return Trace(tuple(self._kernels), tuple(self._live_bytes), parameters, saved_bytes)
+        weights = tuple(weight.numel() for weight in module.parameters() if weight.requires_grad)
+        end = len(self._kernels)
+        stored = tuple(Stored(*one, self._gone.get(place, end)) for place, one in enumerate(self._stored))
+        return Trace(tuple(self._kernels), tuple(self._live_bytes), weights, saved, stored, self._kept_whole)
 
     def __torch_dispatch__(
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -265,6 +296,7 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         kwargs = kwargs or {}
         call = Call(operation, args, kwargs)
         if self._whole and (outputs := operator_of(operation).outputs):
+            self._kept_whole = True
             return self._write(replace(call, output=outputs(call)))
         if not has_formula(operation):
             with self:  # a composite operation is made of others that may have formulas
@@ -277,9 +309,12 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         made = self._account(call.output)
         flops = flops_of(call)
         if made or flops or flops is None or _writes(call.operation):
-            read = [] if operator_of(call.operation).is_allocation else tree_leaves((call.args, call.kwargs))
-            chain = self._critical_path.extend(read, tree_leaves(call.output), log_depth_of(call))
-            self._kernels.append(Kernel(str(call.operation), flops, elementwise_of(call), *chain))
+            given = [] if operator_of(call.operation).is_allocation else tree_leaves((call.args, call.kwargs))
+            read = [value for value in given if isinstance(value, Tensor)]
+            weight = log_depth_of(call) if read else 0.0
+            depth, heaviest, before = self._critical_path.extend(read, tree_leaves(call.output), weight)
+            work = elementwise_of(call)
+            self._kernels.append(Kernel(str(call.operation), flops, work, depth, heaviest, weight, before))
             self._live_bytes.append(self._live)
         return call.output
 
@@ -287,14 +322,16 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         """Add the storages that `output` brought into the world; whether there were any."""
         new = [storage for storage in _storages(tree_leaves(output)) if storage not in self._seen]
         for storage in new:
-            size = storage.nbytes()
+            size, place = storage.nbytes(), len(self._stored)
             self._seen.add(storage)
             self._live += size
-            weakref.finalize(storage, self._release, size)
+            self._stored.append((size, len(self._kernels)))
+            weakref.finalize(storage, self._release, place)
         return bool(new)
 
-    def _release(self, size: int) -> None:
-        self._live -= size
+    def _release(self, place: int) -> None:
+        self._live -= self._stored[place][0]
+        self._gone[place] = len(self._kernels)
 
 
 @cache
@@ -305,19 +342,3 @@ def _writes(operation: Operation) -> bool:
 
 def _storages(values: Sequence[Any]) -> list[torch.UntypedStorage]:
     return [value.untyped_storage() for value in values if isinstance(value, Tensor)]
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What fake tensors cannot do, in words that follow on the layer's name."""
-    fake_tensor_log = logging.getLogger("torch._subclasses.fake_tensor")
-    level = fake_tensor_log.level
-    fake_tensor_log.setLevel(logging.CRITICAL)  # it prints a traceback of its own beside the exception
-    try:
-        yield
-    except (DataDependentOutputException, DynamicOutputShapeException) as error:
-        raise LayerError(f"depends on the values of its input ({error}); it cannot be counted exactly") from error
-    except UnsupportedOperatorException as error:
-        raise LayerError(f"uses {error}, which has no fake-tensor kernel; it cannot be counted") from error
-    finally:
-        fake_tensor_log.setLevel(level)

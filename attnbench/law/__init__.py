@@ -223,8 +223,13 @@ class Law:
         return f"{far}, and a forecast goes {FARTHEST:.0f} times beyond the window at most" if factor > FARTHEST else ""
 
     def speaks_of(self, sizes: Mapping[str, int]) -> bool:
-        """Whether a formula of bytes holds at `sizes`: one that was proven for a single size of an axis holds there."""
-        return all(low < high or sizes.get(axis, low) == low for axis, (low, high) in self.window.items())
+        """Whether a counted formula holds at `sizes`.
+
+        It does from the smallest size of each axis on that it was proved for; one that was proved for a single size of
+        an axis holds there.
+        """
+        at = {axis: sizes.get(axis, low) for axis, (low, _) in self.window.items()}
+        return all(low <= at[axis] and (low < high or at[axis] == low) for axis, (low, high) in self.window.items())
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:

@@ -202,8 +202,8 @@ def test_bytes_follow_the_dtype_and_work_does_not(dtype: str) -> None:
 
 
 def test_an_empty_trace_needs_nothing() -> None:
-    assert Trace((), (), 0).peak_bytes == 0
-    assert Trace((), (), 0).flops == 0
+    assert Trace((), (), ()).peak_bytes == 0
+    assert Trace((), (), ()).flops == 0
 
 
 # ------------------------------------------------------------------------------------------------------- length

@@ -20,8 +20,8 @@ Adding an operator touches the file of its family. Another reading is a field of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -31,7 +31,9 @@ from torch.utils.flop_counter import flop_registry
 from attnbench.counting.operators.contract.costs import numbers
 from attnbench.counting.operators.contract.dependencies import Rule
 from attnbench.counting.operators.contract.operator import Call, Effect, Operation, Operator, nothing
-from attnbench.counting.operators.contract.rules import merged, moved
+from attnbench.counting.operators.contract.rules import everything, merged, moved, position_by_position
+from attnbench.errors import LayerError
+from attnbench.layers.own_operators import OWN_OPERATORS, OwnOperator
 
 
 def by_name(operators: Iterable[Operator]) -> dict[str, Operator]:
@@ -66,7 +68,6 @@ def flops_of(call: Call) -> float | None:
     return 0 if is_free(call.operation) else None
 
 
-@cache
 def has_formula(operation: Operation) -> bool:
     """Whether `flops_of` knows this operation."""
     in_stock = _out_of_place(operation).overloadpacket in flop_registry
@@ -121,7 +122,28 @@ def is_view(operation: Operation) -> bool:
 
 def operator_of(operation: Operation) -> Operator:
     """What is known of an operation; an `Operator` without a word where that is nothing."""
-    return _named(operation) if operation.namespace == "aten" else _UNKNOWN
+    if operation.namespace == "aten":
+        return _named(operation)
+    own = OWN_OPERATORS.get(operation._schema.name)
+    return _UNKNOWN if own is None else _own(operation._schema.name, own)
+
+
+@cache
+def _own(name: str, own: OwnOperator) -> Operator:
+    """What the author of an operator says of it; all its work is taken for needed."""
+    flops, elementwise = (
+        None if formula is None else partial(_of_arguments, name, formula) for formula in (own.flops, own.elementwise)
+    )
+    rule = {True: everything, False: position_by_position, None: None}[own.mixes_positions]
+    return Operator(name, flops, elementwise or (nothing if flops else None), None, Effect.ALL_NEEDED, rule)
+
+
+def _of_arguments(name: str, formula: Callable[..., float], call: Call) -> float:
+    try:
+        return formula(*call.args, **call.kwargs)
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise LayerError(f"uses {name}, whose formula raised {type(error).__name__}: {said}") from error
 
 
 def _named(operation: Operation) -> Operator:

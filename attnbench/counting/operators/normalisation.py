@@ -18,7 +18,7 @@ import numpy as np
 from attnbench.counting.operators.contract.costs import along_dimension, each_taken, log, number_given
 from attnbench.counting.operators.contract.dependencies import Dependencies, Rule, ShadowCall
 from attnbench.counting.operators.contract.operator import Call, Effect, Operator, nothing
-from attnbench.counting.operators.contract.rules import row_of, rows, unless
+from attnbench.counting.operators.contract.rules import everything, row_of, rows, unless
 
 #: Element-wise work for each number; weight and bias come on top.
 NORMALISE = SOFTMAX = 5
@@ -29,7 +29,9 @@ def normalise_depth(length: float, factors: int) -> float:
     return 6 + 2 * log(length) + factors
 
 
-def _normalisation(names: str, length: Callable[[Call], float], factors: slice) -> Operator:
+def _normalisation(
+    names: str, length: Callable[[Call], float], factors: slice, dependencies: Rule | None = None
+) -> Operator:
     """Over `length` numbers; `factors` are the places of weight and bias."""
 
     def elementwise(call: Call) -> int:
@@ -38,7 +40,7 @@ def _normalisation(names: str, length: Callable[[Call], float], factors: slice) 
     def depth(call: Call) -> float:
         return normalise_depth(length(call), number_given(call.args[factors]))
 
-    return Operator(names, nothing, elementwise, depth, Effect.SMOOTH)
+    return Operator(names, nothing, elementwise, depth, Effect.SMOOTH, dependencies)
 
 
 def _is_training(call: Call) -> bool:
@@ -85,6 +87,18 @@ def softmax_depth(length: float) -> float:
     return 3 + 2 * log(length)
 
 
+def _normalised(call: ShadowCall) -> Dependencies:
+    """``native_layer_norm(input, shape, weight, bias, eps)`` → numbers, means, deviations: each of its whole row."""
+    factors = [value for value in (call.named["weight"], call.named["bias"]) if value is not None]
+    if not all(call.operand(factor).constant.all() for factor in factors):
+        return everything(call)
+    size = math.prod(call.named["normalized_shape"])
+    together = call.operand("input").places.reshape(-1, size)
+    return Dependencies(
+        [together.repeat(output.numel() // len(together), axis=0) for output in call.outputs], a_sum=True
+    )
+
+
 def _weighed(masked: float) -> Rule:
     """A weight of exactly `masked` was masked out, and neither knows anything nor counts."""
 
@@ -114,7 +128,7 @@ def _softmax_backward(names: str, steps: int) -> Operator:
 
 OPERATORS = (
     # (input, shape, weight, bias, eps) and (input, weight, bias, N, C, HxW, group, eps)
-    _normalisation("native_layer_norm", lambda call: math.prod(call.args[1]), slice(2, 4)),
+    _normalisation("native_layer_norm", lambda call: math.prod(call.args[1]), slice(2, 4), _normalised),
     _normalisation("native_group_norm", lambda call: call.args[4] * call.args[5] / call.args[6], slice(1, 3)),
     Operator(
         "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training", nothing, _batch, _batch_depth

@@ -17,16 +17,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
-from attnbench.counting.calls import one_clear_line
-from attnbench.counting.paths.shadow.run import Watched, position_dimension, watch
-from attnbench.errors import LayerError
+from attnbench.counting.paths.case import drawn
+from attnbench.counting.paths.shadow.run import Watched, watch
 from attnbench.layers.base import Layer
-from attnbench.layers.building import Inputs, build_module, make_inputs
 from attnbench.trial import Sizes
 
 Direction = Literal["both", "left to right", "right to left"]
@@ -87,45 +82,11 @@ def hop_matrix(layer: Layer, sizes: Sizes) -> NDArray[np.float32]:
     return _one_layer(layer, sizes).hops
 
 
-def single(layer: Layer, sizes: Sizes) -> Sizes:
-    """`sizes` with one sequence: sequences of a batch know nothing of each other."""
-    alone = {**sizes, "b": 1}
-    return sizes if layer.broken_constraint(alone) else alone
-
-
-def positions_among(layer: Layer, sizes: Sizes, inputs: Inputs) -> dict[int, int]:
-    """Which leaves of the inputs have positions, and along which dimension each.
-
-    Raises:
-        LayerError: none has.
-    """
-    leaves = enumerate(tree_leaves(inputs))
-    tensors = [(place, leaf) for place, leaf in leaves if isinstance(leaf, Tensor) and leaf.dtype != torch.bool]
-    dimensions = {place: position_dimension(leaf, sizes["n"]) for place, leaf in tensors}
-    found = {place: dimension for place, dimension in dimensions.items() if dimension is not None}
-    if not found:
-        raise LayerError(f"layer {layer.name!r} has no input with a dimension of n = {sizes['n']}; no path to follow")
-    return found
-
-
 def _one_layer(layer: Layer, sizes: Sizes) -> Watched:
-    sizes = single(layer, sizes)
-    with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"):
-        torch.manual_seed(0)
-        module = build_module(layer, sizes, dtype="float64")
-        leave_no_zero_weight(module)
-        inputs = make_inputs(layer, sizes, dtype="float64")
-        found = watch(module, inputs, positions_among(layer, sizes, inputs), sizes["n"])
+    with drawn(layer, sizes, seed=0, weights_differ=True) as case:
+        found = watch(case)
     # Information that ends at another position has moved, if only by a shift.
-    return Watched(np.maximum(found.hops, 1 - np.eye(sizes["n"], dtype=np.float32)), found.unknown)
-
-
-def leave_no_zero_weight(module: nn.Module) -> None:
-    """A weight that training may change is no mask, even if it starts at zero."""
-    with torch.no_grad():
-        for weight in module.parameters():
-            if weight.requires_grad:
-                weight[weight == 0] = 0.1
+    return Watched(np.maximum(found.hops, 1 - np.eye(case.length, dtype=np.float32)), found.unknown)
 
 
 def _grown(layer: Layer, sizes: Sizes) -> _Stack:

@@ -10,24 +10,22 @@ How much of what can be reached is felt is a third question: the size of the gra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from attnbench.counting.calls import one_clear_line, plain_kernels
-from attnbench.counting.paths.hops import hop_matrix, positions_among, single
-from attnbench.counting.paths.shadow.run import positions_of
+from attnbench.counting.paths.case import Case, Followed, NothingToFollowError, drawn, single
+from attnbench.counting.paths.hops import hop_matrix
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import Inputs, apply, build_module, make_inputs
-from attnbench.trial import Sizes
+from attnbench.layers.building import Inputs
+from attnbench.trial import Sizes, describe
 
 Pairs = NDArray[np.bool_]
 
@@ -54,14 +52,38 @@ class Bracket:
     violation: str = ""
 
 
+def evidence(layer: Layer, sizes: Sizes) -> str:
+    """What is to be said beside a path length at `sizes`, on one line: what differs, or why nobody can tell."""
+    try:
+        seen = bracket(layer, sizes)
+    except LayerError as error:
+        return f"gradients and NaNs could not be followed: {_reason(error, layer, sizes)}"
+    said = [f"one layer {seen.finding} at {describe(sizes)}"] if seen.finding else []
+    return "; ".join([*said, seen.violation] if seen.violation else said)
+
+
+def _reason(error: LayerError, layer: Layer, sizes: Sizes) -> str:
+    """Without the layer and the sizes, which stand where the sentence does."""
+    places = [f"at {describe(at)} " for at in (sizes, single(layer, sizes))]
+    reason = str(error).removeprefix(f"layer {layer.name!r} ")
+    return next((reason.removeprefix(place) for place in places if reason.startswith(place)), reason)
+
+
 def bracket(layer: Layer, sizes: Sizes) -> Bracket:
     """Hold the shadow execution of one layer against the Jacobian and the NaN taint.
 
+    Where tokens are made into nothing real that could be followed, another token takes the place of each instead.
+
     Raises:
-        LayerError: the layer cannot be built or called at `sizes`, or has no real input to follow.
+        LayerError: the layer cannot be built or called at `sizes`, or returns numbers that are not finite.
     """
     shadow = np.isfinite(hop_matrix(layer, sizes))
-    return compare(jacobian_pairs(layer, sizes), shadow, tainted_pairs(layer, sizes))
+    try:
+        return compare(jacobian_pairs(layer, sizes), shadow, tainted_pairs(layer, sizes))
+    except LayerError as error:
+        if not isinstance(error.__cause__, NothingToFollowError):
+            raise
+        return compare_changes(changed_pairs(layer, sizes), shadow)
 
 
 def compare(jacobian: Pairs, shadow: Pairs, taint: Pairs) -> Bracket:
@@ -75,6 +97,16 @@ def compare(jacobian: Pairs, shadow: Pairs, taint: Pairs) -> Bracket:
     )
 
 
+def compare_changes(changed: Pairs, shadow: Pairs) -> Bracket:
+    """The sentence that two sets of pairs deserve where tokens were changed; at most all pairs depend."""
+    finding = violation = ""
+    if missed := int((changed & ~shadow).sum()):
+        violation = f"{missed} pairs change together that the shadow execution missed"
+    elif (shadow & ~changed).any():
+        finding = f"connects {shadow.mean():.0%} of the pairs, but only {changed.mean():.0%} change with their token"
+    return Bracket(float(changed.mean()), float(shadow.mean()), 1.0, finding, violation)
+
+
 def jacobian_pairs(layer: Layer, sizes: Sizes) -> Pairs:
     """``[output, input]``: where a gradient is not zero, in any of several draws; finds too few."""
     found = np.stack(list(_gradients(layer, sizes, positive=True)))
@@ -83,9 +115,41 @@ def jacobian_pairs(layer: Layer, sizes: Sizes) -> Pairs:
 
 def tainted_pairs(layer: Layer, sizes: Sizes) -> Pairs:
     """``[output, input]``: where a NaN at the input position comes out; finds too many."""
-    with _drawn(layer, sizes, seed=0) as case, torch.no_grad():
-        columns = [torch.isnan(case.output(case.with_nan_at(i))).any(dim=1).numpy() for i in range(case.length)]
+    with drawn(layer, sizes, seed=0) as case, torch.no_grad():
+        case.plain_output()
+        columns = [torch.isnan(case.output(_nan_at(i))).any(dim=1).numpy() for i in range(case.length)]
     return np.stack(columns, axis=1)
+
+
+def _nan_at(position: int) -> Callable[[Followed], Tensor]:
+    at = torch.tensor([position])
+    return lambda real: real[0].index_fill(real[1], at, torch.nan)
+
+
+def changed_pairs(layer: Layer, sizes: Sizes) -> Pairs:
+    """``[output, input]``: where another token at the input position changes what comes out; finds too few."""
+    found = []
+    for seed in range(_DRAWS):
+        with drawn(layer, sizes, seed=seed, weights_differ=True) as case, torch.no_grad():
+            before = case.plain_output()
+            others = [case.plain_output(_with_another_token(case, i)) for i in range(case.length)]
+            found.append(np.stack([(after != before).any(dim=1).numpy() for after in others], axis=1))
+    return np.asarray(np.any(found, axis=0))
+
+
+def _with_another_token(case: Case, position: int) -> Inputs:
+    """The inputs, with a token from elsewhere in the sequence at one position; as they are if all are the same."""
+    dimensions = {id(leaf): dimension for leaf, dimension in case.tokens}
+
+    def change(leaf: Any) -> Any:
+        if id(leaf) not in dimensions:
+            return leaf
+        here = leaf.movedim(dimensions[id(leaf)], 0)[position]
+        others = leaf[leaf != here.flatten()[0]]
+        return leaf.index_fill(dimensions[id(leaf)], torch.tensor([position]), others[0]) if len(others) else leaf
+
+    changed: Inputs = tree_map(change, case.inputs)
+    return changed
 
 
 def effective_reach(layer: Layer, sizes: Sizes) -> tuple[tuple[int, float], ...]:
@@ -120,99 +184,51 @@ def _violation(jacobian: Pairs, shadow: Pairs, taint: Pairs) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A module and inputs at one draw.
-
-    Attributes:
-        along: leaves of the inputs that have positions, and the dimension of each.
-    """
-
-    module: nn.Module
-    inputs: Inputs
-    along: dict[int, int]
-    length: int
-
-    @property
-    def leaves(self) -> list[tuple[Tensor, int]]:
-        """Real inputs with positions, each with its dimension of positions."""
-        leaves = tree_leaves(self.inputs)
-        return [(leaves[place], dimension) for place, dimension in self.along.items() if _is_real(leaves[place])]
-
-    def output(self, inputs: Inputs) -> Tensor:
-        """``(n, rest)``: what comes out at every position."""
-        output, dimension = positions_of(apply(self.module, inputs), self.length)
-        return output.movedim(dimension, 0).reshape(self.length, -1)
-
-    def with_nan_at(self, position: int) -> Inputs:
-        """The inputs, with a NaN at one position."""
-        dimensions = {id(leaf): dimension for leaf, dimension in self.leaves}
-
-        def spoil(leaf: Any) -> Any:
-            if id(leaf) not in dimensions:
-                return leaf
-            return leaf.index_fill(dimensions[id(leaf)], torch.tensor([position]), torch.nan)
-
-        spoiled: Inputs = tree_map(spoil, self.inputs)
-        return spoiled
-
-
-@contextmanager
-def _drawn(layer: Layer, sizes: Sizes, *, seed: int) -> Iterator[_Case]:
-    """One draw of weights and inputs, in float64, with plain kernels and one clear line for what goes wrong."""
-    sizes = single(layer, sizes)
-    with torch.random.fork_rng(devices=[]), one_clear_line(layer, sizes, "float64"), plain_kernels():
-        torch.manual_seed(seed)
-        module = build_module(layer, sizes, dtype="float64")
-        inputs = make_inputs(layer, sizes, dtype="float64")
-        case = _Case(module, inputs, positions_among(layer, sizes, inputs), sizes["n"])
-        if not case.leaves:
-            raise LayerError(f"layer {layer.name!r} has no real input with positions; no gradient and no NaN to follow")
-        yield case
-
-
 def _gradients(layer: Layer, sizes: Sizes, *, positive: bool) -> Iterator[NDArray[np.float64]]:
     """``[output, input]``: size of the gradient, for each draw; with weights and inputs above 0 in every other one.
 
     Positive numbers keep rectifiers open and let nothing cancel; numbers as they come find what saturates on those.
     """
     for seed in range(_DRAWS):
-        with _drawn(layer, sizes, seed=seed) as case:
+        with drawn(layer, sizes, seed=seed) as case:
             if positive and seed % 2 == 0:
                 _make_positive(case)
             yield _gradient(case)
 
 
-def _gradient(case: _Case) -> NDArray[np.float64]:
-    leaves = [leaf.requires_grad_() for leaf, _ in case.leaves]
-    output = case.output(case.inputs)
+def _gradient(case: Case) -> NDArray[np.float64]:
+    followed: list[Followed] = []
+
+    def follow(real: Followed) -> Tensor:
+        leaf = real[0].detach().requires_grad_()
+        followed.append((leaf, real[1]))
+        return leaf.clone()  # which may be written to
+
+    case.module.requires_grad_(False)
+    case.plain_output()
+    output = case.output(follow)
     direction = torch.randn_like(output)
     rows = []
     for position in range(case.length):
-        felt = [torch.zeros_like(leaf) for leaf in leaves]
-        if output.requires_grad:
-            found = torch.autograd.grad(
-                output[position] @ direction[position], leaves, retain_graph=True, allow_unused=True
-            )
-            felt = [zero if some is None else some for zero, some in zip(felt, found, strict=True)]
-        sizes = [
-            some.abs().movedim(dimension, 0).reshape(case.length, -1).square().sum(dim=1)
-            for some, (_, dimension) in zip(felt, case.leaves, strict=True)
-        ]
-        rows.append(torch.stack(sizes).sum(dim=0).sqrt().numpy())
+        if output.requires_grad:  # not by grad(), which reentrant checkpoints refuse
+            torch.autograd.backward(output[position] @ direction[position], retain_graph=True)
+        rows.append(torch.stack([_felt(leaf, dimension) for leaf, dimension in followed]).sum(dim=0).sqrt().numpy())
     return np.stack(rows)
 
 
-def _make_positive(case: _Case) -> None:
+def _felt(leaf: Tensor, dimension: int) -> Tensor:
+    """``(n,)``: the squared gradient at every position, which is taken away."""
+    felt = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+    leaf.grad = None
+    return felt.abs().movedim(dimension, 0).reshape(leaf.shape[dimension], -1).square().sum(dim=1)
+
+
+def _make_positive(case: Case) -> None:
     """Weights that add up to about 1 for every output, and inputs, all above 0 and none near it."""
     with torch.no_grad():
         for weight in case.module.parameters():
             read = weight.numel() // weight.shape[0] if weight.ndim > 1 else 1
             if weight.requires_grad:
                 weight.uniform_(0.5, 1.5).div_(read)
-        for leaf, _ in case.leaves:
+        for leaf, _ in case.real:
             leaf.uniform_(0.5, 1.5)
-
-
-def _is_real(leaf: Tensor) -> bool:
-    return leaf.is_floating_point() or leaf.is_complex()

@@ -12,12 +12,15 @@ from dataclasses import replace
 from attnbench.counting.recover.beyond import Search
 from attnbench.counting.recover.ceilings import recover_ceiling
 from attnbench.counting.recover.domain import Domain, Values, grid
-from attnbench.counting.recover.polynomial import Count, Counts, largest, maximum, polynomials
+from attnbench.counting.recover.parts import Parts, recover_parts
+from attnbench.counting.recover.polynomial import Count, Counts, polynomials
 from attnbench.counting.recover.result import Miss, Recovered, agree, proof_sentence
+from attnbench.counting.recover.start import start
+from attnbench.counting.recover.writing import largest, maximum
 from attnbench.errors import FormulaError
 from attnbench.trial import Sizes
 
-__all__ = ["Counts", "Domain", "Recovered", "Values", "recover", "recover_ceiling"]
+__all__ = ["Counts", "Domain", "Parts", "Recovered", "Values", "recover", "recover_ceiling", "recover_parts", "start"]
 
 _NO_POLYNOMIAL = "no polynomial of degree 3 or less in each size reproduces the counts"
 
@@ -58,7 +61,7 @@ def _polynomial(count: Count, domain: Domain, base: Sizes) -> Recovered:
         formula = largest(columns)
     except FormulaError:  # hundreds of terms, too long to be read
         return Recovered(None, (), _NO_POLYNOMIAL)
-    held_out = domain.held_out()
+    held_out = domain.held_out
     for sizes in held_out:
         if not agree(said := formula.evaluate(sizes), seen := max(count(sizes))):
             return Recovered(None, (), f"{_NO_POLYNOMIAL}: {Miss(formula, sizes, said, seen).sentence}")
@@ -75,7 +78,7 @@ def _each_by_itself(count: Count, domain: Domain, base: Sizes) -> Recovered | No
     """
     if len(count(base)) == 1:
         return None
-    held_out = domain.held_out()
+    held_out = domain.held_out
     points, parts = [base, *held_out], dict[int, Recovered]()
     while more := sorted({_place_of_largest(count(sizes)) for sizes in points} - parts.keys()):
         for place in more:

@@ -147,7 +147,7 @@ class Search:
     def _held_out(self, rounding: Rounding | None, lines: dict[str, _Line]) -> Iterator[Sizes]:
         """Points that had no part in finding a formula; where a size is rounded, such as other roundings differ at."""
         seen = set(self.counted)
-        for point in itertools.chain(self.domain.held_out(), self._edges(rounding, lines)):
+        for point in itertools.chain(self.domain.held_out, self._edges(rounding, lines)):
             if tuple(point.values()) not in seen:
                 seen.add(tuple(point.values()))
                 yield point

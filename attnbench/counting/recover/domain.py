@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from attnbench.trial import Sizes, ordered
 
@@ -45,6 +46,8 @@ _KINDS: tuple[tuple[dict[str, Values], Values], ...] = (
 #: For counts made with real numbers, where every element costs.
 _TINY = {**_SOLVING, "b": (1, 2, 3), "d": (4, 6, 8, 12), "h": (1, 2, 4), "k": (3, 5, 7), "w": (1, 2, 3), "l": (1, 2, 3)}
 _TINY_HELD_OUT = {"b": (1, 2), "n": (8, 13, 15), "d": (6, 9, 10), "h": (1, 2, 3), "k": (3, 5), "w": (2, 4), "l": (1, 2)}
+#: For layers that take nothing shorter.
+_LONGER_TINY = (39, 51, 64, 66)
 _HELD_OUT = {
     "b": (1, 2, 7),
     "n": (13, 31, 97, 120, 128, 129),
@@ -75,6 +78,9 @@ class Domain:
         large: whether n = 2²⁰ is as cheap to count as n = 64.
         tiny: whether even a few thousand numbers are too many.
         only: axis → the sizes allowed, for axes that are held back.
+        constraints: whether sizes are allowed, which costs nothing to know; None where only a call tells.
+        given: axis → sizes that the layer's author gave.
+        longest: the largest n that is worth its counting.
     """
 
     axes: tuple[str, ...]
@@ -82,8 +88,15 @@ class Domain:
     large: bool
     tiny: bool = False
     only: dict[str, Values] = field(default_factory=dict)
+    constraints: Callable[[Sizes], bool] | None = None
+    given: Mapping[str, Values] = field(default_factory=dict)
+    longest: int = 2**20
 
-    @property
+    def allows(self, sizes: Sizes) -> bool:
+        """Whether constraints allow `sizes`."""
+        return self.possible(sizes) if self.constraints is None else self.constraints(sizes)
+
+    @cached_property
     def solving(self) -> dict[str, Values]:
         """Axis → sizes to solve at: the usual ones, or others where the layer refuses a usual one."""
         known = ((_TINY, (2, 3, 4)), *_KINDS) if self.tiny else _KINDS
@@ -92,9 +105,14 @@ class Domain:
         candidates = itertools.chain([usual], kinds)
         return next((pools for pools in candidates if all(map(self.possible, _lines(pools)))), usual)
 
+    @cached_property
     def held_out(self) -> list[Sizes]:
         """Sizes for the proof, odd and prime ones among them, the longest n first."""
         pools = self._held_out_pools()
+        usual = self._held_out_of(pools)
+        return usual or (self._held_out_of(pools | {"n": self.allowed("n", _LONGER_TINY)}) if self.tiny else usual)
+
+    def _held_out_of(self, pools: dict[str, Values]) -> list[Sizes]:
         every = _shuffled(pools)
         every.sort(key=lambda sizes: sizes["n"] != max(pools["n"]))
         longest = itertools.islice(filter(self.possible, every), 1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from attnbench.counting.recover.domain import Domain, Values, grid
-from attnbench.formula import Formula, Monomial, from_terms
+from attnbench.formula import Monomial
 from attnbench.trial import Sizes
 
 #: What a count says at one point: one number or several, the largest of which counts.
@@ -53,19 +53,6 @@ def rows(count: Count, points: Sequence[Sizes]) -> list[Counts]:
     """Counts at each point; only their maximum where their number depends on the sizes."""
     found = [count(point) for point in points]
     return found if len({len(row) for row in found}) == 1 else [(max(row),) for row in found]
-
-
-def largest(found: Iterable[Polynomial]) -> Formula:
-    """The maximum, without polynomials that another one exceeds at all sizes."""
-    distinct = list({tuple(sorted(p.items(), key=str)): p for p in found}.values())
-    kept = [p for p in distinct if not any(q is not p and _exceeds(q, p) for q in distinct)]
-    return maximum(from_terms((c, m) for m, c in polynomial.items()).text for polynomial in kept)
-
-
-def maximum(texts: Iterable[str]) -> Formula:
-    """The formula itself, or the largest of several, longest text first."""
-    distinct = sorted(set(texts), key=lambda text: (-len(text), text))
-    return Formula(distinct[0] if len(distinct) == 1 else f"max({', '.join(distinct)})")
 
 
 def solve(matrix: list[list[Fraction]], columns: Sequence[Counts]) -> list[list[Fraction]] | None:
@@ -123,11 +110,20 @@ def _exact(monomial: Monomial, sizes: Sizes) -> Fraction:
     return value
 
 
-def _exceeds(upper: Polynomial, lower: Polynomial) -> bool:
-    """Whether `upper` is nowhere the smaller: in sizes less one, never negative, their difference has no minus."""
+def exceeds(upper: Polynomial, lower: Polynomial) -> bool:
+    """Whether `upper` is nowhere the smaller: in sizes less one, never negative, their difference has no minus.
+
+    What both are divided by is taken away first; of roots and logarithms nothing is said.
+    """
+    plain = {m: upper.get(m, Fraction(0)) - lower.get(m, Fraction(0)) for m in {*upper, *lower}}
+    plain = {monomial: coefficient for monomial, coefficient in plain.items() if coefficient}
+    if any(monomial.logs or any(power.denominator > 1 for _, power in monomial.powers) for monomial in plain):
+        return False
+    if all(coefficient > 0 for coefficient in plain.values()) or sum(plain.values()) < 0:
+        return sum(plain.values()) >= 0  # the second is the value where every size is 1
+    below = Monomial.of({a: -min(m.exponent(a) for m in plain) for m in plain for a, p in m.powers if p < 0})
     difference: dict[Monomial, Fraction] = {}
-    for monomial in {*upper, *lower}:
-        coefficient = upper.get(monomial, Fraction(0)) - lower.get(monomial, Fraction(0))
+    for monomial, coefficient in ((m * below, c) for m, c in plain.items()):
         for chosen in itertools.product(*(range(int(power) + 1) for _, power in monomial.powers)):
             ways = math.prod(math.comb(int(power), p) for (_, power), p in zip(monomial.powers, chosen, strict=True))
             of = Monomial.of({axis: p for (axis, _), p in zip(monomial.powers, chosen, strict=True)})

@@ -22,11 +22,13 @@ class Recovered:
         formula: the formula, or None.
         proof: the sizes it reproduces without residual, held-out ones included.
         reason: one sentence.
+        held: axes that were looked at in one size only.
     """
 
     formula: Formula | None
     proof: tuple[Sizes, ...]
     reason: str
+    held: tuple[str, ...] = ()
 
     @property
     def window(self) -> dict[str, tuple[int, int]]:

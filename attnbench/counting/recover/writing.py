@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
-from attnbench.counting.recover.polynomial import Polynomial
+from attnbench.counting.recover.polynomial import Polynomial, exceeds
 from attnbench.counting.recover.rounding import ROUNDED, Rounding
-from attnbench.formula import Monomial, Term
+from attnbench.formula import Formula, Monomial, Term
 from attnbench.formula.monomial import by_degree
+
+
+def largest(found: Iterable[Polynomial]) -> Formula:
+    """The maximum, without polynomials that another one exceeds at all sizes.
+
+    Raises:
+        FormulaError: it is too long to be read.
+    """
+    distinct = list({tuple(sorted(p.items(), key=str)): p for p in found}.values())
+    kept = [p for p in distinct if not any(q is not p and exceeds(q, p) for q in distinct)]
+    return maximum(written(polynomial, None) for polynomial in kept)
+
+
+def maximum(texts: Iterable[str]) -> Formula:
+    """The formula itself, or the largest of several, longest text first."""
+    distinct = sorted(set(texts), key=lambda text: (-len(text), text))
+    return Formula(distinct[0] if len(distinct) == 1 else f"max({', '.join(distinct)})")
 
 
 def written(polynomial: Polynomial, rounding: Rounding | None) -> str:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import CheckpointFunction
 
 from attnbench.counting.paths import reach
-from attnbench.counting.paths.reach import Bracket, bracket, compare, effective_reach, jacobian_pairs, tainted_pairs
-from attnbench.errors import LayerError
+from attnbench.counting.paths.hops import hops_at
+from attnbench.counting.paths.reach import (
+    Bracket,
+    bracket,
+    changed_pairs,
+    compare,
+    compare_changes,
+    effective_reach,
+    evidence,
+    jacobian_pairs,
+    tainted_pairs,
+)
 from attnbench.layers.base import Layer
 from attnbench.layers.registry import Registry
 from tests.counting.calling import layer_calling
 from tests.counting.families import REPRESENTATIVES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REGISTRY = Registry()
 SIZES = {"b": 1, "n": 8, "d": 4}
@@ -131,10 +148,157 @@ def test_a_convolution_is_felt_up_to_half_its_width_and_a_recurrence_ever_less()
     assert list(rnn.values()) == sorted(rnn.values(), reverse=True)
 
 
-def test_a_layer_over_words_has_no_gradient_to_follow() -> None:
-    layer = Layer("x", lambda: nn.Embedding(9, 2), inputs=lambda n: torch.arange(n)[None])
+class Calls(nn.Module):
+    """A function of whatever the module is given and of its parts."""
 
-    with pytest.raises(LayerError) as raised:
-        bracket(layer, {"b": 1, "n": 4, "d": 2})
+    def __init__(self, function: Callable[..., object], *parts: nn.Module) -> None:
+        super().__init__()
+        self.function, self.parts = function, nn.ModuleList(parts)
 
-    assert str(raised.value) == "layer 'x' has no real input with positions; no gradient and no NaN to follow"
+    def forward(self, *inputs: torch.Tensor, **named: torch.Tensor) -> object:
+        return self.function(*inputs, *self.parts, **named)
+
+
+def over_tokens(function: Callable[..., object], *parts: Callable[[], nn.Module]) -> Layer:
+    return Layer(
+        "x",
+        lambda: Calls(function, *(part() for part in parts)),
+        inputs=lambda n: torch.randint(0, 9, (1, n)),
+    )
+
+
+def words() -> nn.Module:
+    return nn.Embedding(9, 4)
+
+
+def causal(x: torch.Tensor) -> torch.Tensor:
+    return functional.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+
+def language_model(tokens: torch.Tensor, word: nn.Module, place: nn.Module, head: nn.Module) -> torch.Tensor:
+    x = word(tokens) + place(torch.arange(tokens.shape[1]))
+    return head(x + causal(x))
+
+
+def encoder(input_ids: torch.Tensor, word: nn.Module, *, attention_mask: torch.Tensor) -> dict[str, object]:
+    x = word(input_ids)
+    mask = (1 - attention_mask[:, None].to(x.dtype)) * -1e9
+    return {"loss": None, "hidden": functional.scaled_dot_product_attention(x, x, x, attn_mask=mask)}
+
+
+def marked(tokens: torch.Tensor, recurrence: nn.Module) -> torch.Tensor:
+    one_of_nine = (tokens[..., None] == torch.arange(9)).double()
+    states: torch.Tensor = recurrence(one_of_nine)[0]
+    return states
+
+
+LOWER = np.tri(8, dtype=bool)
+TOKENS = {
+    "an embedding alone": (over_tokens(lambda t, e: e(t), words), np.eye(8, dtype=bool), True),
+    "a language model": (
+        over_tokens(language_model, words, lambda: nn.Embedding(64, 4), lambda: nn.Linear(4, 9)),
+        LOWER,
+        False,
+    ),
+    "hashes of tokens": (over_tokens(lambda t, e: e((t * 7 + 3) % 9).cumsum(1), words), LOWER, True),
+    "a table as it is": (over_tokens(lambda t, e: causal(e.weight[t]), words), LOWER, False),
+    "one of nine": (over_tokens(marked, lambda: nn.GRU(9, 4, batch_first=True)), LOWER, True),
+    "a mask beside them": (
+        Layer(
+            "x",
+            lambda: Calls(lambda **named: encoder(named.pop("input_ids"), WORDS.double(), **named)),
+            inputs=lambda n: {"input_ids": torch.randint(0, 9, (1, n)), "attention_mask": torch.ones(1, n).long()},
+        ),
+        np.ones((8, 8), bool),
+        True,
+    ),
+}
+WORDS = words()
+
+
+@pytest.mark.parametrize(("layer", "pairs", "is_all_used"), TOKENS.values(), ids=TOKENS)
+def test_tokens_are_followed_from_the_first_real_tensor_made_of_them(
+    layer: Layer, pairs: np.ndarray, is_all_used: bool
+) -> None:
+    found = bracket(layer, SIZES)
+
+    assert (jacobian_pairs(layer, SIZES) == pairs).all()
+    assert (found.jacobian, found.shadow, found.violation) == (pairs.mean(), pairs.mean(), "")
+    assert found.taint == (pairs.mean() if is_all_used else 1)
+
+
+def test_tokens_that_nothing_real_is_made_of_are_changed() -> None:
+    sums = over_tokens(lambda tokens: tokens.cumsum(1))
+
+    assert bracket(sums, SIZES) == Bracket(LOWER.mean(), LOWER.mean(), 1)
+    assert (changed_pairs(sums, SIZES) == LOWER).all()
+
+
+def test_changes_that_contradict_the_shadow_are_told() -> None:
+    none, own = np.zeros((2, 2), bool), np.eye(2, dtype=bool)
+
+    assert compare_changes(own, none).violation == "2 pairs change together that the shadow execution missed"
+    assert compare_changes(none, own).finding == ("connects 50% of the pairs, but only 0% change with their token")
+
+
+def test_the_reach_of_tokens_is_felt_at_their_embedding() -> None:
+    felt = dict(effective_reach(over_tokens(lambda t, e: e(t).cumsum(1), words), SIZES))
+
+    # A sum of all words so far: at every distance half of the pairs, those that look back, have the same gradient.
+    assert felt == pytest.approx({0: 1, **dict.fromkeys(range(1, 8), 0.5)}, rel=0.35)
+
+
+def checkpointed(x: torch.Tensor, product: nn.Module) -> object:
+    """A reentrant checkpoint, which refuses ``torch.autograd.grad``."""
+    return x + CheckpointFunction.apply(lambda y: product(y).cumsum(1), True, x)
+
+
+def cached(x: torch.Tensor, product: nn.Module) -> object:
+    state = {"keys": product(x)}
+    return x + copy.deepcopy(state)["keys"].cumsum(1)
+
+
+def overwriting(x: torch.Tensor, product: nn.Module) -> object:
+    x += 1
+    return product(x).cumsum_(1)
+
+
+@pytest.mark.parametrize("function", [checkpointed, cached, overwriting])
+def test_what_torch_does_behind_its_operations_is_followed(function: Callable[..., object]) -> None:
+    layer = Layer("x", lambda: Calls(function, nn.Linear(4, 4)))
+
+    assert bracket(layer, SIZES) == Bracket(LOWER.mean(), LOWER.mean(), LOWER.mean())
+
+
+def matmul_into(x: torch.Tensor) -> torch.Tensor:
+    return torch.matmul(x, x.mT, out=torch.empty(0, dtype=x.dtype)).softmax(-1) @ x
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x.cumsum(1), ""),
+        (causal, "one layer computes 100% of the pairs, uses 56% at b=1, n=8, d=4"),
+        (
+            lambda x: x + x.mean(1, keepdim=True).round(),
+            "one layer connects 100% of the pairs, but only 12% have a gradient at b=1, n=8, d=4",
+        ),
+        (
+            lambda x: x.log(),
+            "gradients and NaNs could not be followed: returns numbers that are not finite for random inputs",
+        ),
+        (
+            lambda x: x.mean(1),
+            "gradients and NaNs could not be followed: returns no tensor with a dimension of n = 8",
+        ),
+    ],
+)
+def test_evidence_is_one_line_and_never_an_end(function: Callable[..., object], said: str) -> None:
+    assert evidence(Layer("x", lambda: Calls(function)), SIZES) == said
+
+
+def test_what_has_no_gradient_keeps_its_hops() -> None:
+    layer = layer_calling(matmul_into)
+
+    assert hops_at(layer, SIZES).io == 1
+    assert evidence(layer, SIZES).startswith("gradients and NaNs could not be followed: raised RuntimeError in float64")

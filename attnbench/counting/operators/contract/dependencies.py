@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 #: Positions of numbers among those that can be read; -1 reads nothing.
 Reads = NDArray[np.int64]
@@ -31,30 +32,48 @@ class Dependencies:
     added: Reads | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Operand:
     """One argument, each array in its shape.
 
     Attributes:
         places: where each number can be read; -1 for constants.
-        value: the numbers themselves, as they were before the operation.
     """
 
-    places: Reads
-    value: NDArray[Any]
+    def __init__(self, places: Reads, value: Callable[[], NDArray[Any]]) -> None:
+        self.places = places
+        self._value = value
 
-    @property
+    @cached_property
+    def value(self) -> NDArray[Any]:
+        """The numbers themselves, as they were before the operation."""
+        return self._value()
+
+    @cached_property
     def constant(self) -> NDArray[np.bool_]:
         """Which numbers depend on no input position."""
-        return self.places < 0
+        return np.asarray(self.places < 0)
 
     def equals(self, number: float) -> NDArray[np.bool_]:
         """Which numbers are constants of this value."""
-        return np.asarray(self.constant & (self.value == number))
+        return np.asarray(self.constant & (self.value == number)) if self.constant.any() else np.zeros((), np.bool_)
 
     def viewed(self, reshape: Callable[[Any], Any]) -> Operand:
         """The same numbers in another shape."""
-        return Operand(reshape(self.places), reshape(self.value))
+        return Operand(reshape(self.places), lambda: reshape(self.value))
+
+
+class _Signature:
+    """What the schema of an operation says of its arguments."""
+
+    def __init__(self, operation: torch._ops.OpOverload) -> None:
+        schema = operation._schema.arguments
+        self.names = [item.name for item in schema]
+        self.defaults = {item.name: item.default_value for item in schema}
+        self.written = {item.name for item in schema if item.alias_info is not None and item.alias_info.is_write}
+        self.only_written = {item.name for item in schema if item.kwarg_only} & self.written
+
+
+_signature = cache(_Signature)
 
 
 class ShadowCall:
@@ -63,54 +82,43 @@ class ShadowCall:
     Attributes:
         operation: what runs.
         named: argument name → value, defaults included, in the order of the signature.
-        readable: how many numbers of the arguments can be read.
+        readable: how many numbers can be read; those that were computed alike are one.
         outputs: tensors that it made or wrote, once it ran.
     """
 
     def __init__(self, operation: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        schema = operation._schema.arguments
+        signature = _signature(operation)
         self.operation = operation
         self.outputs: list[Tensor] = []
         self.readable = 0
         self.args, self.kwargs = args, kwargs
-        given = {item.name: value for item, value in zip(schema, args, strict=False)} | dict(kwargs)
-        self.named = {item.name: given.get(item.name, item.default_value) for item in schema}
-        self._written = {item.name for item in schema if item.alias_info is not None and item.alias_info.is_write}
-        self._only_written = {item.name for item in schema if item.kwarg_only} & self._written
+        self.named = {**signature.defaults, **dict(zip(signature.names, args, strict=False)), **kwargs}
+        self._written, self._only_written = signature.written, signature.only_written
         self._operands: dict[int, Operand] = {}
 
-    def locate(self, tensor: Tensor, depends: NDArray[np.bool_] | None) -> None:
-        """Give an argument its places: the next ones to numbers that `depends` marks, none where it is None."""
-        places = np.full(tensor.numel(), -1, np.int64)
-        if depends is not None:
-            places = np.where(depends, np.arange(self.readable, self.readable + tensor.numel()), -1)
-            self.readable += tensor.numel()
-        self._operands[id(tensor)] = Operand(places.reshape(tensor.shape), self._values(tensor))
-
-    def _values(self, tensor: Tensor) -> NDArray[Any]:
-        tensor = tensor.detach().resolve_conj().resolve_neg()
-        if tensor.dtype == torch.bfloat16:  # numpy has none
-            tensor = tensor.double()
-        return tensor.clone().numpy() if self._written else tensor.numpy()
+    def locate(self, tensor: Tensor, places: Reads) -> None:
+        """Give the numbers of an argument their places."""
+        value = partial(_values, tensor.clone() if self._written else tensor)
+        self._operands[id(tensor)] = Operand(places.reshape(tensor.shape), value)
 
     @property
     def read_tensors(self) -> list[Tensor]:
         """Tensors among the arguments, in order; one that is only written is none."""
         read = [value for name, value in self.named.items() if name not in self._only_written]
-        return [leaf for leaf in tree_leaves(read) if isinstance(leaf, Tensor)]
+        return tensors_among(read)
 
     @property
     def written(self) -> list[Tensor]:
         """Arguments that the operation changes."""
         changed = [self.named.get(name) for name in sorted(self._written)]
-        return [leaf for leaf in tree_leaves(changed) if isinstance(leaf, Tensor)]
+        return tensors_among(changed)
 
     def operand(self, name_or_value: Any) -> Operand:
         """What is known of an argument, given by name or as it is; a plain number is a constant."""
         value = self.named[name_or_value] if isinstance(name_or_value, str) else name_or_value
         if isinstance(value, Tensor):
             return self._operands[id(value)]
-        return Operand(np.full((), -1, np.int64), np.asarray(value))
+        return Operand(np.full((), -1, np.int64), partial(np.asarray, value))
 
     @property
     def operands(self) -> list[Operand]:
@@ -124,7 +132,7 @@ class ShadowCall:
 
         def run() -> list[Tensor]:
             args, kwargs = _mapped(Tensor.clone, arguments) if self._written else arguments
-            return [leaf for leaf in tree_leaves(self.operation(*args, **kwargs)) if isinstance(leaf, Tensor)]
+            return tensors_among([self.operation(*args, **kwargs)])
 
         return run
 
@@ -132,5 +140,27 @@ class ShadowCall:
 Rule = Callable[[ShadowCall], Dependencies]
 
 
+def _values(tensor: Tensor) -> NDArray[Any]:
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.dtype == torch.bfloat16:  # numpy has none
+        tensor = tensor.double()
+    return np.asarray(tensor.numpy())
+
+
+def tensors_among(values: Iterable[Any]) -> list[Tensor]:
+    """Tensors among the arguments or results of an operation, in order; lists of them may be among these."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_among(value)
+    return found
+
+
 def _mapped(change: Callable[[Tensor], Tensor], values: Any) -> Any:
-    return tree_map(lambda leaf: change(leaf) if isinstance(leaf, Tensor) else leaf, values)
+    if isinstance(values, Tensor):
+        return change(values)
+    if isinstance(values, list | tuple):
+        return [_mapped(change, value) for value in values]
+    return {name: _mapped(change, value) for name, value in values.items()} if isinstance(values, dict) else values

@@ -19,7 +19,8 @@ from attnbench.counting.operators.contract.dependencies import Dependencies, Ope
 
 def everything(call: ShadowCall) -> Dependencies:
     """Every output reads every number there is."""
-    whole = np.arange(call.readable, dtype=np.int64)[None, :]
+    places = [call.operand(tensor).places.reshape(-1) for tensor in call.read_tensors]
+    whole = np.unique(np.concatenate([np.array([-1]), *places]))[None, 1:]
     return Dependencies([whole for _ in call.outputs], a_sum=True)
 
 
@@ -116,7 +117,7 @@ def moved(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
 
 
 def tried(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
-    """A convolution, pooling or scattered sum: one run for each number that may be read, with a 1 in its place.
+    """A convolution, pooling or scattered sum: one run for each number that may be read, with a 1 wherever it stands.
 
     The other factor of a product keeps its constants, so that a weight of 0 reads nothing. With `indexed`, whole
     numbers and masks say where, and not what.
@@ -134,10 +135,10 @@ def tried(call: ShadowCall, *, indexed: bool = False) -> Dependencies:
 def _impulses(
     call: ShadowCall, probed: Tensor, is_index: Callable[[Tensor], bool]
 ) -> list[tuple[int, list[NDArray[np.bool_]]]]:
-    """For each number of `probed` that may be read: its place, and which outputs change with it."""
+    """For each place in `probed` that may be read: the place, and which outputs change with it."""
     if is_index(probed):
         return []
-    places = call.operand(probed).places.reshape(-1)
+    places = call.operand(probed).places
     impulse = torch.zeros(probed.shape, dtype=torch.float64)
 
     def stand_in(tensor: Tensor) -> Tensor:
@@ -151,11 +152,10 @@ def _impulses(
     run = call.again(stand_in)
     still = [output.clone() for output in run()]
     impulses = []
-    for number in np.flatnonzero(places >= 0).tolist():
-        impulse.reshape(-1)[number] = 1.0
+    for place in np.unique(places[places >= 0]).tolist():
+        impulse.copy_(torch.from_numpy(places == place))
         changed = [(new != old).numpy().reshape(-1) for new, old in zip(run(), still, strict=True)]
-        impulses.append((int(places[number]), changed))
-        impulse.reshape(-1)[number] = 0.0
+        impulses.append((place, changed))
     return impulses
 
 

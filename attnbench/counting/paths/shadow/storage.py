@@ -1,4 +1,4 @@
-"""Shadows of tensors, kept by storage: a view needs no rule, and a write through a view is seen by all."""
+"""Names of the numbers in tensors, kept by storage: a view needs no rule, and a write through one is seen by all."""
 
 from __future__ import annotations
 
@@ -11,78 +11,73 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnbench.counting.operators.contract.dependencies import ShadowCall
-from attnbench.counting.paths.shadow.hop import Meetings, Shadow, constants, join
+from attnbench.counting.paths.shadow.numbers import Names, Numbers
 
 
 @dataclass
 class _Kept:
-    """The shadow of one storage, a number for every `unit` bytes; the storage is held, so its address stays taken."""
+    """The names in one storage, one for every `unit` bytes; the storage is held, so its address stays taken."""
 
     storage: torch.UntypedStorage
     unit: int
-    shadow: Shadow
+    names: Names
 
 
 class Storages:
     """Every storage that an input position has reached; all others hold constants."""
 
-    def __init__(self, meetings: Meetings) -> None:
-        self._meetings = meetings
+    def __init__(self, numbers: Numbers) -> None:
+        self._of = numbers
         self._kept: dict[int, _Kept] = {}
 
     def reaches(self, tensor: Tensor) -> bool:
         """Whether anything in this tensor's storage may depend on the input."""
         return _address(tensor) in self._kept
 
-    def read(self, tensor: Tensor) -> Shadow:
-        """The shadow of every number of `tensor`, in logical order."""
+    def read(self, tensor: Tensor) -> Names:
+        """The names of all numbers of `tensor`, in logical order."""
         kept = self._kept.get(_address(tensor))
         if kept is None:
-            return constants(tensor.numel(), self._meetings.sources)
+            return np.zeros(tensor.numel(), np.int64)
         self._refine(kept, tensor)
         parts = tensor.element_size() // kept.unit  # two where a complex number is read over two real ones
+        if parts == 1:
+            return kept.names[_numbers(tensor)]
         first = _numbers(tensor)[:, None] * parts
-        return self._meetings.step(kept.shadow, first + np.arange(parts), a_sum=False)
+        return self._of.step(kept.names[first + np.arange(parts)], a_sum=False)
 
-    def locate(self, call: ShadowCall) -> Shadow:
-        """The shadows of all tensors that `call` reads, in one row; the call learns where in it each number stands."""
-        shadows = []
+    def locate(self, call: ShadowCall) -> None:
+        """Let the call know where each number that it reads stands: at the place that its name says, from 0 on."""
         for tensor in {id(tensor): tensor for tensor in call.read_tensors}.values():
-            shadow = self.read(tensor) if self.reaches(tensor) else None
-            call.locate(tensor, None if shadow is None else shadow.label > 0)
-            shadows += [] if shadow is None else [shadow]
-        return join(shadows)
+            call.locate(tensor, self.read(tensor) - 1)
+        call.readable = len(self._of)
 
-    def write(self, tensor: Tensor, shadow: Shadow) -> None:
-        """Give every number of `tensor`, in logical order, its shadow."""
+    def write(self, tensor: Tensor, names: Names) -> None:
+        """Give every number of `tensor`, in logical order, its name."""
         address = _address(tensor)
         kept = self._kept.get(address)
-        if kept is None and not shadow.label.any():
+        if kept is None and not names.any():
             return
-        if kept is None or kept.unit * len(kept.shadow.label) < kept.storage.nbytes():
-            kept = self._kept[address] = self._blank(tensor, kept)
+        if kept is None or kept.unit * len(kept.names) < kept.storage.nbytes():
+            kept = self._kept[address] = _blank(tensor, kept)
         self._refine(kept, tensor)
         parts = tensor.element_size() // kept.unit
-        places = (_numbers(tensor)[:, None] * parts + np.arange(parts)).reshape(-1)
-        kept.shadow.distance[places] = shadow.distance.repeat(parts, axis=0)
-        kept.shadow.label[places] = shadow.label.repeat(parts)
-
-    def _blank(self, tensor: Tensor, before: _Kept | None) -> _Kept:
-        """Constants all over the storage of `tensor`, and what was known before it grew."""
-        storage, unit = tensor.untyped_storage(), before.unit if before else tensor.element_size()
-        shadow = constants(storage.nbytes() // unit, self._meetings.sources)
-        if before:
-            shadow.distance[: len(before.shadow.label)] = before.shadow.distance
-            shadow.label[: len(before.shadow.label)] = before.shadow.label
-        return _Kept(storage, unit, shadow)
+        kept.names[(_numbers(tensor)[:, None] * parts + np.arange(parts)).reshape(-1)] = names.repeat(parts)
 
     def _refine(self, kept: _Kept, tensor: Tensor) -> None:
         """Split numbers that `tensor` sees as several, such as a complex one seen as two real ones."""
         pieces = kept.unit // tensor.element_size()
         if pieces > 1:
-            shadow = kept.shadow
-            kept.shadow = Shadow(shadow.distance.repeat(pieces, axis=0), shadow.label.repeat(pieces))
-            kept.unit = tensor.element_size()
+            kept.names, kept.unit = kept.names.repeat(pieces), tensor.element_size()
+
+
+def _blank(tensor: Tensor, before: _Kept | None) -> _Kept:
+    """Constants all over the storage of `tensor`, and what was known before it grew."""
+    storage, unit = tensor.untyped_storage(), before.unit if before else tensor.element_size()
+    names = np.zeros(storage.nbytes() // unit, np.int64)
+    if before:
+        names[: len(before.names)] = before.names
+    return _Kept(storage, unit, names)
 
 
 def _address(tensor: Tensor) -> int:

@@ -153,6 +153,41 @@ def test_a_kernel_tap_that_is_always_zero_reads_nothing() -> None:
     assert (np.isfinite(hop_matrix(layer, SIZES)) == np.eye(N, k=1, dtype=bool)).all()
 
 
+def largest(x: torch.Tensor) -> torch.Tensor:
+    """``(1, n)``: the largest feature of each position, a whole number that depends on it."""
+    return x.argmax(-1)
+
+
+TABLE = torch.randn(4, 4, dtype=torch.float64)
+#: What an index chooses that depends on the input: which positions each position may be read from.
+CHOSEN: dict[str, tuple[Function, object]] = {
+    "a row of a table": (lambda x: TABLE[largest(x)], np.eye(N)),
+    "a row looked up": (lambda x: functional.embedding(largest(x), TABLE), np.eye(N)),
+    "a row selected": (lambda x: TABLE.index_select(0, largest(x)[0])[None], np.eye(N)),
+    "a row gathered": (
+        lambda x: TABLE.gather(0, largest(x)[0, :4, None].expand(4, 4))[None].repeat(1, 2, 1)[:, :N],
+        np.tile(np.eye(4, N), (2, 1))[:N],
+    ),
+    "two indices": (lambda x: TABLE[largest(x), largest(x.flip(1))], np.eye(N) + np.eye(N)[::-1]),
+    "indices apart": (lambda x: TABLE[:, None].expand(4, 3, 4)[largest(x), :, largest(x)], np.eye(N)),
+    "a mark for each": (
+        lambda x: torch.zeros(1, N, 4, dtype=x.dtype).scatter(2, largest(x)[..., None], 1.0) + 0,
+        np.eye(N),
+    ),
+    "a position for each": (lambda x: x[:, (largest(x) % 2)[0]], np.ones((N, N))),
+    "a feature for each": (lambda x: x.gather(2, largest(x)[..., None].expand(1, N, 4)), np.eye(N)),
+    "a position for all": (lambda x: x.index_select(1, largest(x)[0, :1]).expand(1, N, 4), np.ones((N, N))),
+}
+
+
+@pytest.mark.parametrize(("function", "pairs"), CHOSEN.values(), ids=CHOSEN)
+def test_a_choice_reads_what_it_chooses_by_and_all_that_it_may_choose(function: Function, pairs: object) -> None:
+    found = hops_at(layer_calling(function), SIZES)
+
+    assert (np.isfinite(hop_matrix(layer_calling(function), SIZES)) == (np.asarray(pairs) > 0)).all()
+    assert found.unknown == ()
+
+
 def test_a_sort_mixes_all_that_it_sorts() -> None:
     assert np.isfinite(hop_matrix(layer_calling(lambda x: x.sort(dim=1)[0]), SIZES)).all()
     assert np.isfinite(hop_matrix(layer_calling(lambda x: x.gather(1, x.argsort(dim=1))), SIZES)).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,9 @@ from attnbench.counting.paths.hops import hop_matrix, hops_at
 from attnbench.errors import LayerError
 from attnbench.layers.registry import Registry
 from tests.counting.calling import layer_calling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 N = 6
 SIZES = {"b": 1, "n": N, "d": 4}
@@ -52,6 +58,25 @@ def test_a_number_taken_out_of_torch_is_named() -> None:
     found = hops_at(layer_calling(lambda x: x * x[0, 0, 0].item()), SIZES)
 
     assert found.unknown == ("aten._local_scalar_dense.default",)
+
+
+@pytest.mark.parametrize(
+    ("function", "way"),
+    [
+        (lambda x: torch.from_numpy(x.numpy()).cumsum(1), "Tensor.numpy"),
+        (lambda x: x * torch.tensor(np.asarray(x)), "Tensor.__array__"),
+        (lambda x: x * sum(x[0, :, 0].tolist()), "Tensor.tolist"),
+    ],
+)
+def test_numbers_handed_out_of_torch_are_named(function: Callable[..., torch.Tensor], way: str) -> None:
+    assert way in hops_at(layer_calling(function), SIZES).unknown
+    assert hops_at(layer_calling(lambda x: x * float(np.ones(3).sum())), SIZES).unknown == ()
+
+
+def test_a_deep_copy_knows_what_it_was_copied_from() -> None:
+    copied = layer_calling(lambda x: copy.deepcopy({"states": x.cumsum(1)})["states"])
+
+    assert (np.isfinite(hop_matrix(copied, SIZES)) == np.tri(N, dtype=bool)).all()
 
 
 def test_an_operation_without_a_rule_that_is_made_of_known_ones_is_opened() -> None:
