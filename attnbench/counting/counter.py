@@ -88,7 +88,7 @@ _MAX_NUMBERS = 20_000
 #: Sizes along which a class is looked at: most of them powers of two, at which logarithms are whole.
 _GROWING: dict[str, Values] = {"b": (2, 3, 5), "n": (4, 8, 16, 64), "d": (8, 16, 24), "h": (2, 4, 8), "k": (3, 5, 9)}
 _GROWING_PARTS = (2, 4, 8)
-#: Kernels of one trace that are worth writing down, where loops over positions make ever more; less growth is none.
+#: Kernels of one trace that are worth writing down, where loops over positions make ever more.
 _MAX_KERNELS, _STEADY_GROWTH = 1_500, 0.1
 #: A layer's own kernels may change with the length: where is looked for up to this one.
 _LONGEST_FOR_SWITCHES = 2**20

@@ -58,7 +58,7 @@ def build_fake(layer: Layer, sizes: Sizes, dtype: str, mode: FakeMode) -> nn.Mod
 
 @cache
 def _warn_once() -> None:
-    """To copy a fake tensor, torch asks where its data are, and warns of that once a process: here, where nobody looks."""
+    """To copy a fake tensor, torch asks where its data are, and warns of it once: here, where nobody looks."""
     with warnings.catch_warnings(), FakeMode():
         warnings.simplefilter("ignore")
         torch.empty(1).data_ptr()

@@ -6,6 +6,7 @@ of 0. So the masked half of a causal attention, although computed, carries nothi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,6 +23,22 @@ def everything(call: ShadowCall) -> Dependencies:
     places = [call.operand(tensor).places.reshape(-1) for tensor in call.read_tensors]
     whole = np.unique(np.concatenate([np.array([-1]), *places]))[None, 1:]
     return Dependencies([whole for _ in call.outputs], a_sum=True)
+
+
+def position_by_position(call: ShadowCall) -> Dependencies:
+    """Every output reads all numbers of its sequence and position, ``(b, n, …)``, and whatever is no such tensor."""
+    operands = [call.operand(tensor).places for tensor in call.read_tensors]
+
+    def reads(output: Tensor) -> Reads:
+        shape = tuple(output.shape[:2])
+        rows = [
+            o.reshape(*shape, -1) if o.shape[:2] == shape else np.broadcast_to(o.reshape(-1), (*shape, o.size))
+            for o in operands
+        ]
+        own = np.concatenate(rows, axis=-1).reshape(math.prod(shape), -1)
+        return np.repeat(own, output.numel() // max(len(own), 1), axis=0)
+
+    return Dependencies([reads(output) for output in call.outputs], a_sum=False)
 
 
 def new_constants(call: ShadowCall) -> Dependencies:
