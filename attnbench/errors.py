@@ -21,6 +21,7 @@ A message says what was wrong, where, and what to do next, in one line.
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,11 @@ class Terminated(KeyboardInterrupt):
 def stopped_by(stop: KeyboardInterrupt, message: str) -> RunInterruptedError:
     """The error that says who stopped a run."""
     return RunTerminatedError(message) if isinstance(stop, Terminated) else RunInterruptedError(message)
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, on one line, without the addresses of objects: they tell nobody anything."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

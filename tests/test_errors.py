@@ -37,6 +37,12 @@ def test_the_exit_codes_in_the_docstring_are_the_real_ones() -> None:
     assert codes == {kind.__name__: kind.exit_code for kind in classes() if "exit_code" in vars(kind)}
 
 
+def test_words_of_an_error_are_one_line_without_addresses() -> None:
+    said = ValueError("two\n lines of <Thing object at 0x7f1b503dbd80> and <f at 0xABCdef>, at 0 and at 0x")
+
+    assert errors.words_of(said) == "two lines of <Thing object> and <f>, at 0 and at 0x"
+
+
 @pytest.mark.parametrize(
     ("word", "hint"),
     [("rn", " Did you mean 'rnn'?"), ("atention", " Did you mean 'attention'?"), ("zebra", ""), ("", "")],

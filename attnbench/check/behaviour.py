@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,19 +12,18 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from attnbench.check.case import Case, points
-from attnbench.check.outcome import Answer, failed, hint, passed
-from attnbench.counting.paths.case import leave_no_zero_weight
+from attnbench.check.draws import part_of
+from attnbench.check.outcome import Answer, failed, hint, passed, unseen
 from attnbench.counting.trace import trace
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
+from attnbench.layers.building import output_of, tensors_in
 from attnbench.trial import Sizes, describe
 
 #: Divisors that a layer may want of a size without saying so.
 _DIVISORS = (2, 3, 4, 8, 16, 32, 64, 128, 256)
 #: A change of the input that changes an output by less than this share of its size is rounding.
 _ROUNDING = 1e-9
-#: Positions that are named in a sentence; of more, the first.
-_NAMED = 4
 
 
 def builds(layer: Layer) -> Answer:
@@ -58,17 +58,23 @@ def shape(layer: Layer) -> Answer:
     """Whether ``(b, n, d)`` comes out of ``(b, n, d)``."""
     for sizes in points(layer):
         output = Case.of(layer, sizes, "float32").checked_output()
-    own = layer.inputs is not None
-    return passed(f"{tuple(output.shape)}, from inputs of its own" if own else "(b, n, d), for several sequences too")
+    if layer.inputs is None and layer.output is None:
+        return passed("(b, n, d), for several sequences too")
+    return passed(f"{tuple(output.shape)}, {'from inputs of its own' if layer.inputs else 'picked by output='}")
 
 
 def dtype(layer: Layer) -> Answer:
-    """Whether the output has the dtype of the input."""
+    """Whether the output has the dtype of the input, or of the weights where the input is tokens."""
     for name in ("float32", "float64"):
-        found = str(Case.of(layer, points(layer)[0], name).output().dtype).removeprefix("torch.")
+        case = Case.of(layer, points(layer)[0], name)
+        kind = case.output().dtype
+        if not (kind.is_floating_point or kind.is_complex):
+            return unseen(f"its output is whole numbers ({kind})", "nothing to mend, or pick its numbers with output=")
+        found = str(kind if layer.inputs is None else kind.to_real()).removeprefix("torch.")
         if found != name:
+            given = "made" if case.draws.tokens and not case.draws.real else "an input"
             return failed(
-                f"an input in {name} comes out in {found}",
+                f"{given} in {name} comes out in {found}",
                 "make new tensors like the input: x.new_zeros(…), or dtype=x.dtype and device=x.device",
             )
     return passed("float32 and float64 stay what they are")
@@ -89,7 +95,8 @@ def finite(layer: Layer) -> Answer:
 def deterministic(layer: Layer) -> Answer:
     """Whether the same input gives the same output."""
     case = Case.of(layer, points(layer)[0])
-    if torch.equal(case.output(), case.output()):
+    one, other = case.output(), case.output()
+    if bool(((one == other) | (one.isnan() & other.isnan())).all()):
         return passed("the same input gives the same output")
     return failed(
         "the same input gives two outputs",
@@ -99,14 +106,25 @@ def deterministic(layer: Layer) -> Answer:
 
 def batch(layer: Layer) -> Answer:
     """Whether each sequence of a batch gives what it gives alone."""
-    for sizes in points(layer):
-        if layer.broken_constraint(sizes | {"b": 1}):
-            continue
+    possible = [sizes for sizes in points(layer) if not layer.broken_constraint(sizes | {"b": 1})]
+    if not possible:
+        return unseen("its constraints do not let one sequence alone", "nothing to mend if it needs several")
+    for sizes in possible:
         case = Case.of(layer, sizes)
         together = case.output()
-        for index in range(sizes["b"]):
-            alone = case.output(case.item(index))
-            if alone.shape[1:] != together.shape[1:] or _differ(together[index : index + 1], alone):
+        for index, inputs in enumerate(map(case.draws.item, range(sizes["b"]))):
+            if inputs is None:
+                return unseen(
+                    f"no input has a dimension of b = {sizes['b']}", "name b in inputs= and give each its own"
+                )
+            alone = case.output(inputs, b=1)
+            part = part_of(together, index, alone)
+            if part is None:
+                return unseen(
+                    f"its output {tuple(together.shape)} has no dimension of b = {sizes['b']}",
+                    "nothing to mend, or pick with output= what each sequence gives",
+                )
+            if _differ(part, alone):
                 return failed(
                     f"sequence {index + 1} of {sizes['b']} gives other numbers alone than in a batch",
                     "mix along positions or features, never along the first dimension; check reshape() and view()",
@@ -118,9 +136,23 @@ def causality(layer: Layer) -> Answer:
     """Whether outputs depend on inputs to their right, beside what the layer says."""
     sizes = points(layer)[-1]
     case = Case.of(layer, sizes)
-    if layer.inputs is not None and sizes["n"] not in case.output().shape:
-        return passed("its output has no positions that could come before others")
+    if sizes["n"] not in (shape := tuple(case.output().shape)):
+        return unseen(
+            f"its output {shape} has no dimension of n = {sizes['n']}",
+            "nothing to mend, or pick with output= what each position gives",
+        )
+    if not case.draws.along:
+        return unseen(f"no input has a dimension of n = {sizes['n']}", "nothing to mend, or name n in inputs=")
     felt = _felt(case)
+    if felt is None or not bool(felt.any()):
+        return unseen(
+            "inputs() gives the same each time" if felt is None else "no change of its input changes its output",
+            "let inputs() draw at random what has a dimension of n, and the output depend on it",
+        )
+    return _told(layer, sizes, felt)
+
+
+def _told(layer: Layer, sizes: Sizes, felt: Tensor) -> Answer:
     ahead = felt.triu(1).nonzero().tolist()
     if layer.causal and ahead:
         output, position = ahead[0]
@@ -135,86 +167,55 @@ def causality(layer: Layer) -> Answer:
     return passed("outputs depend on what comes after them" if ahead else "each output depends on its own input only")
 
 
-def _felt(case: Case) -> Tensor:
-    """``[output, input]``: whether another input at one position changes an output."""
+def _felt(case: Case) -> Tensor | None:
+    """``[output, input]``: whether another input at one position changes an output; None where nothing was changed."""
     usual = case.by_position(case.output())
-    scale = usual.abs().max()
-    columns = [
-        (case.by_position(case.output(case.changed_at(position))) - usual).abs().amax(dim=1) > _ROUNDING * scale
-        for position in range(case.sizes["n"])
-    ]
-    return torch.stack(columns, dim=1)
-
-
-def gradients(layer: Layer) -> Answer:
-    """Whether a gradient reaches every input position."""
-    sizes = points(layer)[-1]
-    reached = torch.zeros(sizes["n"], dtype=torch.bool)
-    for seed in (1, 2):  # a rectifier that is closed in one draw is open in another
-        case = Case.of(layer, sizes, seed=seed)
-        leave_no_zero_weight(case.module)
-        found = _gradient(case)
-        if found is None:
-            return failed(
-                "no gradient flows back through it",
-                'leave detach(), .data and no_grad() out of forward(), or say modes=("forward",)',
-            )
-        if not bool(found.isfinite().all()):
-            return failed("gradients are not finite", "look for a square root, a norm or a logarithm of 0")
-        reached |= found > 0
-    if not bool(reached.any()):
-        return failed(
-            "every gradient of the input is 0", "let the output depend on the input, and not by rounding only"
-        )
-    if left_out := (~reached).nonzero().flatten().tolist():
-        named = ", ".join(map(str, left_out[:_NAMED])) + (", …" if len(left_out) > _NAMED else "")
-        return hint(
-            f"no gradient reaches {len(left_out)} of {sizes['n']} input positions ({named})",
-            "nothing to mend if the layer means to leave them out; otherwise look at strides, windows and masks",
-        )
-    return passed("they reach every input position")
-
-
-def _gradient(case: Case) -> Tensor | None:
-    """Size of the gradient at each input position; None where there is none."""
-    with torch.enable_grad():
-        leaves = [leaf.requires_grad_() for leaf, _ in case.real_leaves]
-        output = case.output()
-        if not output.requires_grad:
-            return None
-        found = torch.autograd.grad(output.square().sum(), leaves, allow_unused=True)
-    sizes = [
-        gradient.abs().movedim(at, 0).reshape(case.sizes["n"], -1).sum(dim=1)
-        for gradient, (_, at) in zip(found, case.real_leaves, strict=True)
-        if gradient is not None
-    ]
-    return torch.stack(sizes).sum(dim=0) if sizes else torch.zeros(case.sizes["n"])
+    scale, felt = usual.abs().max(), torch.zeros(len(usual), len(usual), dtype=torch.bool)
+    others = [case.draws.changed_at(position) for position in range(len(usual))]
+    for position, inputs in enumerate(others):
+        if inputs is not None:
+            change = (case.by_position(case.output(inputs)) - usual).abs().amax(dim=1)
+            felt[:, position] = change > _ROUNDING * scale
+    return None if all(inputs is None for inputs in others) else felt
 
 
 def decode(layer: Layer) -> Answer:
     """Whether decoding position by position gives what the whole sequence gives."""
     case = Case.of(layer, points(layer)[0])
-    (x,) = tree_leaves(case.inputs)
     prefill, step = (getattr(case.module, name, None) for name in ("prefill", "step"))
     if not (callable(prefill) and callable(step)):
         return failed(
             "it offers decode, but its module has no prefill(context) and step(token, state)",
             'write both (see docs/add-a-layer.md), or leave "decode" out of modes',
         )
+    if len(leaves := tree_leaves(case.inputs)) != 1:
+        return failed(
+            f"it offers decode, but inputs() gives {len(leaves)} values",
+            'decode from one context, (b, n, d) or tokens (b, n), or leave "decode" out of modes',
+        )
+    return _decoded(case, leaves[0], prefill, step)
+
+
+def _decoded(case: Case, x: Tensor, prefill: Callable[..., Any], step: Callable[..., Any]) -> Answer:
+    compared = 0
     for known in (1, x.shape[1] - 1):
         state = prefill(x[:, :known])
         for position in range(known, x.shape[1]):
-            given, before = state, [leaf.clone() for leaf in _tensors(state)]
-            output, state = step(x[:, position : position + 1], given)
-            if not all(map(torch.equal, before, _tensors(given))):
+            given, before = state, [leaf.clone() for leaf in tensors_in(state)]
+            returned, state = step(x[:, position : position + 1], given)
+            if not all(map(torch.equal, before, tensors_in(given))):
                 return failed("step() changes the state it is given", "return a new one: one step is timed many times")
-            if layer.broken_constraint(case.sizes | {"n": position + 1}):
+            if case.layer.broken_constraint(case.sizes | {"n": position + 1}):
                 continue
-            if _differ(output, case.output((x[:, : position + 1],))[:, -1:]):
+            whole = case.output(case.draws.inputs([x[:, : position + 1]]), n=position + 1)
+            if _differ(output_of(case.layer, case.sizes | {"n": 1}, returned), whole[:, -1:]):
                 return failed(
                     f"after {position} positions a step gives other numbers than forward() over all {position + 1}",
                     "keep in the state whatever the next output depends on, the number of positions included",
                 )
+            compared += 1
+    if not compared:
+        return unseen("its constraints let no shorter sequence be compared", "nothing to mend")
     return passed("a step gives what the whole sequence gives at its end")
 
 
@@ -250,7 +251,3 @@ def travels(layer: Layer) -> Answer:
 def _differ(one: Tensor, other: Tensor) -> bool:
     scale = max(float(one.abs().max()), float(other.abs().max()))
     return not torch.allclose(one, other, rtol=1e-6, atol=1e-9 * scale)
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]

@@ -6,14 +6,14 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
 
+from attnbench.check.draws import Draws
 from attnbench.counting.calls import one_clear_line
-from attnbench.counting.paths.case import positions_among, positions_of
+from attnbench.counting.paths.case import positions_of
 from attnbench.errors import LayerError
 from attnbench.layers.base import DEFAULT_SIZES, Layer
 from attnbench.layers.building import Inputs, apply, build_module, check_output, make_inputs, output_of
@@ -68,15 +68,15 @@ class Case:
         module = build_module(layer, sizes, dtype=dtype)
         return cls(layer, sizes, dtype, module, make_inputs(layer, sizes, dtype=dtype))
 
-    def output(self, inputs: Inputs | None = None) -> Tensor:
-        """The tensor that comes out, of these inputs or of others.
+    def output(self, inputs: Inputs | None = None, **sizes: int) -> Tensor:
+        """The tensor that comes out, of these inputs or of others, and other `sizes`.
 
         Raises:
             LayerError: the call raised, or returned no tensor.
         """
         with one_clear_line(self.layer, self.sizes, self.dtype):
             returned = apply(self.module, self.inputs if inputs is None else inputs)
-        return output_of(self.layer, self.sizes, returned)
+        return output_of(self.layer, self.sizes | sizes, returned)
 
     def checked_output(self) -> Tensor:
         """The same, where it has the right shape.
@@ -89,37 +89,9 @@ class Case:
         return self.output()
 
     @cached_property
-    def real_leaves(self) -> list[tuple[Tensor, int]]:
-        """Inputs that a gradient can reach, each with its dimension of positions.
-
-        Raises:
-            LayerError: no input has a dimension of n.
-        """
-        leaves, along = tree_leaves(self.inputs), positions_among(self.layer, self.sizes, self.inputs)
-        return [(leaves[place], at) for place, at in along.items() if leaves[place].is_floating_point()]
-
-    def changed_at(self, position: int) -> Inputs:
-        """The inputs, with other numbers at one position."""
-        places = {id(leaf): at for leaf, at in self.real_leaves}
-
-        def change(leaf: Any) -> Any:
-            if id(leaf) not in places:
-                return leaf
-            more = torch.randn_like(leaf.narrow(places[id(leaf)], 0, 1))
-            return leaf.index_add(places[id(leaf)], torch.tensor([position]), more)
-
-        changed: Inputs = tree_map(change, self.inputs)
-        return changed
-
-    def item(self, index: int) -> Inputs:
-        """The inputs of one sequence of the batch."""
-
-        def take(leaf: Any) -> Any:
-            batched = isinstance(leaf, Tensor) and leaf.ndim > 0 and leaf.shape[0] == self.sizes["b"]
-            return leaf[index : index + 1] if batched else leaf
-
-        taken: Inputs = tree_map(take, self.inputs)
-        return taken
+    def draws(self) -> Draws:
+        """These inputs, and others of the layer."""
+        return Draws(self.layer, self.sizes, self.dtype, self.inputs)
 
     def by_position(self, output: Tensor) -> Tensor:
         """``(n, rest)``: an output, position by position.
@@ -129,4 +101,5 @@ class Case:
         """
         with one_clear_line(self.layer, self.sizes):
             tensor, dimension = positions_of(output, self.sizes["n"])
-        return tensor.movedim(dimension, 0).reshape(self.sizes["n"], -1)
+        numbers = tensor if tensor.is_complex() else tensor.double()
+        return numbers.movedim(dimension, 0).reshape(self.sizes["n"], -1)

@@ -8,8 +8,9 @@ import torch
 
 from attnbench.check import behaviour
 from attnbench.check.claims import claims
+from attnbench.check.gradients import gradients
 from attnbench.check.outcome import Answer, Mark, Outcome
-from attnbench.errors import AttnbenchError
+from attnbench.errors import AttnbenchError, words_of
 from attnbench.layers.base import Layer
 
 #: Name → a look at one promise, and what to do when it cannot even be looked at.
@@ -21,7 +22,7 @@ _BEHAVIOUR: dict[str, tuple[Callable[[Layer], Answer], str]] = {
     "deterministic": (behaviour.deterministic, "mend forward()"),
     "batch": (behaviour.batch, "let forward() take a single sequence, too"),
     "causality": (behaviour.causality, "mend forward()"),
-    "gradients": (behaviour.gradients, 'mend forward(), or say modes=("forward",)'),
+    "gradients": (gradients, 'mend forward(), or say modes=("forward",)'),
     "decode": (behaviour.decode, "mend prefill() and step(), or leave decode out of modes"),
     "fake tensors": (
         behaviour.fake_tensors,
@@ -52,7 +53,7 @@ def look(layer: Layer, check: str) -> list[Outcome]:
         with torch.no_grad():
             return [Outcome(check, *_BEHAVIOUR[check][0](layer))]
     except Exception as error:
-        said = " ".join(str(error).split())[:300]
+        said = words_of(error)[:300]
         found = said if isinstance(error, AttnbenchError) else f"{type(error).__name__}: {said}"
         fix = _BEHAVIOUR[check][1] if check in _BEHAVIOUR else f"see what `attnbench count {layer.name}` says"
         return [Outcome(check, Mark.FAILED, found, fix)]

@@ -55,6 +55,11 @@ def hint(found: str, fix: str) -> Answer:
     return Mark.HINT, found, fix
 
 
+def unseen(why: str, fix: str) -> Answer:
+    """Nobody can say whether the promise is kept, because of what is said."""
+    return hint(f"not looked at: {why}", fix)
+
+
 def failed(found: str, fix: str) -> Answer:
     """The promise is broken."""
     return Mark.FAILED, found, fix

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,16 +13,16 @@ from attnbench.cli.options import json_option, plugin_option, print_json, say
 from attnbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from attnbench.law import Law
     from attnbench.layers.base import Layer
     from attnbench.record import Counted
     from attnbench.terminal import Listing
-    from attnbench.trial import Sizes
+    from attnbench.trial import Choices, Sizes
 
 #: Counts at one point, as ``count --json`` names them.
-_VALUES = ("flops", "parameters", "peak_bytes", "saved_bytes", "depth", "hops")
+_VALUES = ("flops", "parameters", "peak_bytes", "saved_bytes", "depth")
 #: What a count does not see, said where it is read.
 _BLIND = {
     "flops": "matrix work, as computed: masked scores and padding count",
@@ -29,11 +31,13 @@ _BLIND = {
     "parameters": "trainable numbers",
     "peak_bytes": "live tensors beyond inputs and parameters; scratch inside a kernel is not seen",
     "saved_bytes": "kept by the forward pass for the backward pass, input included",
-    "depth": "kernels in the longest dependent chain; a reduction is one",
+    "depth": "kernels in the longest dependent chain; fused attention and a reduction are one",
     "log_depth": "the same with unbounded processors: sums and products as trees",
     "hops": "longest of the shortest paths from an input to an output position",
     "hops_rf": "the same until both positions are seen by one output",
 }
+#: Whoever waits longer is told for what.
+_SILENT_SECONDS = 2.0
 _MARKS = {"CONFIRMED": "✓", "REFUTED": "✗"}
 
 
@@ -70,9 +74,10 @@ def show(layer: str, plugins: tuple[str, ...], as_json: bool) -> None:
 
 
 def _beside(law: Law | None, claim: str | None) -> dict[str, Any]:
-    formula, verdict = (law.formula or None, str(law.verdict)) if law else (None, None)
-    lower_bound = law.lower_bound if law else False
-    return {"claim": claim, "formula": formula, "lower_bound": lower_bound, "verdict": verdict}
+    if law is None:
+        return {"claim": claim, "formula": None, "lower_bound": False, "verdict": None, "reason": ""}
+    told = {"claim": claim, "formula": law.formula or None, "lower_bound": law.lower_bound}
+    return told | {"verdict": str(law.verdict), "reason": law.reason}
 
 
 def _claimed_and_counted(law: Law | None, claim: str | None) -> str:
@@ -84,39 +89,89 @@ def _claimed_and_counted(law: Law | None, claim: str | None) -> str:
 
 @click.command()
 @click.argument("layer")
-@click.option("--at", metavar="n=128,d=64", help="Count at these sizes too; other axes keep their defaults.")
+@click.option("--at", metavar="n=128,d=64", help="Count one call at these sizes; other axes keep their defaults.")
 @click.option("--mode", type=click.Choice(["forward", "train", "decode"]), default="forward", show_default=True)
 @click.option("--probe", is_flag=True, help="With --at: also run the layer there and probe its memory from outside.")
 @plugin_option
 @json_option
 def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Count work, bytes, depth and path length exactly, as formulas, without running the layer at size."""
-    from attnbench.counting.laws import count_at, count_laws
+    """Count work, bytes, depth and path length exactly, as formulas or --at sizes, without running the layer there."""
     from attnbench.layers.registry import Registry
-    from attnbench.trial import Choices, describe, parse_sizes
+    from attnbench.trial import Choices
 
     if probe and at is None:
         raise InputError("--probe runs the layer at a size; add --at, such as --at n=1024,d=64")
     found = Registry(plugins).get(layer)
-    sizes = None if at is None else found.complete(parse_sizes(at))
-    laws = count_laws(found, choices=Choices(mode=mode))
-    values = count_at(found, sizes, Choices(mode=mode), laws) if sizes else None
-    probes = _probes(found, sizes, plugins) if sizes and probe else {}
-    uncounted = list(dict.fromkeys(name for law in laws for name in law.uncounted))
-    if as_json:
-        document: dict[str, Any] = {"layer": layer, "mode": mode, "at": sizes}
-        document |= {"values": {key: _jsonable(getattr(values, key)) for key in _VALUES}} if values else {}
-        document |= {"probes": probes} if probes else {}
-        formulas = {law.metric: law.formula for law in laws}
-        print_json({**document, "formulas": formulas, "lower_bound": bool(uncounted), "uncounted": uncounted})
-        return
+    document = {"layer": layer, "mode": mode}
+    if not as_json:
+        say(layer if mode == "forward" else f"{layer}, {mode}", bold=True)
+    if at is None:
+        _count_formulas(found, Choices(mode=mode), document, as_json=as_json)
+    else:
+        _count_at(found, Choices(mode=mode), at, document, probe=(plugins if probe else None), as_json=as_json)
+
+
+def _count_formulas(layer: Layer, choices: Choices, document: dict[str, Any], *, as_json: bool) -> None:
+    """Print the formula of each metric; interrupted, those that are known."""
+    from attnbench.counting.laws import count_laws
     from attnbench.terminal import console
 
-    say(layer if mode == "forward" else f"{layer}, {mode}", bold=True)
-    console().print(_formulas_table(laws))
-    if values and sizes:
-        say(f"at {describe(sizes)}")
-        console().print(_values_table(values, probes))
+    known: list[Law] = []
+    try:
+        with _progress(known) as show:
+            laws = count_laws(layer, choices=choices, show=show)
+    except KeyboardInterrupt:
+        if not as_json and known:
+            console().print(_formulas_table(known))
+        raise
+    uncounted = list(dict.fromkeys(name for law in laws for name in law.uncounted))
+    if as_json:
+        formulas = {"formulas": {law.metric: law.formula for law in laws}}
+        formulas |= {"reasons": {law.metric: law.reason for law in laws}}
+        print_json({**document, "at": None, **formulas, "lower_bound": bool(uncounted), "uncounted": uncounted})
+    else:
+        console().print(_formulas_table(laws))
+
+
+@contextlib.contextmanager
+def _progress(known: list[Law]) -> Iterator[Callable[[str | Law], None]]:
+    """Keeps every law that is found, and says on a terminal, from two seconds on, which metric is being counted."""
+    from attnbench.terminal import console
+
+    began = time.monotonic()
+    status = console(stderr=True).status("counting")
+
+    def show(told: str | Law) -> None:
+        if not isinstance(told, str):
+            known.append(told)
+        elif time.monotonic() - began > _SILENT_SECONDS:
+            status.update(f"counting {told}")
+            status.start()
+
+    try:
+        yield show
+    finally:
+        status.stop()
+
+
+def _count_at(
+    layer: Layer, choices: Choices, at: str, document: dict[str, Any], *, probe: tuple[str, ...] | None, as_json: bool
+) -> None:
+    """Print the counts of one call."""
+    from attnbench.counting.laws import count_at
+    from attnbench.terminal import console
+    from attnbench.trial import describe, parse_sizes
+
+    sizes = layer.complete(parse_sizes(at))
+    values = count_at(layer, sizes, choices)
+    probes = {} if probe is None else _probes(layer, sizes, probe)
+    if as_json:
+        document |= {"at": sizes, "values": {key: _jsonable(getattr(values, key)) for key in _VALUES}}
+        document |= {"probes": probes} if probes else {}
+        print_json({**document, "lower_bound": bool(values.uncounted), "uncounted": list(values.uncounted)})
+        return
+    say(f"at {describe(sizes)}")
+    console().print(_values_table(values, probes))
 
 
 def _formulas_table(laws: Sequence[Law]) -> Listing:
@@ -139,7 +194,8 @@ def _values_table(values: Counted, probes: dict[str, int]) -> Listing:
     table = Listing("", "", indent=2)
     for key in _VALUES:
         value = getattr(values, key)
-        exact = "no formula" if value is None else _jsonable(value)
+        bound = "≥ " if key == "flops" and values.uncounted else ""
+        exact = "not counted" if value is None else f"{bound}{_jsonable(value)}"
         readable = f" ({written.get(key, units.count)(value)})" if value is not None and key in written else ""
         table.add(key, f"{exact}{readable}")
     for probe, nbytes in probes.items():

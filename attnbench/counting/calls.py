@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from attnbench.errors import AttnbenchError, LayerError
+from attnbench.counting.odd_tensors import meaning_of
+from attnbench.errors import AttnbenchError, LayerError, words_of
 from attnbench.layers.base import Layer
 from attnbench.trial import Sizes, describe
 
@@ -24,9 +25,10 @@ def one_clear_line(layer: Layer, sizes: Sizes, dtype: str = "") -> Iterator[None
         kind = type(error) if isinstance(error, LayerError) else LayerError
         raise kind(message if message.startswith("layer ") else f"{where} {message}") from error
     except Exception as error:
-        message = " ".join(str(error).split())[:200]
+        if meaning := meaning_of(error):
+            raise LayerError(f"{where} {meaning}") from error
         name = f"{type(error).__name__} in {dtype}" if dtype else type(error).__name__
-        raise LayerError(f"{where} raised {name}: {message}") from error
+        raise LayerError(f"{where} raised {name}: {words_of(error)[:200]}") from error
 
 
 @contextmanager
@@ -42,15 +44,22 @@ def without_onednn() -> Iterator[None]:
 
 
 @contextmanager
-def plain_kernels() -> Iterator[None]:
-    """No fused kernels: attention, recurrences and whole encoder layers run as the small operations they are."""
+def kernels_without_steps() -> Iterator[None]:
+    """No kernel that hides steps: whole recurrences and whole encoder layers run as the smaller kernels they are."""
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with without_onednn(), sdpa_kernel(SDPBackend.MATH):
+        with without_onednn():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextmanager
+def plain_kernels() -> Iterator[None]:
+    """No fused kernels: attention as well runs as the small operations it is."""
+    with kernels_without_steps(), sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def sizes_or_own_parts(layer: Layer, sizes: Sizes, parts: Sizes) -> Sizes:

@@ -173,12 +173,12 @@ class Counter:
         """Operations that make a count a lower bound."""
         if metric in _PATHS:
             return self._paths.unknown
-        if metric not in ("flops", "saved_bytes"):
+        if metric not in ("flops", "elementwise", "saved_bytes"):
             return ()
         way = TRACE_METRICS[metric].ways[self._mode]
         ways = {way, Way.OPENED} if way is Way.WHOLE and self._has_no_loops else {way}
         traces = [found for (of, _), found in self._traces.items() if isinstance(found, Trace) and of in ways]
-        named = [found.uncounted if metric == "flops" else found.hidden for found in traces]
+        named = [found.hidden if metric == "saved_bytes" else found.uncounted for found in traces]
         return tuple(dict.fromkeys(itertools.chain.from_iterable(named)))
 
     def counts(self, metric: str) -> Iterator[tuple[str, list[tuple[Sizes, float]]]]:
@@ -337,13 +337,15 @@ class Counter:
             return self._try(sizes, Way.OPENED)
         if way in _SAME_BUT_FOR_HIDDEN_STEPS:
             found = self._try(sizes, _SAME_BUT_FOR_HIDDEN_STEPS[way])
-            if not (isinstance(found, Trace) and found.hidden):
+            if not (isinstance(found, Trace) and found.hides_steps):
                 return found
         try:
             found = trace(self.layer, sizes, dtype=self._dtype, way=way, sdpa=self._sdpa)
         except LayerError as error:  # a size that this layer refuses is not a size to count at
             return error
-        self._has_no_loops |= way is Way.WHOLE and not found.kept_whole
+        if way is Way.WHOLE and not found.kept_whole:  # then the kernels that run tell the same, and more
+            self._has_no_loops = True
+            return self._try(sizes, Way.OPENED)
         return found
 
     def _refusal(self) -> LayerError:
@@ -405,7 +407,7 @@ class Counter:
 
 
 def _longest(n: int, kernels: int, at_twice: int) -> int:
-    """The longest call of which every kernel is worth its tracing, by how their number grows from n to twice as much."""
+    """The longest call of which every kernel is worth its tracing, by how their number grows as n doubles."""
     growth = math.log2(at_twice / kernels) if at_twice > kernels > 0 else 0.0
     return int(n * (_MAX_KERNELS / kernels) ** (1 / growth)) if growth > _STEADY_GROWTH else _LONGEST_FOR_SWITCHES
 

@@ -57,16 +57,19 @@ class CriticalPath:
         self._kernels = 0
         self._parts: weakref.WeakKeyDictionary[torch.UntypedStorage, list[_Part]] = weakref.WeakKeyDictionary()
 
-    def extend(self, inputs: Iterable[Any], outputs: Iterable[Any], weight: float) -> tuple[int, float, int]:
+    def extend(
+        self, inputs: Iterable[Any], outputs: Iterable[Any], weight: float, *, step: bool = True
+    ) -> tuple[int, float, int]:
         """One more kernel: how many kernels the longest chain has that ends in it, and how heavy the heaviest is.
 
         The third number is the place of the kernel before it in the heaviest chain, -1 where there is none. A kernel
-        without tensor inputs (an allocation, a constant) waits for nothing and starts no chain.
+        without tensor inputs (an allocation, a constant) waits for nothing and starts no chain. What is no `step` (a
+        tensor that is given more room) waits like one and makes no chain longer.
         """
         read = [value for value in inputs if isinstance(value, Tensor)]
         depth, log_depth, before = self._longest(read)
         if read:
-            depth, log_depth = depth + 1, log_depth + weight
+            depth, log_depth = depth + step, log_depth + weight
         self._write(outputs, depth, log_depth, self._kernels)
         self._kernels += 1
         return depth, log_depth, before

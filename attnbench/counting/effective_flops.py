@@ -10,6 +10,8 @@ its gradient is other than zero in one of them. The needed multiply-adds are the
 A rectifier gives zeros as well, but other ones in every draw: where there may be one, draws go on until they have long
 shown nothing new. Trainable weights vary between draws, buffers do not: they are part of the structure.
 
+A complex number is one number here: its multiply-add counts whole, as 8 FLOPs, if any part of it is needed.
+
 What the method cannot see is counted as computed: a number that no gradient reaches, because it was made without
 gradients or only decides which other numbers are used (a sort, an argmax), and Fourier transforms, zeros or not.
 """
@@ -28,7 +30,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line
+from attnbench.counting.odd_tensors import refuse_odd_tensors
 from attnbench.counting.operators import flops_of, has_formula, is_smooth, operator_of
+from attnbench.counting.operators.contract.costs import multiply_add
 from attnbench.counting.operators.contract.operator import Call, Effect, Factors, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
@@ -63,13 +67,18 @@ def effective_parts(layer: Layer, sizes: Sizes) -> tuple[float, ...]:
     with torch.random.fork_rng(devices=()), _double_precision(), one_clear_line(layer, sizes, "float64"):
         torch.manual_seed(_SEED)
         module = build_module(layer, sizes, dtype="float64")
+        refuse_odd_tensors(module)
         return _Draws(layer, module, lambda: make_inputs(layer, sizes, dtype="float64")).needed()
 
 
 @dataclass(slots=True)
 class _Product:
-    """One product, with masks of what was other than zero in some draw; `influence` is None before any gradient."""
+    """One product, with masks of what was other than zero in some draw; `influence` is None before any gradient.
 
+    `each` is what one of its multiply-adds costs.
+    """
+
+    each: int
     multiply: Callable[[Tensor, Tensor], Tensor]
     factors: tuple[Tensor, Tensor]
     influence: Tensor | None = None
@@ -79,9 +88,9 @@ class _Product:
         return tuple(factor.shape for factor in self.factors)
 
     def needed(self) -> int:
-        """Multiply-adds with two factors and an influence."""
+        """FLOPs of multiply-adds with two factors and an influence."""
         terms = self.multiply(*(factor.double() for factor in self.factors))
-        return int((terms if self.influence is None else terms * self.influence).sum())
+        return self.each * int((terms if self.influence is None else terms * self.influence).sum())
 
     @property
     def is_full(self) -> bool:
@@ -124,7 +133,7 @@ class _Draws:
             drawn += 1
             if _join(first.products, self._draw().products):
                 enough = max(_FEWEST_DRAWS, _PATIENCE * drawn)
-        return (*(2 * product.needed() for product in first.products), first.transforms)
+        return (*(product.needed() for product in first.products), first.transforms)
 
     def _draw(self) -> _Observer:
         self._vary()
@@ -200,7 +209,8 @@ def _is_smooth(call: Call) -> bool:
 
 
 def _seen(call: Call, factors: Factors) -> _Product:
-    return _Product(factors.multiply(call), (_mask(call.args[factors.first]), _mask(call.args[factors.second])))
+    first, second = call.args[factors.first], call.args[factors.second]
+    return _Product(multiply_add(first, second), factors.multiply(call), (_mask(first), _mask(second)))
 
 
 def _influence(product: _Product, gradient: Tensor) -> None:

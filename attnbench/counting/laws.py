@@ -119,6 +119,7 @@ def count_laws(
     layer: Layer,
     metrics: Collection[str] = COUNTED_METRICS,
     choices: Choices = USUAL,
+    show: Callable[[str | Law], None] = lambda _: None,
 ) -> list[Law]:
     """One law for each counted metric, recovered without using the claim and then compared with it.
 
@@ -128,6 +129,7 @@ def count_laws(
             have, are passed over.
         choices: dtype, mode and backend of attention, of which ``math`` writes out the n×n matrix; the others change
             no count.
+        show: told of each metric before it is counted, and of its law afterwards.
 
     Raises:
         LayerError: the layer cannot be built, called or counted at the sizes tried.
@@ -135,7 +137,7 @@ def count_laws(
     counter = Counter(layer, choices)
     possible = counter.metrics()
     wanted = [metric for metric in (*COUNTED_METRICS, *PREFILL_METRICS) if metric in metrics and metric in possible]
-    return _each(counter, wanted, _law)
+    return _each(counter, wanted, _law, show)
 
 
 def claimed_laws(layer: Layer) -> list[Law]:
@@ -150,22 +152,29 @@ def claimed_laws(layer: Layer) -> list[Law]:
     return _each(Counter(layer), wanted, lambda counter, metric: _if_it_holds(counter, metric) or _law(counter, metric))
 
 
-def _each(counter: Counter, metrics: Sequence[str], law: Callable[[Counter, str], Law]) -> list[Law]:
+def _each(
+    counter: Counter,
+    metrics: Sequence[str],
+    law: Callable[[Counter, str], Law],
+    show: Callable[[str | Law], None] = lambda _: None,
+) -> list[Law]:
     """One law for each metric; of one that cannot be counted, a law without a formula that says why.
 
     Raises:
         LayerError: none can be counted.
     """
-    found: dict[str, Law | LayerError] = {}
+    found, refused = list[Law](), list[LayerError]()
     for metric in metrics:
+        show(metric)
         try:
-            found[metric] = law(counter, metric)
+            found.append(law(counter, metric))
         except LayerError as error:
-            found[metric] = error
-    refused = [one for one in found.values() if isinstance(one, LayerError)]
+            refused.append(error)
+            found.append(_uncountable(counter, metric, error))
+        show(found[-1])
     if refused and len(refused) == len(found):
         raise refused[0]
-    return [_uncountable(counter, m, one) if isinstance(one, LayerError) else one for m, one in found.items()]
+    return found
 
 
 def _uncountable(counter: Counter, metric: str, why: LayerError) -> Law:

@@ -7,32 +7,36 @@ of such a trace; `Way` says how the call is made, since no single way shows ever
 from __future__ import annotations
 
 import contextlib
-import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from attnbench.counting.calls import one_clear_line, without_onednn
+from attnbench.counting.calls import kernels_without_steps, one_clear_line
 from attnbench.counting.critical_path import CriticalPath
 from attnbench.counting.fake import FakeMode, build_fake, refusals
+from attnbench.counting.kept import Kept
+from attnbench.counting.live_memory import LiveMemory, Storage, Stored, storages, watched_storages
+from attnbench.counting.odd_tensors import refuse_odd_tensors
 from attnbench.counting.operators import (
     WITH_WORKSPACE,
     elementwise_of,
     flops_of,
     has_formula,
+    is_view,
     log_depth_of,
     operator_of,
 )
 from attnbench.counting.operators.contract.operator import Call, Operation
 from attnbench.errors import LayerError
 from attnbench.layers.backends import attention_backend
+from attnbench.layers.backward import way_back
 from attnbench.layers.base import Layer
 from attnbench.layers.building import Inputs, apply, check_output, make_inputs, results_of
 from attnbench.trial import Sizes
@@ -83,26 +87,20 @@ class Kernel:
     before: int = -1
 
 
-class Stored(NamedTuple):
-    """A tensor's memory: its bytes, the kernel that made it, and the first kernel that ran without it."""
-
-    nbytes: int
-    made: int
-    gone: int
-
-
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One call, written down.
 
     Attributes:
         kernels: operations in order, views left out.
-        live_bytes: bytes of tensors made during the call that are alive after each operation.
+        live_bytes: bytes of tensors made during the call that are alive after each operation, with the memory that a
+            storage gave back in it when it was moved.
         weights: trainable numbers of each weight of the module.
         saved: bytes of each storage that the forward pass keeps for the backward pass, input included, parameters not;
             only of a call in training.
         stored: memory that was made during the call, in order.
         kept_whole: whether an operation was seen as one that runs as the loop it hides.
+        opened: names of fused layers that are not among the kernels: what they are made of is.
     """
 
     kernels: tuple[Kernel, ...]
@@ -111,6 +109,7 @@ class Trace:
     saved: tuple[int, ...] = ()
     stored: tuple[Stored, ...] = ()
     kept_whole: bool = False
+    opened: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -157,6 +156,11 @@ class Trace:
         """Names of operations that keep more for the backward pass than can be seen."""
         return tuple(dict.fromkeys(kernel.name for kernel in self.kernels if kernel.name in WITH_WORKSPACE))
 
+    @property
+    def hides_steps(self) -> bool:
+        """Whether the chain of kernels is another one where whole recurrences and whole layers are no kernels."""
+        return bool(self.hidden or self.opened)
+
 
 def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.WHOLE, sdpa: str = "default") -> Trace:
     """Call the layer once on fake tensors, with the backend `sdpa` of fused attention.
@@ -173,12 +177,13 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
 
 
 def _called(layer: Layer, sizes: Sizes, module: nn.Module, dtype: str, way: Way) -> Trace:
+    refuse_odd_tensors(module)
     inputs = make_inputs(layer, sizes, dtype=dtype)
     match way:
         case Way.TRAIN | Way.KEPT:
             return _train(layer, sizes, module, inputs, backward=way is Way.TRAIN)
         case Way.TRAIN_STEPPED:
-            with without_onednn():
+            with kernels_without_steps():
                 return _train(layer, sizes, module, inputs, backward=True)
         case Way.DECODE | Way.PREFILL:
             return _decode(layer, sizes, module, inputs, only_prefill=way is Way.PREFILL)
@@ -189,7 +194,7 @@ def _called(layer: Layer, sizes: Sizes, module: nn.Module, dtype: str, way: Way)
 def _forward(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, way: Way) -> Trace:
     writer = _Writer(known=[*_weights(module), *tree_leaves(inputs)], whole=way is Way.WHOLE)
     gradients = torch.inference_mode() if way is Way.WHOLE else torch.no_grad()
-    with gradients, without_onednn() if way is Way.STEPPED else contextlib.nullcontext(), writer:
+    with gradients, kernels_without_steps() if way is Way.STEPPED else contextlib.nullcontext(), writer.writing():
         returned = apply(module, inputs)
     check_output(layer, sizes, returned)
     return writer.trace(module)
@@ -204,62 +209,52 @@ def _decode(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, *, on
     (context,) = tree_leaves(inputs)
     with torch.no_grad():
         before = _Writer(known=[*_weights(module), context], whole=True)
-        with torch.inference_mode(), before:  # its work is not the token's, and a recurrence need not be walked
+        # Its work is not the token's, and a recurrence need not be walked.
+        with torch.inference_mode(), before.writing():
             state = prefill(context)
         if only_prefill:
             return before.trace(module)
         token = context[:, :1].clone()
         writer = _Writer(known=[*_weights(module), *tree_leaves((state, token))], whole=False)
-        with without_onednn(), writer:
+        with kernels_without_steps(), writer.writing():
             output, _ = step(token, state)
     check_output(layer, sizes | {"n": 1}, output)
     return writer.trace(module)
 
 
 def _train(layer: Layer, sizes: Sizes, module: nn.Module, inputs: Inputs, *, backward: bool) -> Trace:
-    values = [value for value in tree_leaves(inputs) if isinstance(value, Tensor) and value.is_floating_point()]
-    leaves = [value.requires_grad_() for value in values]
+    leaves = [value.requires_grad_() for value in tree_leaves(inputs) if _can_have_a_gradient(value)]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
-    saved = _Saved(_weights(module))
     writer = _Writer(known=[*_weights(module), *tree_leaves(inputs)], whole=False)
+    kept = Kept(_weights(module), writer.memory)
     module.train()
     with torch.enable_grad():
-        with writer, torch.autograd.graph.saved_tensors_hooks(saved.pack, saved.unpack):
+        with writer.writing(), torch.autograd.graph.saved_tensors_hooks(kept.pack, kept.unpack):
             returned = apply(module, inputs)
         check_output(layer, sizes, returned)
         results = results_of(layer, returned)
         if not results:
             raise LayerError(f"layer {layer.name!r} cannot be trained: no gradient flows back through it")
+        kept.look(results, returned, module)
         if backward:
-            gradients = [torch.ones_like(result) for result in results]
-            writer.know(gradients, after=results)
-            with writer:
-                torch.autograd.grad(results, leaves, gradients, allow_unused=True)
-    return writer.trace(module, tuple(saved.nbytes))
+            _go_back(writer, results, leaves)
+    del returned, results  # and with them the graph
+    return writer.trace(module, kept.nbytes())
+
+
+def _go_back(writer: _Writer, results: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
+    gradients = [torch.ones_like(result) for result in results]
+    writer.know(gradients, after=results)
+    with writer.writing():
+        way_back(results)(results, leaves, gradients)
+
+
+def _can_have_a_gradient(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
 def _weights(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
-
-
-class _Saved:
-    """What autograd keeps for the backward pass, each storage once."""
-
-    def __init__(self, weights: Sequence[Tensor]) -> None:
-        self._seen = weakref.WeakSet(_storages(weights))
-        self.nbytes: list[int] = []
-
-    def pack(self, tensor: Tensor) -> Tensor:
-        """Called for each saved tensor; a view keeps its whole storage alive."""
-        storage = tensor.untyped_storage()
-        if storage not in self._seen:
-            self._seen.add(storage)
-            self.nbytes.append(storage.nbytes())
-        return tensor
-
-    def unpack(self, tensor: Tensor) -> Tensor:
-        """Inverse of `pack`."""
-        return tensor
 
 
 class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
@@ -267,37 +262,44 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
 
     def __init__(self, known: Sequence[Any], *, whole: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.memory = LiveMemory()
         self._kernels: list[Kernel] = []
         self._live_bytes: list[int] = []
         self._whole = whole
-        self._live = 0
-        self._stored: list[tuple[int, int]] = []
-        self._gone: dict[int, int] = {}
         self._kept_whole = False
-        self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+        self._opened: dict[str, None] = {}
         self._critical_path = CriticalPath()
         self.know(known)
 
     def know(self, values: Sequence[Any], after: Sequence[Any] = ()) -> None:
         """Take tensors as given: they cost no memory and no kernel, but may depend on what came before."""
-        self._seen.update(_storages(values))
+        self.memory.know(storages(values))
         self._critical_path.follow(after, values)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write down what happens within."""
+        with self, watched_storages(self._resized):
+            yield
 
     def trace(self, module: nn.Module, saved: tuple[int, ...] = ()) -> Trace:
         """What was written."""
         weights = tuple(weight.numel() for weight in module.parameters() if weight.requires_grad)
-        end = len(self._kernels)
-        stored = tuple(Stored(*one, self._gone.get(place, end)) for place, one in enumerate(self._stored))
-        return Trace(tuple(self._kernels), tuple(self._live_bytes), weights, saved, stored, self._kept_whole)
+        kernels, live, opened = tuple(self._kernels), tuple(self._live_bytes), tuple(self._opened)
+        return Trace(kernels, live, weights, saved, self.memory.stored(), self._kept_whole, opened)
 
     def __torch_dispatch__(
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        call = Call(operation, args, kwargs)
-        if self._whole and (outputs := operator_of(operation).outputs):
+        call, known = Call(operation, args, kwargs), operator_of(operation)
+        if self._whole and known.outputs:
             self._kept_whole = True
-            return self._write(replace(call, output=outputs(call)))
+            return self._write(replace(call, output=known.outputs(call)))
+        if known.opened:
+            self._opened[str(operation)] = None
+            with self:
+                return known.opened(call)
         if not has_formula(operation):
             with self:  # a composite operation is made of others that may have formulas
                 output = operation.decompose(*args, **kwargs)
@@ -306,39 +308,41 @@ class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         return self._write(replace(call, output=operation(*args, **kwargs)))
 
     def _write(self, call: Call) -> Any:
-        made = self._account(call.output)
+        written = [*tree_leaves(call.output), *_mutated(call)]
+        changed = self.memory.meet(storages(written))
         flops = flops_of(call)
-        if made or flops or flops is None or _writes(call.operation):
+        if changed or flops or flops is None or _writes(call.operation):
             given = [] if operator_of(call.operation).is_allocation else tree_leaves((call.args, call.kwargs))
             read = [value for value in given if isinstance(value, Tensor)]
             weight = log_depth_of(call) if read else 0.0
-            depth, heaviest, before = self._critical_path.extend(read, tree_leaves(call.output), weight)
+            step = not is_view(call.operation)
+            depth, heaviest, before = self._critical_path.extend(read, written, weight, step=step)
             work = elementwise_of(call)
             self._kernels.append(Kernel(str(call.operation), flops, work, depth, heaviest, weight, before))
-            self._live_bytes.append(self._live)
+            self._live_bytes.append(self.memory.step())
         return call.output
 
-    def _account(self, output: Any) -> bool:
-        """Add the storages that `output` brought into the world; whether there were any."""
-        new = [storage for storage in _storages(tree_leaves(output)) if storage not in self._seen]
-        for storage in new:
-            size, place = storage.nbytes(), len(self._stored)
-            self._seen.add(storage)
-            self._live += size
-            self._stored.append((size, len(self._kernels)))
-            weakref.finalize(storage, self._release, place)
-        return bool(new)
+    def _resized(self, storage: Storage) -> None:
+        """A storage was resized by hand."""
+        if self.memory.meet([storage]):
+            depth, heaviest, before = self._critical_path.extend((), (), 0.0)
+            self._kernels.append(Kernel("UntypedStorage.resize_", 0, 0, depth, heaviest, 0.0, before))
+            self._live_bytes.append(self.memory.step())
 
-    def _release(self, place: int) -> None:
-        self._live -= self._stored[place][0]
-        self._gone[place] = len(self._kernels)
+
+@cache
+def _mutable(operation: Operation) -> tuple[tuple[int, str], ...]:
+    """Arguments that it writes into: their places and names."""
+    arguments = enumerate(operation._schema.arguments)
+    return tuple((place, one.name) for place, one in arguments if one.alias_info and one.alias_info.is_write)
+
+
+def _mutated(call: Call) -> list[Any]:
+    """What a call writes into, whether it hands it back or not."""
+    return [leaf for place, name in _mutable(call.operation) for leaf in tree_leaves(call.argument(place, name))]
 
 
 @cache
 def _writes(operation: Operation) -> bool:
     """Whether it changes numbers in place; a view in place, such as ``transpose_``, changes only how they are read."""
     return operation._schema.is_mutable and torch.Tag.inplace_view not in operation.tags
-
-
-def _storages(values: Sequence[Any]) -> list[torch.UntypedStorage]:
-    return [value.untyped_storage() for value in values if isinstance(value, Tensor)]

@@ -9,10 +9,11 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from attnbench.errors import FormulaError, LayerError, PluginError, near_miss
 from attnbench.formula import Constraint, Formula
+from attnbench.layers.factory import layer_name, sized
 from attnbench.trial import AXES, INPUT_AXES, MODES, TABLE_COLUMNS, Sizes, describe, ordered
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Scope = Literal["core", "layer", "block"]
 SCOPES = ("core", "layer", "block")
+
+MAX_NAME_LENGTH = 80
 
 #: An author who gives sizes to solve at gives three: two for a line, and one that must lie on it.
 _FEWEST_SIZES = 3
@@ -115,9 +118,26 @@ class Layer:
     output: Callable[[Any], Any] | None = None
     sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
 
+    @classmethod
+    def of(cls, factory: Callable[..., nn.Module], **fields: Any) -> Self:
+        """A layer of any factory of modules, or class of them, whose signature names the axes; it claims nothing.
+
+        Axes are the parameters without a default and those with a positive whole number; others keep their defaults.
+
+        Args:
+            factory: ``GatedMLP(d, f=256, bias=True)`` has the axes d and f, and becomes the layer ``gated-mlp``.
+            fields: other fields of the layer, or another `name`.
+
+        Raises:
+            PluginError: the signature does not name axes, or a field breaks the contract.
+        """
+        return cls(**{"build": sized(factory), "name": fields.get("name") or layer_name(factory), **fields})
+
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and 0 < len(self.name) <= 80 and self.name.isprintable()):
-            raise PluginError(f"a layer's name is one line of 1 to 80 printable characters, not {self.name!r}")
+        if not (isinstance(self.name, str) and 0 < len(self.name) <= MAX_NAME_LENGTH and self.name.isprintable()):
+            raise PluginError(
+                f"a layer's name is one line of 1 to {MAX_NAME_LENGTH} printable characters, not {self.name!r}"
+            )
         if not callable(self.build):
             raise PluginError(
                 f"layer {self.name!r}: build must be a factory of modules, not {type(self.build).__name__}"

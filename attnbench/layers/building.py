@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from attnbench.errors import LayerError
+from attnbench.errors import LayerError, words_of
 from attnbench.layers.base import Layer, named_sizes
 from attnbench.trial import Sizes, describe
 
@@ -68,7 +68,7 @@ def output_of(layer: Layer, sizes: Sizes, returned: Any) -> Tensor:
     Raises:
         LayerError: there is no tensor, or `output` raised or picked something else.
     """
-    found = _picked(layer, returned)
+    found = picked(layer, returned)
     tensors = list(tensors_in(found))
     if not tensors:
         raise LayerError(f"layer {layer.name!r} must return one tensor, not {type(found).__name__}")
@@ -79,7 +79,7 @@ def output_of(layer: Layer, sizes: Sizes, returned: Any) -> Tensor:
 
 def results_of(layer: Layer, returned: Any) -> list[Tensor]:
     """Tensors that a backward pass starts from: what `output` picks, or whatever the layer returns with a gradient."""
-    found = _picked(layer, returned)
+    found = picked(layer, returned)
     return [tensor for tensor in tensors_in(found) if tensor.requires_grad]
 
 
@@ -94,7 +94,12 @@ def tensors_in(returned: Any) -> Iterator[Tensor]:
             yield from tensors_in([getattr(leaf, one.name) for one in fields(leaf)])
 
 
-def _picked(layer: Layer, returned: Any) -> Any:
+def picked(layer: Layer, returned: Any) -> Any:
+    """What the layer's `output` picks out of what a module returned, or all of that.
+
+    Raises:
+        LayerError: `output` raised.
+    """
     if layer.output is None:
         return returned
     try:
@@ -131,7 +136,7 @@ def _arguments(factory: Any, sizes: Sizes) -> Sizes:
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return f"{type(error).__name__}: {words_of(error)}"[:300]
 
 
 class _DefaultDtype:

@@ -9,9 +9,9 @@ import sys
 import traceback
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attnbench.errors import AttnbenchError, PluginError
+from attnbench.errors import AttnbenchError, PluginError, near_miss, words_of
 from attnbench.layers.attempt import attempted, own_streams
 
 if TYPE_CHECKING:
@@ -34,6 +34,24 @@ def load(plugin: str, *, attempt: bool = True) -> ModuleType:
     if os.getcwd() not in sys.path:  # a console script, unlike python -m, does not look in the current folder
         sys.path.insert(0, os.getcwd())
     return import_module(plugin, plugin, attempt=attempt)
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name says where something is defined, as ``path.py:build`` and ``package.module:Block`` do."""
+    plugin, _, within = name.rpartition(":")
+    return bool(plugin) and within.isidentifier()
+
+
+def defined_in(module: ModuleType, plugin: str, name: str) -> Any:
+    """What a plugin calls `name`.
+
+    Raises:
+        PluginError: it defines nothing of that name; the message offers the nearest.
+    """
+    if not hasattr(module, name):
+        own = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
+        raise PluginError(f"plugin {plugin}: it defines no {name!r}.{near_miss(name, own)}".removesuffix("."))
+    return getattr(module, name)
 
 
 def import_module(origin: str, name: str, path: Path | None = None, *, attempt: bool = True) -> ModuleType:
@@ -77,7 +95,7 @@ def _import(origin: str, name: str, path: Path | None) -> ModuleType:
 
 def _message(origin: str, name: str, path: Path | None, error: BaseException) -> str:
     kind = "" if isinstance(error, AttnbenchError) else f"{type(error).__name__}: "
-    message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    message = error.msg if isinstance(error, SyntaxError) else words_of(error)
     return f"plugin {origin}{_line(error, name, path)}: {kind}{message}"
 
 

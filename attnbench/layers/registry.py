@@ -3,7 +3,7 @@
 A built-in layer is known by name without importing it, so that listing needs no torch. An adapter, which makes layers
 of another library's modules, is imported when one of its names is asked for. A plugin is a module that
 exposes ``LAYER`` or ``LAYERS``; it is found by entry point (group ``attnbench.layers``), by file or by module name,
-and validated when it is registered.
+and validated when it is registered. A factory without a ``LAYER`` is asked for as ``path.py:build``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import ast
 import importlib
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnbench.errors import LayerError, PluginError, near_miss
-from attnbench.layers.base import Layer
-from attnbench.layers.loading import import_module, load
+from attnbench.layers.base import MAX_NAME_LENGTH, Layer
+from attnbench.layers.loading import defined_in, import_module, is_reference, load
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -115,12 +115,13 @@ class Registry:
         self._summary: dict[str, str] = {}
         self._modules: set[str] = set()
         self._imported: set[str] = set()
+        self._loaded: dict[str, ModuleType] = {}
         #: Where layers come from, as `origin` says it → the file of their module.
         self.sources: dict[str, Path] = {}
         #: Installed distribution → what is wrong with its layers; they hide nobody else's.
         self.broken: dict[str, str] = {}
         for plugin in self.plugins:
-            self._register(load(plugin, attempt=installed is None), origin=plugin)
+            self._register(self._load(plugin), origin=plugin)
 
     @property
     def installed(self) -> tuple[str, ...]:
@@ -153,16 +154,19 @@ class Registry:
         return self._summary[name]
 
     def get(self, name: str) -> Layer:
-        """The layer called `name`.
+        """The layer called `name`, or made of the factory at ``path.py:build`` or ``package.module:Block``.
 
         Raises:
             LayerError: there is none; the message offers the nearest name.
+            PluginError: there is no such file or factory, or its signature does not name axes.
         """
         if name not in self._layers and name in BUILT_IN:
             self._layers[name] = importlib.import_module(f"attnbench.layers.{BUILT_IN[name]}").LAYER
         if name not in self._layers:
             self._load_adapter(name)
-        if name not in self._layers and name not in self.names:
+        if name not in self._layers and name not in self.names and is_reference(name):
+            self._refer(name)
+        if name not in self._layers:
             hint = near_miss(name, self.names) or " `attnbench list layers` shows all."
             failed = "".join(f" Not loaded: {message}" for message in self.broken.values())
             raise LayerError(f"unknown layer {name!r}.{hint}{failed}")
@@ -191,6 +195,24 @@ class Registry:
             if name.startswith(beginning) and module not in self._modules:
                 self._register(importlib.import_module(module), origin=module)
 
+    def _refer(self, reference: str) -> None:
+        """Enter the factory, or the layer, that a reference leads to, under the reference."""
+        plugin, _, name = reference.rpartition(":")
+        module = self._load(plugin)
+        found = defined_in(module, plugin, name)
+        self._layers[reference] = _layer_of(found, plugin, name)
+        self._origin[reference] = plugin
+        own = "" if isinstance(found, Layer) else _first_line(found.__doc__)
+        self._summary[reference] = own or _first_line(module.__doc__)
+
+    def _load(self, plugin: str) -> ModuleType:
+        """The module of a plugin, imported once: what it defines is the same whoever asks."""
+        if plugin not in self._loaded:
+            self._loaded[plugin] = module = load(plugin, attempt=self._known_good is None)
+            if module.__file__:
+                self.sources[plugin] = Path(module.__file__).resolve()
+        return self._loaded[plugin]
+
     def _register(self, module: ModuleType, origin: str) -> None:
         layers = _exposed(module, origin)
         taken = dict(self._origin)
@@ -210,6 +232,17 @@ class Registry:
 
 def _first_line(documentation: str | None) -> str:
     return (documentation or "").strip().partition("\n")[0]
+
+
+def _layer_of(found: Any, plugin: str, name: str) -> Layer:
+    """What was found, as a layer that is called as it was asked for, or, where that is too long, without folders."""
+    if isinstance(found, Layer):
+        return found
+    asked = f"{plugin}:{name}"
+    try:
+        return Layer.of(found, name=asked if len(asked) <= MAX_NAME_LENGTH else f"{Path(plugin).name}:{name}")
+    except PluginError as error:
+        raise PluginError(f"plugin {plugin}, {name!r}: {error}") from None
 
 
 def _exposed(module: ModuleType, origin: str) -> list[Layer]:

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves
 
 from attnbench.errors import LayerError, UnsupportedError
+from attnbench.layers.backward import WayBack, way_back
 from attnbench.layers.base import Layer
-from attnbench.layers.building import Inputs, apply, check_output, results_of
+from attnbench.layers.building import Inputs, apply, check_output, picked, results_of, tensors_in
 from attnbench.trial import Sizes
 
 #: Makes another callable that does the same.
@@ -52,19 +53,20 @@ def ready(
     with contextlib.nullcontext() if mode == "train" else torch.inference_mode():
         match mode:
             case "train":
-                yield _training(layer, module.train(), inputs, form), _examine
+                yield _training(layer, module.train(), inputs, form), lambda output: _examine(layer, *output)
             case "decode":
                 yield _decoding(layer, module, inputs, form)
             case _:
                 run = form(module)
-                yield lambda: apply(run, inputs), _examine
+                yield lambda: apply(run, inputs), lambda output: _examine(layer, output)
 
 
 def _training(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Callable[[], Any]:
     run = form(module)
-    leaves = [value.requires_grad_() for value in _tensors(inputs) if value.is_floating_point()]
+    leaves = [value.requires_grad_() for value in tensors_in(inputs) if value.is_floating_point() or value.is_complex()]
     leaves += [parameter for parameter in module.parameters() if parameter.requires_grad]
     above: list[Tensor] = []
+    back: list[WayBack] = []
 
     def call() -> Any:
         output = apply(run, inputs)
@@ -73,7 +75,8 @@ def _training(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Ca
             raise UnsupportedError(f"layer {layer.name!r} cannot be trained: no gradient flows back through it")
         if not above:
             above.extend(map(torch.randn_like, results))
-        return output, torch.autograd.grad(results, leaves, above, allow_unused=True)
+            back.append(way_back(results))
+        return output, back[0](results, leaves, above)
 
     return call
 
@@ -84,15 +87,16 @@ def _decoding(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Re
         raise UnsupportedError(
             f"layer {layer.name!r} cannot decode: its module has no prefill(context) and step(token, state)"
         )
-    (context,) = tree_leaves(inputs)
+    if len(leaves := tree_leaves(inputs)) != 1:
+        raise UnsupportedError(f"layer {layer.name!r} cannot decode: it has {len(leaves)} inputs, and one is a context")
+    context = leaves[0]
     state, token = prefill(context), context[:, :1].clone()
     shape = tree_flatten(state)[1]
-    before = [tensor.clone() for tensor in _tensors(state)]
+    before = [tensor.clone() for tensor in tensors_in(state)]
 
     def examine(output: Any) -> None:
-        _examine(output)
-        after = _tensors(state)
-        if tree_flatten(state)[1] != shape or not all(map(torch.equal, before, after)):
+        _examine(layer, _first(output, "decode"))
+        if tree_flatten(state)[1] != shape or not all(map(_same, before, tensors_in(state))):
             raise LayerError(
                 f"layer {layer.name!r}: step() changes the state that it is given, so that a step cannot be repeated; "
                 "let it return a new one"
@@ -104,18 +108,25 @@ def _decoding(layer: Layer, module: nn.Module, inputs: Inputs, form: Form) -> Re
 
 
 def check_shape(layer: Layer, sizes: Sizes, mode: str, output: Any) -> None:
-    """Raises LayerError unless the output is as large as it should be.
-
-    Of training and decoding, the first of what comes back is the output; one step has one position.
-    """
-    first = output[0] if mode != "forward" and isinstance(output, tuple) else output
-    check_output(layer, sizes | {"n": 1} if mode == "decode" else sizes, first)
+    """Raises LayerError unless the output is as large as it should be; one step has one position."""
+    check_output(layer, sizes | {"n": 1} if mode == "decode" else sizes, _first(output, mode))
 
 
-def _examine(output: Any) -> None:
-    if not all(bool(tensor.isfinite().all()) for tensor in _tensors(output)):
+def output_in(layer: Layer, mode: str, returned: Any) -> Any:
+    """What the layer itself returned, out of what a call in this mode returns, as far as the layer picks it."""
+    return picked(layer, _first(returned, mode))
+
+
+def _first(returned: Any, mode: str) -> Any:
+    """Of training and decoding, the first of what comes back is the output."""
+    return returned[0] if mode != "forward" and isinstance(returned, tuple) else returned
+
+
+def _examine(layer: Layer, returned: Any, gradients: Any = ()) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors_in((picked(layer, returned), gradients))):
         raise LayerError("the output is not finite on normal random input")
 
 
-def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal, numbers included that a cache was never given: they may be any."""
+    return one.shape == other.shape and bool(((one == other) | (one != one) & (other != other)).all())

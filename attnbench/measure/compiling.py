@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from attnbench.errors import LayerError, UnsupportedError
+from attnbench.layers.building import tensors_in
 from attnbench.measure.clock import Clock
 
 
@@ -72,8 +72,9 @@ def check_same(layer: str, found: Any, expected: Any) -> None:
         LayerError: they differ.
     """
     for one, other in zip(_tensors(found), _tensors(expected), strict=True):
-        largest = max(float(other.abs().max()), torch.finfo(other.dtype).tiny)
-        off = float((one - other).abs().max()) / largest
+        apart = torch.where(one == other, 0, one - other)  # what is infinite in both is not apart
+        largest = max(float(other.abs().nan_to_num(0, 0, 0).max()), torch.finfo(other.dtype).tiny)
+        off = float(apart.abs().max()) / largest
         if not off <= torch.finfo(other.dtype).eps ** 0.5:
             raise LayerError(
                 f"layer {layer!r}: compiled, it returns something else, off by up to {off:.2g} of the largest number"
@@ -100,5 +101,5 @@ def _first_line(error: Exception) -> str:
 
 
 def _tensors(values: Any) -> list[Tensor]:
-    leaves = (leaf.detach() for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
-    return [leaf for leaf in leaves if leaf.is_floating_point() and leaf.numel()]
+    leaves = (leaf.detach() for leaf in tensors_in(values))
+    return [leaf for leaf in leaves if (leaf.is_floating_point() or leaf.is_complex()) and leaf.numel()]

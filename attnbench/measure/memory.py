@@ -38,7 +38,7 @@ import torch
 from torch.autograd.profiler import profile
 
 from attnbench.child import GIVES_BACK, Program
-from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, WorkerError
+from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, WorkerError, words_of
 from attnbench.layers.base import Layer
 from attnbench.layers.building import build_module, make_inputs
 from attnbench.layers.registry import Registry
@@ -149,7 +149,7 @@ def _blamed(layer: Layer, sizes: Sizes) -> Iterator[None]:
     except AttnbenchError:
         raise
     except Exception as error:
-        message = " ".join(str(error).split())[:200]
+        message = words_of(error)[:200]
         where = f"layer {layer.name!r} at {describe(sizes)}"
         raise LayerError(f"{where} raised {type(error).__name__}: {message}") from error
 

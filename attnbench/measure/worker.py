@@ -22,14 +22,14 @@ import torch
 from torch import nn
 
 from attnbench.child import forked, obituary
-from attnbench.errors import AttnbenchError, LayerError, UnsupportedError
+from attnbench.errors import AttnbenchError, LayerError, UnsupportedError, words_of
 from attnbench.law import Law
 from attnbench.layers.backends import attention_backend
 from attnbench.layers.base import Layer
 from attnbench.layers.building import Inputs, build_module, make_inputs, seed_for
 from attnbench.layers.registry import Registry
 from attnbench.measure import compiling, guard
-from attnbench.measure.call import check_shape, ready
+from attnbench.measure.call import check_shape, output_in, ready
 from attnbench.measure.clock import Clock, clock_for, overhead
 from attnbench.measure.kernels import kernels_of, uses_fused_attention
 from attnbench.measure.loop import Pace, time_block, time_call
@@ -47,6 +47,8 @@ _REFERENCE_BLOCKS = 3
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc")
 #: How torch puts it that an operation has no kernel for a dtype or a device.
 _NO_KERNEL = ("\" not implemented for '", "Could not run 'aten::", "Unsupported dtype ", "dtypes not supported")
+#: And that something cannot be trained.
+_NO_GRADIENT = ("support automatic differentiation", "derivative for ")
 
 
 def serve(requests: IO[str], answers: IO[str], room: int | None = None) -> None:
@@ -255,7 +257,7 @@ def _timed(layer: Layer, trial: Trial, pace: Pace, clock: Clock, first: bool) ->
             check_shape(layer, trial.sizes, choices.mode, output)
             examine(output)
             if choices.compile and plain is not None:
-                compiling.check_same(layer.name, _output(output, choices.mode), plain)
+                compiling.check_same(layer.name, output_in(layer, choices.mode, output), plain)
 
         timing = time_call(call, clock, pace, look)
         if first:
@@ -282,19 +284,14 @@ def _plain(layer: Layer, trial: Trial, module: nn.Module, inputs: Inputs) -> Any
             raise UnsupportedError(
                 f"layer {layer.name!r} does not call scaled_dot_product_attention, so it has no backend to choose"
             )
-        return _output(output, trial.choices.mode)
-
-
-def _output(returned: Any, mode: str) -> Any:
-    """Of training and decoding, the first of what comes back is the output."""
-    return returned[0] if mode != "forward" and isinstance(returned, tuple) else returned
+        return output_in(layer, trial.choices.mode, output)
 
 
 def _status_of(error: BaseException) -> Status:
     if _out_of_memory(error):
         return Status.OOM
     words = str(error.__cause__ or error)
-    unsupported = isinstance(error, UnsupportedError) or any(text in words for text in _NO_KERNEL)
+    unsupported = isinstance(error, UnsupportedError) or any(text in words for text in (*_NO_KERNEL, *_NO_GRADIENT))
     return Status.UNSUPPORTED if unsupported else Status.ERROR
 
 
@@ -306,7 +303,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _failed(status: Status, error: BaseException, *, name: bool = True) -> dict[str, Any]:
-    message = " ".join(str(error).split())[:300]
+    message = words_of(error)[:300]
     return {"status": status, "reason": f"{type(error).__name__}: {message}" if name else message}
 
 

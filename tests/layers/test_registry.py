@@ -200,6 +200,100 @@ def test_two_files_of_one_name_are_two_plugins_and_both_can_be_pickled(tmp_path:
         assert pickle.loads(pickle.dumps(build)) is build  # noqa: S301  our own bytes
 
 
+# ------------------------------------------------------------------------------------------ factories without a layer
+
+FACTORIES = """
+    \"\"\"Models of mine.\"\"\"
+
+    from torch import nn
+
+    from attnbench import Layer
+
+    class Block(nn.Sequential):
+        \"\"\"Two maps.\"\"\"
+
+        def __init__(self, d: int, f: int = 8, bias: bool = False) -> None:
+            super().__init__(nn.Linear(d, f, bias), nn.Linear(f, d, bias))
+
+    def build(d, h=2):
+        return nn.MultiheadAttention(d, h)
+
+    def anything(*args):
+        return nn.Identity()
+
+    width = 3
+    LISTED = Layer("listed", build)
+"""
+
+
+def test_a_factory_without_a_layer_is_found_by_its_file_and_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "models.py", FACTORIES)
+    registry, name = Registry(), f"{path}:Block"
+
+    layer = registry.get(name)
+
+    assert layer.axes == {"b": None, "n": None, "d": None, "f": 8}
+    assert (registry.origin(name), registry.summary(name)) == (str(path), "Two maps.")
+    assert registry.sources == {str(path): path}
+    assert registry.summary(f"{path}:build") == "Models of mine."
+    assert pickle.loads(pickle.dumps(layer)) == layer  # noqa: S301  our own bytes
+
+
+def test_a_layer_may_be_asked_for_by_its_file_too_and_so_may_a_module_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "ring_models.py", FACTORIES)
+    monkeypatch.chdir(tmp_path)
+
+    assert Registry().get("ring_models.py:LISTED").name == "listed"
+    assert Registry().get("ring_models:build").name == "ring_models:build"
+
+
+def test_a_layer_is_called_as_it_was_asked_for_or_by_its_file_alone_where_that_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 20)
+    write(folder / "models.py", FACTORIES)
+    long = Registry().get(f"{folder}/models.py:build")
+    monkeypatch.chdir(folder)
+
+    assert long.name == Registry().get("models.py:build").name == "models.py:build"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no.py:build", "plugin no.py: there is no such file"),
+        ("models.py:biuld", "plugin models.py: it defines no 'biuld'. Did you mean 'build'?"),
+        ("models.py:nothing_like_it", "plugin models.py: it defines no 'nothing_like_it'"),
+        ("models.py:width", "plugin models.py, 'width': a layer is made of a factory of modules, not of int"),
+        (
+            "models.py:anything",
+            (
+                "plugin models.py, 'anything': the factory 'anything' names no axes, only *args or **kwargs; "
+                "name them, as in build(d, h=4)"
+            ),
+        ),
+    ],
+)
+def test_a_factory_that_is_not_there_or_names_no_axes_is_one_sentence(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "models.py", FACTORIES)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(PluginError) as caught:
+        Registry().get(name)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["models.py", ":build", "a:b:", "models.py:1"])
+def test_a_name_that_leads_nowhere_is_an_unknown_layer(name: str) -> None:
+    with pytest.raises(LayerError, match=rf"^unknown layer '{name}'\. "):
+        Registry().get(name)
+
+
 # -------------------------------------------------------------------------------------------------- broken plugins
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from attnbench.errors import LayerError, UnsupportedError
 from attnbench.layers.base import Layer
@@ -71,8 +73,8 @@ def layer(**more: Any) -> Layer:
     return Layer("mine", lambda d: nn.Identity(), **more)
 
 
-def called(module: nn.Module, x: Tensor, mode: str, times: int = 3) -> list[Any]:
-    with ready(layer(), module.eval(), (x,), mode) as (call, examine):
+def called(module: nn.Module, x: Any, mode: str, times: int = 3, **more: Any) -> list[Any]:
+    with ready(layer(**more), module.eval(), x if isinstance(x, dict) else (x,), mode) as (call, examine):
         outputs = [call() for _ in range(times)]
         examine(outputs[0])
     return outputs
@@ -162,3 +164,99 @@ def test_a_step_of_each_layer_that_decodes_is_what_the_whole_sequence_would_have
         whole = module(torch.cat([x, x[:, :1]], dim=1))[:, -1:]
     assert torch.allclose(first[0], whole, atol=1e-5)
     assert torch.equal(first[0], again[0])
+
+
+# ---------------------------------------------------------------------------------- tokens, names and what is returned
+
+
+@dataclass
+class Returned:
+    """As libraries of models return what they know."""
+
+    chosen: Tensor
+    mask: Tensor
+    states: Tensor
+
+
+class Reads(nn.Module):
+    """Looks tokens up; a mask of minus infinity is among what it returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(7, 4)
+
+    def forward(self, *, tokens: Tensor) -> Returned:
+        states = self.table(tokens)
+        return Returned(states.argmax(-1), torch.full((5, 5), -torch.inf).triu(1), states)
+
+    def prefill(self, context: Tensor) -> Tensor:
+        return self.table(context).sum(1, keepdim=True)
+
+    def step(self, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return state + self.table(token), state
+
+
+TOKENS = {"tokens": torch.arange(10).view(2, 5) % 7}
+
+
+def test_tokens_are_given_by_name_and_what_is_picked_is_examined() -> None:
+    (first, *_) = called(Reads(), TOKENS, "forward", output=lambda returned: returned.states)
+
+    assert first.states.shape == (2, 5, 4)
+    with pytest.raises(LayerError, match="not finite"):
+        called(Reads(), TOKENS, "forward")
+
+
+def test_training_on_tokens_gives_the_gradients_of_weights_alone() -> None:
+    module = Reads()
+
+    _, (first, *_) = called(module, TOKENS, "train", output=lambda returned: returned.states)[0]
+
+    assert first.shape == (7, 4)
+    assert module.table.weight.grad is None
+
+
+def test_decoding_goes_from_a_context_of_tokens() -> None:
+    module = Reads()
+
+    ((output, _), *_) = called(module, TOKENS, "decode")
+
+    rows = module.table(TOKENS["tokens"])
+    assert torch.allclose(output, rows.sum(1, keepdim=True) + rows[:, :1])
+
+
+def test_a_layer_of_several_inputs_cannot_decode() -> None:
+    with pytest.raises(UnsupportedError, match=r"^layer 'mine' cannot decode: it has 2 inputs, and one is a context$"):
+        called(Reads(), {**TOKENS, "mask": torch.ones(2, 5)}, "decode")
+
+
+def test_numbers_that_a_cache_was_never_given_may_be_any() -> None:
+    class Allocates(Reads):
+        def prefill(self, context: Tensor) -> Tensor:
+            return torch.full((2, 1, 4), torch.nan)
+
+        def step(self, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            return self.table(token), state
+
+    assert len(called(Allocates(), TOKENS, "decode")) == 3
+
+
+def test_a_checkpoint_that_is_entered_anew_is_trained_like_any_other() -> None:
+    class Again(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.map = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return checkpoint(self.map, x, use_reentrant=True)
+
+    module, x = Again(), torch.randn(2, 5, 4)
+
+    (output, (of_x, of_weight, of_bias)), *_ = called(module, x, "train")
+
+    # y = x W' + c: the gradients for a random a are a W, a'x and Σ a
+    above = torch.linalg.solve(module.map.weight.mT, of_x.mT).mT
+    assert torch.allclose(of_weight, (above.mT @ x.detach()).sum(0), atol=1e-4)
+    assert torch.allclose(of_bias, above.sum((0, 1)), atol=1e-4)
+    assert output.shape == x.shape
+    assert (x.grad, module.map.weight.grad) == (None, None)

@@ -103,6 +103,7 @@ LAYERS = [
     layer("prints", print_and_return),
     layer("no-half-kernel", lambda x: torch.linalg.cholesky(torch.eye(8, dtype=x.dtype)).sum() + 0 * x),
     layer("no-half-transform", lambda x: torch.fft.fft(x).real),
+    layer("writes-out", lambda x: torch.mul(x, 2, out=torch.empty(0))),
     layer("no-gradient", lambda x: x.detach()),
     Layer("not-a-module", not_a_module),
     Layer("too-large", too_large),
@@ -170,6 +171,7 @@ def test_every_mode_and_dtype_is_timed(mode: str, dtype: str, plugin: str) -> No
         ("no-half-kernel", Choices(dtype="float16"), "not implemented for 'Half'"),
         ("no-half-transform", Choices(dtype="float16"), "Unsupported dtype Half"),
         ("no-gradient", Choices(mode="train"), "cannot be trained"),
+        ("writes-out", Choices(mode="train"), "support automatic differentiation"),
         ("fine", Choices(mode="decode"), "cannot decode"),
     ],
 )

@@ -3,21 +3,25 @@
 FLOPs: scores and weighted sum of ``(b, h, n, d_h)`` queries against all keys; masking saves nothing here. The
 backward is five products: scores once more, then a gradient for each factor of both. Element-wise: 6 per score, a
 scaling and a softmax, and 1 more with a mask; backwards 6 per score (scale, subtract, exp, subtract, multiply, scale)
-and 2 per number of the output. Depth: the parts in sequence.
+and 2 per number of the output. Depth: the parts in sequence. Its kernel works through tiles, and holds little beside
+its output.
+
+A whole layer is counted as the operations that its kernel makes, in their order: it holds queries, keys, values and all
+scores while it runs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.functional import layer_norm, linear, relu
 
-from attnbench.counting.operators.contract.costs import number_given, numbers
 from attnbench.counting.operators.contract.operator import Call, Operator
 from attnbench.counting.operators.matmul import product_depth
-from attnbench.counting.operators.normalisation import NORMALISE, SOFTMAX, normalise_depth, softmax_depth
+from attnbench.counting.operators.normalisation import SOFTMAX, softmax_depth
 
 _SCORE = 1 + SOFTMAX
 
@@ -39,18 +43,15 @@ def _elementwise(call: Call) -> int:
 
 
 def _depth(call: Call) -> float:
+    """Scale, scores, softmax, weighted sum."""
     query, key = call.args[:2]
-    return _core_depth(int(query.shape[-1]), int(key.shape[-2]), _is_masked(call))
+    keys = int(key.shape[-2])
+    return 1 + product_depth(int(query.shape[-1]), _is_masked(call)) + softmax_depth(keys) + product_depth(keys)
 
 
 def _is_masked(call: Call) -> bool:
     """``_scaled_dot_product_…_attention(query, key, value, mask?, …)``; the mask is a tensor wherever it stands."""
     return any(isinstance(value, Tensor) for value in (*call.args[3:], *call.kwargs.values()))
-
-
-def _core_depth(width: int, keys: int, masked: bool) -> float:
-    """Scale, scores, softmax, weighted sum."""
-    return 1 + product_depth(width, bias=masked) + softmax_depth(keys) + product_depth(keys)
 
 
 def _flops_backward(call: Call) -> int:
@@ -76,61 +77,66 @@ def _depth_backward(call: Call) -> float:
 # ------------------------------------------------------------------------------------------------- whole layers
 
 
-def _layer_flops(call: Call) -> int:
-    """``_native_multi_head_attention(query, key, value, embed_dim, num_heads, …)``: projections and core."""
-    query, key, width = call.args[0], call.args[1], int(call.args[3])
-    rows, pairs = query.shape[0] * query.shape[1], query.shape[0] * query.shape[1] * key.shape[1]
-    keys = key.shape[0] * key.shape[1]
-    return int(2 * width * width * (2 * rows + 2 * keys) + 4 * pairs * width)
+def _layer(call: Call) -> tuple[Tensor, Tensor]:
+    """``_native_multi_head_attention(query, …)``: the output, and the weights where they are wanted."""
+    query, _, _, _, heads, weight, bias, out_weight, out_bias = call.args[:9]
+    wanted, averaged = call.argument(10, "need_weights", True), call.argument(11, "average_attn_weights", True)
+    queries, keys, values = _projected(query, weight, bias, heads)
+    weights = _attention_weights(queries, keys, call.argument(9, "mask"), call.argument(12, "mask_type"))
+    torch.bmm(weights.flatten(0, 1), values.flatten(0, 1), out=queries.flatten(0, 1))  # no query is needed any more
+    if not wanted:
+        weights = query.new_empty(0)
+    output = linear(queries.transpose(1, 2).flatten(2), out_weight, out_bias)
+    return output, weights.mean(1) if wanted and averaged else weights
 
 
-def _layer_elementwise(call: Call) -> int:
-    """``…(query, key, value, embed_dim, num_head, weights…, mask, need_weights, average_attn_weights, …)``."""
-    query, key, width, heads = call.args[0], call.args[1], int(call.args[3]), int(call.args[4])
-    averaged = call.argument(10, "need_weights", True) and call.argument(11, "average_attn_weights", True)
-    biases = width * 2 * (numbers(query) // width + numbers(key) // width)
-    masked = call.argument(9, "mask") is not None
-    return heads * _scores(query, key) * (_SCORE + masked + bool(averaged)) + biases
+def _projected(query: Tensor, weight: Tensor, bias: Tensor, heads: int) -> tuple[Tensor, ...]:
+    """Queries, scaled, keys and values, ``(b, h, n, d_h)`` each, side by side in one storage."""
+    b, n, width = query.shape
+    joined = linear(query, weight).view(b, n, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
+    packed = torch.add(joined, bias.view(3, 1, heads, 1, -1), out=query.new_empty(joined.shape))
+    queries, keys, values = packed.unbind(0)
+    return queries.mul_((width // heads) ** -0.5), keys, values
 
 
-def _layer_depth(call: Call) -> float:
-    masked = call.argument(9, "mask") is not None
-    return _self_attention_depth(int(call.args[3]), int(call.args[4]), int(call.args[1].shape[1]), masked)
+def _attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None, kind: int | None) -> Tensor:
+    """``(b, h, n, n)``; without a mask they take the place of the scores."""
+    scores = queries @ keys.mT
+    if mask is None:
+        return torch.softmax(scores, -1, out=scores)
+    forbidden = mask.to(torch.bool)
+    if kind == 1:  # one for each key of each sequence
+        forbidden = forbidden.view(keys.shape[0], 1, 1, -1)
+    masked = scores.masked_fill(forbidden, -math.inf)
+    return torch.softmax(masked, -1, out=masked)
 
 
-def _self_attention_depth(width: int, heads: int, keys: int, masked: bool) -> float:
-    projection = product_depth(width, bias=True)
-    return projection + _core_depth(width // heads, keys, masked) + projection
+def _encoder(call: Call) -> Tensor:
+    """``_transformer_encoder_layer_fwd(src, embed_dim, num_heads, …, mask, mask_type)``."""
+    source, width, heads = call.args[:3]
+    with_gelu, norm_first, epsilon = call.args[7:10]
+    norms, dense = (call.args[10:12], call.args[12:14]), call.args[14:18]
+    mask, kind = call.argument(18, "mask"), call.argument(19, "mask_type")
+
+    def normalised(values: Tensor, place: int) -> Tensor:
+        weight, bias = norms[place]
+        return layer_norm(values, (width,), weight, bias, epsilon)
+
+    values = normalised(source, 0) if norm_first else source
+    layer = (values, values, values, width, heads, *call.args[3:7], mask, False, True, kind)
+    attended = _layer(Call(call.operation, layer, {}))[0].add_(source)
+    del values, layer
+    attended = attended if norm_first else normalised(attended, 0)
+    output = _dense(normalised(attended, 1) if norm_first else attended, dense, with_gelu).add_(attended)
+    return output if norm_first else normalised(output, 1)
 
 
-def _encoder_flops(call: Call) -> int:
-    """``_transformer_encoder_layer_fwd(src, embed_dim, …)``: multi-head attention and two dense layers."""
-    source, width = call.args[0], int(call.args[1])
-    rows = source.shape[0] * source.shape[1]
-    projections_and_dense = [call.args[place] for place in (3, 5, 14, 16)]  # a mask further on is a matrix too
-    return int(2 * rows * _weights(projections_and_dense) + 4 * rows * source.shape[1] * width)
-
-
-def _weights(parameters: Iterable[Any]) -> int:
-    return sum(weight.numel() for weight in parameters if weight.ndim == 2)
-
-
-def _encoder_elementwise(call: Call) -> int:
-    """Attention, two dense layers, two sums, two normalisations."""
-    source, heads, hidden = call.args[0], int(call.args[2]), int(call.args[15].numel())
-    positions = source.shape[0] * source.shape[1]
-    biases_and_activation = positions * (numbers([call.args[place] for place in (4, 6, 15, 17)]) + hidden)
-    around = 2 * numbers(source) * (1 + NORMALISE + 2)
-    masked = number_given([call.argument(18, "mask")])
-    return int(heads * _scores(source, source) * (_SCORE + masked) + biases_and_activation + around)
-
-
-def _encoder_depth(call: Call) -> float:
-    width, hidden = int(call.args[1]), int(call.args[15].numel())
-    masked = call.argument(18, "mask") is not None
-    attention = _self_attention_depth(width, int(call.args[2]), int(call.args[0].shape[1]), masked)
-    dense = product_depth(width, bias=True) + 1 + product_depth(hidden, bias=True)
-    return attention + dense + 2 * (1 + normalise_depth(width, factors=2))
+def _dense(values: Tensor, parameters: Iterable[Tensor], with_gelu: bool) -> Tensor:
+    """Two dense layers, and an activation in place of what it is taken of."""
+    weight, bias, weight_back, bias_back = parameters
+    hidden = linear(values, weight, bias)
+    activated = torch.ops.aten.gelu_(hidden) if with_gelu else relu(hidden, inplace=True)
+    return linear(activated, weight_back, bias_back)
 
 
 OPERATORS = (
@@ -154,6 +160,8 @@ OPERATORS = (
         _elementwise_backward,
         _depth_backward,
     ),
-    Operator("_native_multi_head_attention", _layer_flops, _layer_elementwise, _layer_depth),
-    Operator("_transformer_encoder_layer_fwd", _encoder_flops, _encoder_elementwise, _encoder_depth),
+    Operator("_native_multi_head_attention", opened=_layer),
+    Operator("_transformer_encoder_layer_fwd", opened=_encoder),
+    # Whether padded positions can be left out, which depends on the values of a mask: they are computed.
+    Operator("_nested_tensor_from_mask_left_aligned", opened=lambda _: False),
 )

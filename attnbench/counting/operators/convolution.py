@@ -1,8 +1,9 @@
 """Convolutions, and the rearrangement of windows into columns that replaces them.
 
 FLOPs: each output number meets in/groups × kernel weights, padding taps included, as executed; the backward costs as
-much again for the gradient of the input and for that of the weight. Element-wise: the bias, 1 per number. Depth: a
-product whose inner length is k·channels/groups; the gradients of a backward stand side by side.
+much again for the gradient of the input and for that of the weight. Of complex numbers torch makes three convolutions
+of real ones, and sums: they are counted as what they are, 6 instead of 8 for each multiply-add. Element-wise: the bias,
+1 per number. Depth: a product whose inner length is k·channels/groups; the gradients of a backward stand side by side.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from attnbench.counting.operators.contract.costs import each_taken, numbers, tree
+from attnbench.counting.operators.contract.costs import each_taken, multiply_add, numbers, tree
 from attnbench.counting.operators.contract.operator import Call, Factors, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import moved, tried
 from attnbench.counting.operators.matmul import product_depth
@@ -25,7 +26,7 @@ def _flops(call: Call) -> int:
 
 def _work(weight: Tensor, spread: Tensor) -> int:
     """Of an output, or of the input of a transposed convolution, that spreads over the weights."""
-    return 2 * int(spread.numel()) * int(weight.numel() // weight.shape[0])
+    return multiply_add(weight, spread) * int(spread.numel()) * int(weight.numel() // weight.shape[0])
 
 
 def _multiply(call: Call) -> Callable[[Tensor, Tensor], Tensor]:
@@ -62,7 +63,7 @@ def _flops_backward(call: Call) -> int:
 
 def _bias_backward(call: Call) -> int:
     """The gradient of the bias is a sum."""
-    return int(call.args[0].numel()) if call.args[10][2] else 0
+    return numbers(call.args[0]) if call.args[10][2] else 0
 
 
 def _depth_backward(call: Call) -> float:

@@ -1,7 +1,10 @@
 """Fourier transforms.
 
-FLOPs: the usual 5 N log₂ N for each transform of length N, all transformed dimensions together; not rounded, so that
-its law can be recovered. Depth: log₂ N.
+FLOPs: the usual 5 N log₂ N for each transform of N numbers, all transformed dimensions together; half of it, 2.5 N log₂
+N, for one between N real numbers and the half of a spectrum that tells the other half (rfft, irfft, hfft, ihfft). Not
+rounded, so that its law can be recovered. What torch makes of several transforms is counted as such: a hfft of two
+dimensions is a complex one along the first and a real one along the second, and the gradient of an rfft is a complex
+transform of N numbers. Depth: log₂ N.
 """
 
 from __future__ import annotations
@@ -22,7 +25,13 @@ def _numbers_and_length(call: Call) -> tuple[int, int]:
 
 def _flops(call: Call) -> float:
     numbers, length = _numbers_and_length(call)
-    return 5 * numbers * math.log2(max(length, 2))
+    return (2.5 if _is_of_half_a_spectrum(call) else 5) * numbers * math.log2(max(length, 1))
+
+
+def _is_of_half_a_spectrum(call: Call) -> bool:
+    """``_fft_r2c(self, dim, normalization, onesided)``; ``_fft_c2r`` has no other form."""
+    name = call.operation.overloadpacket.__name__
+    return name == "_fft_c2r" or (name == "_fft_r2c" and bool(call.argument(3, "onesided")))
 
 
 OPERATORS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from attnbench.counting.operators.contract.costs import each_of, each_taken, length, tree
+from attnbench.counting.operators.contract.costs import each_of, each_taken, length, numbers, tree
 from attnbench.counting.operators.contract.dependencies import Dependencies, Reads, ShadowCall
 from attnbench.counting.operators.contract.operator import Call, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import moved_by_index, tried_by_index
@@ -22,7 +22,7 @@ def _does_accumulate(call: Call) -> bool:
 
 def _put(call: Call) -> int:
     """An addition where values accumulate, else a copy."""
-    return int(call.args[2].numel()) if _does_accumulate(call) else 0
+    return numbers(call.args[2]) if _does_accumulate(call) else 0
 
 
 def _put_depth(call: Call) -> float:

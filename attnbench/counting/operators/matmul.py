@@ -1,8 +1,9 @@
 """Products of matrices and vectors, and distances between rows.
 
-FLOPs: one multiply-add is two, so ``(…, m, k) @ (…, k, p)`` is 2·k for each number given. The bias that is added is
-element-wise work, 1 per number, so that a fused bias and one added afterwards cost the same; nothing where beta is 0.
-Depth: 1 + log₂ k, and one more for the bias.
+FLOPs: one multiply-add is two, so ``(…, m, k) @ (…, k, p)`` is 2·k for each number given; of complex numbers it is
+eight, four products and four sums of real ones. The bias that is added is element-wise work, 1 per number (2 per
+complex one), so that a fused bias and one added afterwards cost the same; nothing where beta is 0. Depth: 1 + log₂ k,
+and one more for the bias; a step may be one of complex numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 
 import numpy as np
 
-from attnbench.counting.operators.contract.costs import log, numbers
+from attnbench.counting.operators.contract.costs import log, multiply_add, numbers
 from attnbench.counting.operators.contract.dependencies import Dependencies, Operand, Reads, Rule, ShadowCall
 from attnbench.counting.operators.contract.operator import Call, Cost, Factors, Operator
 from attnbench.counting.operators.contract.rules import tried, unless
@@ -45,7 +46,7 @@ def _added_product(names: str, first: str, second: str) -> Operator:
 
 
 def _flops(place: int) -> Cost:
-    return lambda call: 2 * int(call.output.numel()) * _inner(call, place)
+    return lambda call: multiply_add(*call.args[place : place + 2]) * int(call.output.numel()) * _inner(call, place)
 
 
 def _inner(call: Call, place: int) -> int:

@@ -25,6 +25,8 @@ OPERATORS = (
         is_view=True,
     ),
     Operator("unsafe_chunk swapaxes swapdims as_strided", nothing, is_view=True),
+    # Other memory for the same numbers; to move them there is no step of the layer.
+    Operator("set resize resize_as", nothing, is_view=True),
     costless("copy fill", Effect.SMOOTH, _copied),
     costless("_to_copy", Effect.SMOOTH, merged),
     costless("clone cat stack constant_pad_nd roll flip repeat tril triu", Effect.SMOOTH, dependencies=moved),
@@ -38,7 +40,7 @@ OPERATORS = (
     Operator("reflection_pad2d replication_pad2d", dependencies=moved),
     costless("lift_fresh", Effect.SMOOTH),
     costless("""
-        pad rot90 block_diag unfold split_with_sizes_copy split_copy unbind_copy lift_fresh_copy set resize is_same_size
+        pad rot90 block_diag unfold split_with_sizes_copy split_copy unbind_copy lift_fresh_copy is_same_size
         _local_scalar_dense select_backward slice_backward
         """),
     Operator("unfold_backward", nothing, each_taken()),

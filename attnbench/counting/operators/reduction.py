@@ -1,8 +1,9 @@
 """Reductions: sums, means, extremes, norms, variances.
 
-Element-wise: 1 per number taken; a norm 2, a variance 4 (mean, subtract, square, sum), and a logsumexp 4. Depth over
-m numbers: log₂ m; a mean divides once more; a norm takes powers and a root: 2 more; a variance is a mean, a
-subtraction, a square and a mean: 4 + 2·log₂ m; a deviation has a root as well.
+Element-wise: 1 per number taken; a norm 2, a variance 4 (mean, subtract, square, sum), and a logsumexp 4. A complex
+number is two numbers, and 6 in a product. Depth over m numbers: log₂ m; a mean divides once more; a norm takes powers
+and a root: 2 more; a variance is a mean, a subtraction, a square and a mean: 4 + 2·log₂ m; a deviation has a root as
+well.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attnbench.counting.operators.contract.costs import each_taken, log, numbers, tree
+from attnbench.counting.operators.contract.costs import each_multiplied, each_taken, log, numbers, tree
 from attnbench.counting.operators.contract.operator import Call, Cost, Effect, Operator, costless, nothing
 from attnbench.counting.operators.contract.rules import along
 
@@ -47,7 +48,8 @@ _VARIANCE, _DEVIATION = reduction_depth(4, trees=2), reduction_depth(5, trees=2)
 
 OPERATORS = (
     _reduction("sum", 1, reduction_depth(), Effect.SMOOTH),
-    _reduction("prod amax amin argmax argmin any all", 1, reduction_depth()),
+    _reduction("amax amin argmax argmin any all", 1, reduction_depth()),
+    Operator("prod", nothing, each_multiplied, reduction_depth(), dependencies=along),
     _reduction("mean", 1, reduction_depth(1), Effect.SMOOTH),
     _reduction("nansum aminmax median nanmedian kthvalue", 1),
     _reduction("linalg_vector_norm", 2, reduction_depth(2), Effect.SMOOTH),

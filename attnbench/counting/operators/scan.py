@@ -1,7 +1,7 @@
 """Scans, sorts, and choices of the largest.
 
-Element-wise: a scan is 1 per number, a sort n⌈log₂ n⌉ per row, and so is a choice of the k largest; a search 1 per
-number given. Depth over m numbers: a scan log₂ m, a sort or a choice (log₂ m)².
+Element-wise: a scan is 1 per number (2 per complex one, 6 in a running product), a sort n⌈log₂ n⌉ per row, and so is a
+choice of the k largest; a search 1 per number given. Depth over m numbers: a scan log₂ m, a sort or a choice (log₂ m)².
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ import math
 
 import numpy as np
 
-from attnbench.counting.operators.contract.costs import along_dimension, each_given, each_taken, length, log, tree
+from attnbench.counting.operators.contract.costs import (
+    along_dimension,
+    each_given,
+    each_multiplied,
+    each_taken,
+    length,
+    log,
+    tree,
+)
 from attnbench.counting.operators.contract.dependencies import Dependencies, ShadowCall
 from attnbench.counting.operators.contract.operator import Call, Cost, Effect, Operator, nothing
 from attnbench.counting.operators.contract.rules import along, dimensions, rows, unless
@@ -43,7 +51,8 @@ def _sort(names: str, place: int) -> Operator:
 
 OPERATORS = (
     Operator("cumsum", nothing, each_taken(), along_dimension(tree), Effect.SMOOTH, _scanned),
-    Operator("cumprod cummax cummin logcumsumexp", nothing, each_taken(), along_dimension(tree), dependencies=_scanned),
+    Operator("cumprod", nothing, each_multiplied, along_dimension(tree), dependencies=_scanned),
+    Operator("cummax cummin logcumsumexp", nothing, each_taken(), along_dimension(tree), dependencies=_scanned),
     Operator("_cummax_helper _cummin_helper", dependencies=_scanned),
     _sort("sort argsort", place=1),
     _sort("topk", place=2),

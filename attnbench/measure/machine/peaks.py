@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from attnbench.errors import UnsupportedError
+from attnbench.errors import UnsupportedError, words_of
 from attnbench.measure.clock import Clock, last_cache
 from attnbench.measure.loop import Pace, time_call
 from attnbench.measure.machine.host import available_bytes, last_cache_bytes
@@ -52,7 +52,7 @@ def measure_peaks(device: str, dtype: str, seconds: float, clock: Clock) -> dict
             found |= zip(keys, measure(device, dtype, share * seconds, clock), strict=True)
         except Exception as error:  # a peak that cannot be measured is unknown, and never ends a run
             found |= dict.fromkeys(keys)
-            reasons.append(" ".join(str(error).split())[:200])
+            reasons.append(words_of(error)[:200])
     return {**found, "reason": "; ".join(reasons), "clock_seconds": clock.now() - begun}
 
 

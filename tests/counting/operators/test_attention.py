@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,8 +11,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from attnbench.counting.counter import Counter
 from attnbench.counting.operators import flops_of
 from attnbench.counting.operators.contract.operator import Call
+from attnbench.counting.trace import Way, trace
+from attnbench.layers.base import Layer
+from attnbench.measure.memory import allocator_peak
 from tests.counting.calling import Calling, trace_of, trace_of_module
 from tests.counting.operators.stating import (
     NUMBERS,
@@ -24,7 +28,6 @@ from tests.counting.operators.stating import (
     Stated,
     X,
     assert_costs,
-    costs_of,
     gradient_costs,
     stated,
 )
@@ -74,34 +77,122 @@ def parameters_of(module: nn.MultiheadAttention) -> tuple[torch.Tensor, ...]:
     return module.in_proj_weight, module.in_proj_bias, module.out_proj.weight, module.out_proj.bias
 
 
-def test_the_fused_multi_head_layer_costs_what_its_parts_cost() -> None:
-    """A mode that looks on keeps torch from the fused layer, so it is called by its own name here."""
-    module, x = nn.MultiheadAttention(D, H, batch_first=True).eval(), torch.randn(X)
-    fused = torch._native_multi_head_attention
-    with torch.no_grad():
-        parts = costs_of(lambda: module(x, x, x, need_weights=False))
-        plain = costs_of(lambda: fused(x, x, x, D, H, *parameters_of(module), need_weights=False))
-        averaged = costs_of(lambda: fused(x, x, x, D, H, *parameters_of(module)))
+class Fused(nn.Module):
+    """Attention with projections as one operation of torch, called by its own name."""
 
-    assert plain.elementwise == parts.elementwise == 6 * SCORES + 4 * NUMBERS
+    def __init__(self, *, averaged: bool) -> None:
+        super().__init__()
+        self.module, self.averaged = nn.MultiheadAttention(D, H, batch_first=True), averaged
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parameters = parameters_of(self.module)
+        return torch._native_multi_head_attention(x, x, x, D, H, *parameters, need_weights=self.averaged)[0]
+
+
+@pytest.mark.parametrize("way", [Way.WHOLE, Way.OPENED])
+def test_the_fused_multi_head_layer_costs_what_its_parts_cost(way: Way) -> None:
+    plain = trace_of_module(lambda: Fused(averaged=False), X, way=way)
+    averaged = trace_of_module(lambda: Fused(averaged=True), X, way=way)
+
+    assert plain.flops == averaged.flops == 8 * B * N * D**2 + FLOPS
+    # Queries are scaled, and not the scores; biases of three projections and of one.
+    assert plain.elementwise == 5 * SCORES + (1 + 3 + 1) * NUMBERS
     assert averaged.elementwise == plain.elementwise + SCORES
-    assert_costs(averaged, Costs(log_depth=(2 + log2(D)) + DEPTH + (2 + log2(D))))
+    assert plain.log_depth == pytest.approx((2 + log2(D)) + DEPTH + (2 + log2(D)))
+    assert plain.opened == ("aten._native_multi_head_attention.default",)
 
 
-def test_the_fused_encoder_layer_costs_what_its_parts_cost() -> None:
-    module, x = nn.TransformerEncoderLayer(D, H, 4 * D, batch_first=True).eval(), torch.randn(X)
-    norms = (module.norm1.weight, module.norm1.bias, module.norm2.weight, module.norm2.bias)
-    dense = (module.linear1.weight, module.linear1.bias, module.linear2.weight, module.linear2.bias)
-    parameters = (*parameters_of(module.self_attn), False, False, 1e-5, *norms, *dense)
-    with torch.no_grad():
-        parts = costs_of(module, x)
-        whole = costs_of(torch._transformer_encoder_layer_fwd, x, D, H, *parameters)
+def encoder_of(d: int, h: int, **options: Any) -> nn.Module:
+    return nn.TransformerEncoderLayer(d, h, 4 * d, batch_first=True, **options)
 
-    attention = (2 + log2(D)) + DEPTH + (2 + log2(D))
-    depth = attention + (2 + log2(D)) + 1 + (2 + log2(4 * D)) + 2 * (1 + 8 + 2 * log2(D))
-    assert whole.elementwise == parts.elementwise
-    # biases, dense layers, sums, normalisations
-    assert_costs(whole, Costs(elementwise=6 * SCORES + (4 + 9 + 2 + 14) * NUMBERS, log_depth=depth))
+
+class Attending(nn.Module):
+    """Self-attention with a mask of nothing, if any."""
+
+    def __init__(self, d: int, h: int, **options: Any) -> None:
+        super().__init__()
+        self.module, self.options = nn.MultiheadAttention(d, h, batch_first=True), {"need_weights": False} | options
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sizes = {"square": (x.shape[1], x.shape[1]), "rows": x.shape[:2]}
+        options = {
+            name: torch.zeros(sizes[given], dtype=torch.bool) if isinstance(given, str) else given
+            for name, given in self.options.items()
+        }
+        result: torch.Tensor = self.module(x, x, x, **options)[0]
+        return result
+
+
+def encoder(heads: int, **options: Any) -> Callable[[], nn.Module]:
+    return lambda: encoder_of(D, heads, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"norm_first": True}, {"activation": "gelu"}], ids=str)
+def test_the_fused_encoder_layer_costs_what_its_parts_cost(options: dict[str, Any]) -> None:
+    fused = trace_of_module(encoder(2, **options), X)
+    parts = trace_of_module(encoder(2, **options), X, way=Way.STEPPED)
+
+    assert fused.opened
+    assert not parts.opened
+    assert fused.flops == parts.flops == 24 * B * N * D**2 + FLOPS
+    # biases, dense layers, sums, normalisations; of the fused one, queries are scaled instead of scores
+    assert parts.elementwise == 6 * B * 2 * N**2 + (4 + 9 + 2 + 14) * NUMBERS
+    assert fused.elementwise == 5 * B * 2 * N**2 + (5 + 9 + 2 + 14) * NUMBERS
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 4])
+def test_an_encoder_layer_is_as_deep_on_its_fast_path_as_on_its_slow_one(heads: int) -> None:
+    """Odd numbers of heads keep torch from the fast path; fused attention is one kernel on both."""
+    found = trace_of_module(encoder(heads), X, way=Way.STEPPED)
+
+    joined_projection = (
+        4  # a copy with positions first, a product, a bias, a copy that has queries, keys and values apart
+    )
+    assert found.depth == joined_projection + 1 + (1 + 2) + (3 + 2)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_layer_on_its_fast_path_is_traced_once_more_for_its_depth() -> None:
+    counter = Counter(Layer("x", lambda d: encoder_of(d, 2)))
+
+    assert [counter.trace({"b": 2, "n": 5, "d": 8}, way).depth for way in (Way.STEPPED, Way.OPENED)] == [13, 14]
+
+
+#: Layers that run on fast paths: multi-head attention with masks, with its weights; encoders of every kind.
+FAST: dict[str, Callable[[int, int], nn.Module]] = {
+    "encoder": encoder_of,
+    "wide-encoder": lambda d, h: nn.TransformerEncoderLayer(d, h, 16 * d, batch_first=True),
+    "narrow-encoder": lambda d, h: nn.TransformerEncoderLayer(d, h, d // 4, batch_first=True, activation="gelu"),
+    "encoder-that-normalises-first": lambda d, h: nn.TransformerEncoderLayer(
+        d, h, 16 * d, batch_first=True, norm_first=True
+    ),
+    "stack": lambda d, h: nn.TransformerEncoder(encoder_of(d, h), 2, enable_nested_tensor=False),
+    "multi-head": lambda d, h: Attending(d, h),
+    "with-weights": lambda d, h: Attending(d, h, need_weights=True),
+    "with-weights-of-each-head": lambda d, h: Attending(d, h, need_weights=True, average_attn_weights=False),
+    "masked": lambda d, h: Attending(d, h, attn_mask="square"),
+    "padded": lambda d, h: Attending(d, h, key_padding_mask="rows"),
+}
+
+
+@pytest.mark.parametrize("build", FAST.values(), ids=FAST)
+@pytest.mark.parametrize(("b", "n", "d", "h"), [(1, 96, 16, 4), (3, 17, 64, 2)], ids=["long", "wide"])
+def test_a_fast_path_is_counted_with_all_that_the_allocator_sees(
+    build: Callable[[int, int], nn.Module], b: int, n: int, d: int, h: int
+) -> None:
+    """A trap: its kernel hides four times its output, the hidden units, and all scores."""
+    layer = Layer("x", lambda d: build(d, h))
+
+    found = trace(layer, {"b": b, "n": n, "d": d}, way=Way.OPENED)
+
+    assert found.opened
+    assert found.peak_bytes == allocator_peak(layer, {"b": b, "n": n, "d": d})
+
+
+def test_the_peak_of_an_encoder_layer_is_scores_queries_keys_and_values() -> None:
+    found = trace(Layer("x", lambda d: encoder_of(d, 4)), {"b": 1, "n": 2048, "d": 64}, way=Way.OPENED)
+
+    assert found.peak_bytes == 4 * 4 * 2048**2 + 3 * 4 * 2048 * 64
 
 
 @pytest.mark.parametrize("kernel", [scaled_dot_product_attention, by_definition], ids=["fused", "by-definition"])

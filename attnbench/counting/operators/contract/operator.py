@@ -67,6 +67,7 @@ class Operator:
         is_allocation: it takes the shape of a tensor and reads none of its numbers.
         has_workspace: it keeps a workspace for the backward pass whose size only the real kernel knows.
         outputs: empty outputs of a recurrence seen as one operation, so that a trace need not walk its steps.
+        opened: the same by the smaller operations that its kernel makes; these are then counted, and it is not.
     """
 
     names: str
@@ -80,6 +81,7 @@ class Operator:
     is_allocation: bool = False
     has_workspace: bool = False
     outputs: Callable[[Call], tuple[Tensor, ...]] | None = None
+    opened: Callable[[Call], Any] | None = None
 
 
 def nothing(_: Call) -> int:
