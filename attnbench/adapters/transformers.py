@@ -19,7 +19,6 @@ Nothing is ever downloaded. Describing a layer imports neither transformers nor 
 
 from __future__ import annotations
 
-from importlib import import_module
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
@@ -83,8 +82,9 @@ def _constraints(family: Family, part: Part) -> tuple[str, ...]:
 
 def _builder(family: Family, scope: str, config: dict[str, Any]) -> Callable[..., nn.Module]:
     def build(**sizes: int) -> nn.Module:
-        module: nn.Module = import_module("attnbench.adapters.parts").build(family, scope, sizes, config)
-        return module
+        from attnbench.adapters import parts  # torch comes with it
+
+        return parts.build(family, scope, sizes, config)
 
     build.__signature__ = _signature(family, family.parts[scope])  # type: ignore[attr-defined]
     return build
