@@ -29,16 +29,17 @@ from attnbench.version import __version__
 if TYPE_CHECKING:
     from attnbench.counting.laws import count
     from attnbench.fitting.frame import fit
-    from attnbench.session.run import compare, load, run
+    from attnbench.session.reading import compare, load
+    from attnbench.session.run import run
 
 __all__ = ["AttnbenchError", "Claims", "Layer", "__version__", "compare", "count", "fit", "load", "operator", "run"]
 
 #: Public name → the module that defines it.
 _HEAVY = {
-    "compare": "session.run",
+    "compare": "session.reading",
     "count": "counting.laws",
     "fit": "fitting.frame",
-    "load": "session.run",
+    "load": "session.reading",
     "run": "session.run",
 }
 

@@ -21,13 +21,14 @@ from scipy import stats
 from attnbench.errors import InputError
 from attnbench.fitting.compare.ratios import ratios
 from attnbench.fitting.compare.runs import MIN_CHANGE, compare
-from attnbench.session.run import load, run
-from attnbench.store.run_folder import runs_in
+from attnbench.session.reading import load
+from attnbench.session.run import run
+from attnbench.store.run_info import runs_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attnbench.session.run import Run
+    from attnbench.session.reading import Run
 
 LAYERS, TRIALS, ROUNDS, BLOCKS = 5, 9, 2, 3
 FALSE = 0.05

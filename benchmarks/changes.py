@@ -20,7 +20,7 @@ from attnbench.units import percent
 
 if TYPE_CHECKING:
     from attnbench.fitting.compare.runs import RunComparison
-    from attnbench.session.run import Run
+    from attnbench.session.reading import Run
 
 PRODUCTS = """
 from torch import nn

@@ -39,7 +39,8 @@ from torch.utils.benchmark import Timer
 from attnbench import units
 from attnbench.measure.clock import WallClock
 from attnbench.measure.loop import Pace, time_call
-from attnbench.session.run import load, run
+from attnbench.session.reading import load
+from attnbench.session.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from attnbench.fitting.predict.forecast import forecast
 from attnbench.fitting.predict.inputs import RunInputs
-from attnbench.session.run import load, run
+from attnbench.session.reading import load
+from attnbench.session.run import run
 from attnbench.spec import from_mapping
 from attnbench.trial import describe
 from attnbench.units import percent, seconds
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from attnbench.fitting.predict.forecast import Forecast
     from attnbench.law import Law
-    from attnbench.session.run import Run
+    from attnbench.session.reading import Run
 
 TIMES = 4
 LONGEST_SECONDS = 2.0

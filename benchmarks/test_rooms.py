@@ -17,7 +17,7 @@ from attnbench.counting.laws import count_laws
 from attnbench.layers.registry import Registry
 from attnbench.report.page import build_context, render
 from attnbench.session.judge import fit_laws
-from attnbench.session.run import load
+from attnbench.session.reading import load
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from attnbench.execute.setup import Setup
-    from attnbench.session.run import Run
+    from attnbench.session.reading import Run
     from attnbench.spec import Suite
     from attnbench.trial import Trial
 

@@ -39,9 +39,9 @@ def compare(
     share = _share(least)
     folders = [run_folder(run, Path(results)) for run in (base, new)]
     from attnbench.fitting.compare.runs import compare as compare_runs
-    from attnbench.session import run as session
+    from attnbench.session.reading import load
 
-    one, other = (session.load(folder) for folder in folders)
+    one, other = (load(folder) for folder in folders)
     found = compare_runs(one, other, least=share, across_hosts=across_hosts)
     for warning in found.warnings:
         say(f"warning: {warning}", err=True)

@@ -35,9 +35,9 @@ def export(run: str, form: str, table: str | None, output: str | None, standalon
     if form == "parquet" and output is None and shows_text_only():
         raise InputError("--format parquet is binary, which no terminal shows; add --output FILE")
     from attnbench.export import content
-    from attnbench.session import run as session
+    from attnbench.session.reading import load
 
-    written = content(session.load(run_folder(run, Path(results))), form, table, standalone=standalone)
+    written = content(load(run_folder(run, Path(results))), form, table, standalone=standalone)
     if output is None:
         click.echo(written, nl=False)
         return

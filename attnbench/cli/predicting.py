@@ -59,10 +59,10 @@ def predict(run: str, layer: str, at: str, results: str, as_json: bool, **choice
     """
     from attnbench.fitting.predict.forecast import forecast
     from attnbench.session import queries
-    from attnbench.session import run as session
+    from attnbench.session.reading import load
     from attnbench.trial import parse_sizes
 
-    loaded = session.load(run_folder(run, Path(results)))
+    loaded = load(run_folder(run, Path(results)))
     with _choices_as_flags():
         law = queries.time_law(loaded, layer, choices)
     footprint = queries.footprint_here(loaded, law)
@@ -86,9 +86,9 @@ def crossover(run: str, one: str, other: str, results: str, as_json: bool, **cho
     "They do not cross" is an answer, and so is a band that is open at one end.
     """
     from attnbench.session import queries
-    from attnbench.session import run as session
+    from attnbench.session.reading import load
 
-    loaded = session.load(run_folder(run, Path(results)))
+    loaded = load(run_folder(run, Path(results)))
     with _choices_as_flags():
         found = queries.crossover_of(loaded, (one, other), choices)
     if as_json:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from attnbench.execute.machine import Machine
     from attnbench.plan.plan import Plan
+    from attnbench.session.reading import Run
     from attnbench.session.reporter import Reporter
     from attnbench.session.request import RunRequest
-    from attnbench.session.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -151,7 +151,7 @@ def _refuse_changes(options: dict[str, Any]) -> None:
 
 def _resume(run: str, results: Path, quiet: bool) -> Run:
     from attnbench.session import run as session
-    from attnbench.store.run_folder import read_info
+    from attnbench.store.run_info import read_info
 
     folder = run_folder(run, results)
     with _view(read_info(folder).plan.suite.budget, quiet) as reporter:

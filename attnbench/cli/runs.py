@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from attnbench.layers.registry import Registry
-    from attnbench.session.run import Run
+    from attnbench.session.reading import Run
 
 _KINDS = ("layers", "suites", "runs", "devices")
 
@@ -66,11 +66,11 @@ def list_(kind: str | None, plugins: tuple[str, ...], results: str, as_json: boo
 @json_option
 def laws(run: str, claims: tuple[str, ...], fail_on: str | None, results: str, as_json: bool) -> None:
     """Fit a run again from its tables and print its laws. RUN is a folder, or the name of one in the results."""
-    from attnbench.session import judge as judging
-    from attnbench.session import run as session
+    from attnbench.session.judge import fit_laws
+    from attnbench.session.reading import load
 
-    loaded = session.load(run_folder(run, Path(results)))
-    found = [*loaded.info.plan.shown_laws, *judging.fit_laws(loaded, _claims(claims, loaded))]
+    loaded = load(run_folder(run, Path(results)))
+    found = [*loaded.info.plan.shown_laws, *fit_laws(loaded, _claims(claims, loaded))]
     if as_json:
         print_json([law.as_json(curves=False) for law in found])
     else:
@@ -92,8 +92,8 @@ def report(runs: tuple[str, ...], everything: bool, open_it: bool, results: str,
     """
     if everything == bool(runs):
         raise InputError("name the runs to report, or give --all; `attnbench list runs` shows what there is")
-    from attnbench.session.run import index_reports
-    from attnbench.store.run_folder import runs_in
+    from attnbench.session.reading import index_reports
+    from attnbench.store.run_info import runs_in
 
     target, many = writable(reports, "--reports"), everything or len(runs) > 1
     wanted = tuple(map(str, runs_in(Path(results)))) if everything else runs
@@ -116,12 +116,12 @@ def report(runs: tuple[str, ...], everything: bool, open_it: bool, results: str,
 def _reported(runs: Sequence[str], results: Path, reports: Path, *, show: bool) -> Iterator[dict[str, str]]:
     """Each run with its page, told as soon as that is written, or with what is wrong with it."""
     from attnbench.report.page import write_report
-    from attnbench.session import run as session
+    from attnbench.session.reading import load
 
     for run in runs:
         try:
             folder = run_folder(run, results)
-            page = write_report(session.load(folder), reports)
+            page = write_report(load(folder), reports)
         except InputError as error:
             complain(error)
             yield {"run": run, "error": str(error)}
@@ -145,9 +145,9 @@ def _rows(kind: str, registry: Registry, results: Path) -> list[dict[str, Any]]:
         from attnbench.measure.machine.host import devices
 
         return [{"name": device} for device in devices()]
-    from attnbench.session import run as session
+    from attnbench.store.overview import run_rows
 
-    return session.run_rows(results)
+    return run_rows(results)
 
 
 def _claims(texts: tuple[str, ...], run: Run) -> dict[str, str]:

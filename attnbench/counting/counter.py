@@ -78,7 +78,7 @@ TRACE_METRICS = {
 #: The largest of their numbers is meant.
 _OF_MOMENTS = ("peak_bytes", "prefill_bytes")
 #: Metrics of the forward pass that are read from runs on small real tensors.
-_PATHS = ("hops", "hops_rf")
+PATHS = ("hops", "hops_rf")
 NEEDED = "flops_needed"
 
 #: Axes of which a length holds a whole one, or does not.
@@ -120,7 +120,7 @@ class Counter:
     def metrics(self) -> tuple[str, ...]:
         """What can be counted in this mode."""
         read = tuple(metric for metric, reading in TRACE_METRICS.items() if self._mode in reading.ways)
-        return (*read, NEEDED, *_PATHS) if self._mode == "forward" else read
+        return (*read, NEEDED, *PATHS) if self._mode == "forward" else read
 
     def recover(self, metric: str) -> Recovered:
         """The formula of a metric over all axes or, where a single head or sequence takes another path, over fewer.
@@ -128,7 +128,7 @@ class Counter:
         Raises:
             LayerError: the layer cannot be counted at any of the sizes tried.
         """
-        if metric in _PATHS:
+        if metric in PATHS:
             return self._paths.recover(metric)
         if metric == NEEDED:
             return self._needed()
@@ -169,9 +169,14 @@ class Counter:
             return replace(found, reason=f"{found.reason}; {said}")
         return replace(longer, reason=f"{longer.reason}; {said}, and below it is {shorter.formula}")
 
+    @property
+    def path_parts(self) -> list[str]:
+        """Axes beside n that path lengths may depend on."""
+        return self._paths.parts
+
     def missing(self, metric: str) -> tuple[str, ...]:
         """Operations that make a count a lower bound."""
-        if metric in _PATHS:
+        if metric in PATHS:
             return self._paths.unknown
         if metric not in ("flops", "elementwise", "saved_bytes"):
             return ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from attnbench.counting.counter import TRACE_METRICS, Counter
+from attnbench.counting.counter import PATHS, TRACE_METRICS, Counter
 from attnbench.counting.paths.reach import effective_reach
 from attnbench.counting.recover import Recovered
 from attnbench.counting.recover.result import Miss, agree
@@ -272,10 +272,16 @@ def _written(counter: Counter, metric: str, found: Recovered) -> Law:
         formula=formula.text if formula else "",
         scope=layer.scope,
         terms=_terms(formula, found.proof) if formula and formula.is_sum_of_terms else (),
-        window=found.window,
+        window=_window(counter, metric, found),
         trials=len(found.proof),
         uncounted=missing,
     )
+
+
+def _window(counter: Counter, metric: str, found: Recovered) -> dict[str, tuple[int, int]]:
+    """Axis → sizes it was proved at; of path lengths, which are looked at in narrow layers, what they may depend on."""
+    told = ("n", *counter.path_parts) if metric in PATHS else tuple(found.window)
+    return {axis: span for axis, span in found.window.items() if axis in told}
 
 
 def _terms(formula: Formula, proof: Sequence[Sizes]) -> tuple[FittedTerm, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from attnbench.counting.paths.hops import Hops, hops_at
-from attnbench.counting.paths.reach import bracket
+from attnbench.counting.paths.reach import evidence
 from attnbench.counting.recover import Recovered, recover_ceiling
 from attnbench.counting.recover.domain import Values
 from attnbench.counting.recover.start import by_depth
@@ -62,7 +62,7 @@ class PathLengths:
     def _formula(self, metric: str) -> Recovered:
         """Where two positions are a special case, from three on."""
         seen = [(dict(sizes), hops.io if metric == "hops" else hops.rf) for sizes, hops in self._hops.items()]
-        held = {axis: seen[0][0][axis] for axis in self._parts if len({sizes[axis] for sizes, _ in seen}) == 1}
+        held = {axis: seen[0][0][axis] for axis in self.parts if len({sizes[axis] for sizes, _ in seen}) == 1}
         axes = tuple(axis for axis in self._layer.axes if axis not in held)
         where = [f"{axis} = {size}" for axis, size in held.items()]
         found = recover_ceiling(seen, axes)
@@ -80,20 +80,14 @@ class PathLengths:
         elif longest.direction != "both":
             yield f"{longest.direction} only"
         middle = dict(next((sizes for sizes in self._hops if dict(sizes)["n"] >= 16), sizes))
-        try:
-            seen = bracket(self._layer, middle)
-        except LayerError as error:  # the path length stands without it
-            yield f"gradients and NaNs could not be followed: {error}"
-            return
-        yield from (f"one layer {seen.finding} at {describe(middle)}",) if seen.finding else ()
-        yield from (seen.violation,) if seen.violation else ()
+        yield from filter(None, [evidence(self._layer, middle)])
 
     # ------------------------------------------------------------------------------------------ where it is looked
 
     @cached_property
     def _hops(self) -> dict[_Point, Hops]:
         """Path lengths at small sizes."""
-        parts, found = self._parts, dict[_Point, Hops]()
+        parts, found = self.parts, dict[_Point, Hops]()
         for point in itertools.product(_PARTS if len(parts) < 2 else _FEW_PARTS, repeat=len(parts)):
             seen = self._at_lengths(dict(zip(parts, point, strict=True)))
             found |= seen if len(seen) >= _FEWEST_LENGTHS else {}
@@ -107,7 +101,7 @@ class PathLengths:
         return next(refused, LayerError(none))
 
     @cached_property
-    def _parts(self) -> list[str]:
+    def parts(self) -> list[str]:
         """Axes that path lengths may depend on beside n: how far a layer looks, and whatever else matters."""
         others = [axis for axis in self._layer.axes if axis not in {*INPUT_AXES, "d", "h", "l"}]
         return [axis for axis in others if axis in _REACHES or self._matters(axis)]

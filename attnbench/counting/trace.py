@@ -260,6 +260,11 @@ def _weights(module: nn.Module) -> list[Tensor]:
 class _Writer(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Writes down every operation that reaches the dispatcher."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether torch loads its compiler, only to tell it to stay away: a second before the first operation."""
+        return False
+
     def __init__(self, known: Sequence[Any], *, whole: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.memory = LiveMemory()

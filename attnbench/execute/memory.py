@@ -18,14 +18,6 @@ from attnbench.execute.setup import Setup
 from attnbench.plan.decide import PlannedTrial
 from attnbench.record import Status, Visit
 
-#: Devices that tell how much of their memory was in use at most.
-TELLING = ("cpu", "cuda", "xpu")
-
-
-def tells(device: str) -> bool:
-    """Whether a device tells how much of its memory a call took."""
-    return device.partition(":")[0] in TELLING
-
 
 @dataclass(frozen=True)
 class MemoryPass:

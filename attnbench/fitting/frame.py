@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from attnbench.errors import FormulaError, InputError, near_miss
+from attnbench.fitting import distributions
 from attnbench.fitting.model.observations import Array, Observations
 from attnbench.fitting.time_law import law_of
 from attnbench.formula import Formula
@@ -278,7 +278,7 @@ def _mixed(others: pd.DataFrame, logs: Array, configuration: Codes) -> Iterator[
                 continue
             unexplained = float(np.square(rest - _means(rest, codes)[codes]).sum()) / whole
             ratio = (1 - unexplained) / between * left / max(unexplained, np.finfo(float).tiny)
-            if unexplained / left * free < _MIXED and stats.f.sf(ratio, between, left) < _BY_CHANCE:
+            if unexplained / left * free < _MIXED and distributions.f_beyond(ratio, between, left) < _BY_CHANCE:
                 yield (
                     f"rows of the same sizes differ mostly by {name} ({len(labels)} values): "
                     "fit each of them apart, or fit over it too"

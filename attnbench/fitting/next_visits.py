@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
 
+from attnbench.fitting import distributions
 from attnbench.fitting.model.curve import design_matrix
 from attnbench.fitting.model.models import Models
 from attnbench.fitting.model.observations import Observations
@@ -127,7 +127,7 @@ class Contest:
 
     def _error(self, half_width: float) -> float:
         """Standard error behind half the width of an interval."""
-        return max(half_width / float(stats.t.ppf(1 - RISK, self._degrees_of_freedom)), 1e-12)
+        return max(half_width / float(distributions.student_quantile(1 - RISK, self._degrees_of_freedom)), 1e-12)
 
     @property
     def _degrees_of_freedom(self) -> int:
@@ -142,7 +142,7 @@ class Contest:
         surely = (
             self._error(half_width) ** 2
             * self._degrees_of_freedom
-            / float(stats.chi2.ppf(_LIKELY, self._degrees_of_freedom))
+            / distributions.chi_squared_quantile(_LIKELY, self._degrees_of_freedom)
         )
         return min(1.0, stake.removable(rounds) / surely)
 
@@ -157,9 +157,11 @@ class Contest:
             off = estimate.value - (test.exponent.claimed or 0.0)
             removable = self._removable(stake, estimate.half_width, rounds)
             left = estimate.half_width * math.sqrt(1 - removable)
-            moves = stats.norm(off, max(self._error(estimate.half_width) * math.sqrt(removable), 1e-12))
-            inside.append(max(0.0, float(moves.cdf(test.high - left) - moves.cdf(test.low + left))))
-            outside.append(float(moves.cdf(-MARGIN - left) + moves.sf(MARGIN + left)))
+            error = max(self._error(estimate.half_width) * math.sqrt(removable), 1e-12)
+            ends = (test.low + left - off) / error, (test.high - left - off) / error
+            inside.append(max(0.0, float(distributions.normal_below(ends[1]) - distributions.normal_below(ends[0]))))
+            tails = (-MARGIN - left - off) / error, -(MARGIN + left - off) / error
+            outside.append(float(distributions.normal_below(tails[0]) + distributions.normal_below(tails[1])))
         return max(min(inside), max(outside))
 
 

@@ -16,7 +16,7 @@ from attnbench.errors import FormulaError
 from attnbench.formula.expand import expand
 from attnbench.formula.monomial import REASONS, Monomial, Number, Term, by_degree, term_text
 from attnbench.formula.notation import LATEX, MATHML, PLAIN, write
-from attnbench.formula.syntax import INFINITY, evaluate, parse, simplest, syntax
+from attnbench.formula.syntax import INFINITY, Evaluation, compiled, parse, simplest, syntax
 
 __all__ = ["Constraint", "Formula", "Monomial", "Term", "for_a_batch", "from_terms"]
 
@@ -58,16 +58,21 @@ class Formula:
         names = (node for node in ast.walk(self._tree) if isinstance(node, ast.Name) and id(node) not in called)
         return frozenset(node.id for node in names) - {INFINITY}
 
+    @cached_property
+    def _value(self) -> Evaluation:
+        return compiled(self._tree)
+
     def evaluate(self, sizes: Mapping[str, int | float]) -> Number:
         """Value at `sizes`: an int or a Fraction wherever the formula has an exact value.
 
         Raises:
             FormulaError: a size is missing, or the value is undefined there (log of 0, division by 0).
         """
-        if missing := sorted(self.axes - set(sizes)):
+        if not self.axes <= sizes.keys():
+            missing = sorted(self.axes - set(sizes))
             raise FormulaError(f"{self.text!r} needs a size for {', '.join(missing)}")
         try:
-            return simplest(evaluate(self._tree, sizes))
+            return simplest(self._value(sizes))
         except (ArithmeticError, ValueError) as error:
             reason = REASONS.get(type(error), str(error))
             raise FormulaError(f"{self.text!r} has no value at {dict(sizes)}: {reason}") from None

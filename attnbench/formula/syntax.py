@@ -17,6 +17,8 @@ INFINITY = "inf"
 _LONGEST, _DEEPEST, _LARGEST_POWER, _LARGEST_NESTED_POWER = 2_000, 200, 8, 64
 _LARGEST_POWER_OF_TWO = 512
 
+Evaluation = Callable[[Mapping[str, int | float]], Number]
+
 _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -117,24 +119,33 @@ def _nested_power(node: ast.expr) -> float:
 
 def evaluate(node: ast.expr, sizes: Mapping[str, int | float]) -> Number:
     """Value of a checked tree at `sizes`."""
+    return compiled(node)(sizes)
+
+
+def compiled(node: ast.expr) -> Evaluation:
+    """What computes the value of a checked tree at any sizes; worth keeping where there are many."""
     match node:
-        case ast.Constant(value=int() as value):
-            return value
-        case ast.Constant(value=float() as value):
-            return Fraction(str(value))
+        case ast.Constant(value=int() | float() as value):
+            constant = value if isinstance(value, int) else Fraction(str(value))
+            return lambda sizes: constant
         case ast.Name(id="inf"):
-            return math.inf
+            return lambda sizes: math.inf
         case ast.Name(id=name):
-            size = sizes[name]
-            return size if isinstance(size, float) else int(size)  # a NumPy integer would overflow silently
+            return lambda sizes: _size(sizes[name])
         case ast.UnaryOp(op=op, operand=operand):
-            inner = evaluate(operand, sizes)
-            return -inner if isinstance(op, ast.USub) else inner
+            inner = compiled(operand)
+            return (lambda sizes: -inner(sizes)) if isinstance(op, ast.USub) else inner
         case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](evaluate(left, sizes), evaluate(right, sizes))
+            combine, first, second = _OPERATORS[type(op)], compiled(left), compiled(right)
+            return lambda sizes: combine(first(sizes), second(sizes))
         case ast.Call(func=ast.Name(id=name), args=args):
-            return _FUNCTIONS[name][2](*(evaluate(argument, sizes) for argument in args))
+            function, arguments = _FUNCTIONS[name][2], [compiled(argument) for argument in args]
+            return lambda sizes: function(*[argument(sizes) for argument in arguments])
     raise AssertionError(ast.dump(node))  # _check lets nothing else through
+
+
+def _size(size: float) -> Number:
+    return size if isinstance(size, float) else int(size)  # a NumPy integer would overflow silently
 
 
 def simplest(value: Number) -> Number:
@@ -144,6 +155,8 @@ def simplest(value: Number) -> Number:
 
 def _power(base: Number, power: Number) -> Number:
     """``base ** power``, exact where a rational root is."""
+    if isinstance(power, int) and 0 <= power <= _LARGEST_POWER and not isinstance(base, Fraction):
+        return float(base) ** power if isinstance(base, float) else base**power  # by far the most frequent
     exponent = Fraction(power)
     if abs(exponent) > _LARGEST_POWER_OF_TWO:
         raise OverflowError("too large a power")

@@ -8,6 +8,7 @@ from attnbench.record.counts import Observations as Observations
 from attnbench.record.counts import PathMap as PathMap
 from attnbench.record.machine import Host as Host
 from attnbench.record.machine import Peaks as Peaks
+from attnbench.record.machine import tells_memory as tells_memory
 from attnbench.record.visit import MEASURED_METRICS as MEASURED_METRICS
 from attnbench.record.visit import Conditions as Conditions
 from attnbench.record.visit import Status as Status

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+#: Kinds of devices that tell how much of their memory was in use at most.
+_TELLING = ("cpu", "cuda", "xpu")
+
+
+def tells_memory(device: str) -> bool:
+    """Whether a device tells how much of its memory a call took."""
+    return device.partition(":")[0] in _TELLING
+
 
 @dataclass(frozen=True, slots=True)
 class Peaks:

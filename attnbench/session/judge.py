@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import pandas as pd
 
-from attnbench.execute.memory import tells
 from attnbench.fitting.memory_law import memory_laws
 from attnbench.fitting.time_law import Question, judged_together, unjudged_laws, unjudged_time_law
 from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_FOR, Law, Verdict
 from attnbench.plan.plan import Plan
-from attnbench.record import Status
+from attnbench.record import Status, tells_memory
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import Subject
 
@@ -68,12 +67,16 @@ def fit_memory(stored: StoredRun) -> list[Law]:
     questions = questions_of(plan, metric="memory")
     records = stored.records[stored.records["status"] != Status.UNSUPPORTED]
     laws = memory_laws(records, questions) if len(records) else []
-    laws = [law if tells(law.choices.device) else replace(law, reason=_untold(law.choices.device)) for law in laws]
-    return laws + _unread(plan, questions, "memory")
+    return [*map(_told, laws), *_unread(plan, questions, "memory")]
 
 
-def _untold(device: str) -> str:
-    return f"device {device} does not tell how much of its memory was in use at most, so there is nothing to judge"
+def _told(law: Law) -> Law:
+    """A law of memory, which says so where its device does not tell how much was in use."""
+    device = law.choices.device
+    if tells_memory(device):
+        return law
+    untold = f"device {device} does not tell how much of its memory was in use at most, so there is nothing to judge"
+    return replace(law, reason=untold)
 
 
 def questions_of(plan: Plan, claims: Mapping[str, str] | None = None, metric: str = "time") -> dict[Subject, Question]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypedDict, Unpack
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from attnbench.errors import ChoiceError, InputError, LayerError, near_miss
 from attnbench.fitting.predict import crossover as crossing
@@ -15,12 +13,15 @@ from attnbench.fitting.predict.forecast import Footprint, Forecast, forecast
 from attnbench.fitting.predict.inputs import RunInputs
 from attnbench.law import COUNTED_METRICS, Law, Verdict, unique_laws
 from attnbench.law.table import laws_card
-from attnbench.measure.machine.host import available_bytes, devices
+from attnbench.measure.machine import system
 from attnbench.record import MEASURED_METRICS
 from attnbench.report import words
 from attnbench.session.judge import fit_times
 from attnbench.store.run_folder import StoredRun
 from attnbench.trial import CHOICES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Chosen(TypedDict, total=False):
@@ -195,8 +196,16 @@ def _nothing(run: StoredRun, layer: str, metric: str, *, chosen: bool) -> InputE
 
 def footprint_here(run: StoredRun, law: Law) -> Footprint:
     """What the layer of a law holds in memory, and what can be taken now on the machine at hand."""
-    device = law.choices.device
-    return RunInputs(run).footprint(law, available_bytes(device) if device in devices() else None)
+    return RunInputs(run).footprint(law, _available_bytes(law.choices.device))
+
+
+def _available_bytes(device: str) -> int | None:
+    """Memory of a device that can be taken now; None where this machine does not have it."""
+    if device == "cpu":
+        return system.available_bytes()
+    from attnbench.measure.machine import host  # asks torch, which the processor's memory can do without
+
+    return host.available_bytes(device) if device in host.devices() else None
 
 
 def crossover_of(run: StoredRun, layers: tuple[str, str], choices: Mapping[str, Any]) -> Crossover:

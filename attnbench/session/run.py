@@ -2,7 +2,7 @@
 
     suite → count → probe and plan → rounds of visits → journal → fit → laws
 
-``attnbench.run``, ``attnbench.load`` and ``attnbench.compare`` live here, and so does the `Run` they return.
+``attnbench.run`` lives here; runs that are over are read in `attnbench.session.reading`.
 """
 
 from __future__ import annotations
@@ -13,54 +13,28 @@ import itertools
 import os
 import secrets
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from attnbench.errors import RunError, WorkerError, stopped_by
 from attnbench.execute.machine import THIS_MACHINE, Machine
-from attnbench.fitting.compare.runs import MIN_CHANGE, RunComparison
-from attnbench.fitting.compare.runs import compare as compare_runs
-from attnbench.law import Law, Verdict
 from attnbench.layers.registry import Registry
 from attnbench.measure.machine.host import read_host
 from attnbench.plan.plan import Plan
-from attnbench.session.judge import fit_laws
 from attnbench.session.prepare import make_plan
-from attnbench.session.queries import OpenRun
+from attnbench.session.reading import Run, all_laws
 from attnbench.session.reporter import Reporter
 from attnbench.session.request import Overrides, RunRequest, request
 from attnbench.session.visits import remaining_visits
 from attnbench.spec import Suite
-from attnbench.store.derived import forget_laws, read_laws
+from attnbench.store.derived import forget_laws
 from attnbench.store.fingerprint import of_attnbench, of_sources
 from attnbench.store.journal import Journal
-from attnbench.store.overview import Overview, overviews
 from attnbench.store.run_folder import StoredRun, TakenError, create, load_stored
 from attnbench.store.run_info import RunInfo
 from attnbench.version import __version__
-
-
-class Run(OpenRun):
-    """A run folder with its tables, its laws and its report."""
-
-    @property
-    def budget_seconds(self) -> float:
-        """Clock that the suite allows."""
-        return self.info.plan.suite.budget
-
-    def report(self, folder: str | Path = "reports") -> Path:
-        """Write the HTML report into `folder`, bring the index beside it up to date, and return the report's path.
-
-        Raises:
-            RunError: the folder cannot be written.
-        """
-        from attnbench.report.page import write_report  # drawing takes a second to import
-
-        page = write_report(self, Path(folder))
-        index_reports([self.path.parent], page.parent)
-        return page
 
 
 def start(request: RunRequest, plan: Plan, results: Path, reporter: Reporter) -> Run:
@@ -149,13 +123,9 @@ def _visit_all(stored: StoredRun, journal: Journal, request: RunRequest, reporte
 def _finish(folder: Path) -> Run:
     """Fit, and write tables and laws beside the journal."""
     stored = load_stored(folder)
-    run = Run(stored.path, stored.info, stored.visits, _all_laws(stored))
+    run = Run(stored.path, stored.info, stored.visits, all_laws(stored))
     run.write_derived()
     return run
-
-
-def _all_laws(stored: StoredRun) -> tuple[Law, ...]:
-    return (*stored.info.plan.shown_laws, *fit_laws(stored))
 
 
 def _info(request: RunRequest, plan: Plan) -> RunInfo:
@@ -199,60 +169,3 @@ def run(
     """
     reporter, checked = reporter or Reporter(), request(suite, **overrides)
     return start(checked, make_plan(checked, reporter), Path(results), reporter)
-
-
-def load(path: str | Path) -> Run:
-    """Read a run folder; laws that are missing or damaged are fitted anew.
-
-    Raises:
-        RunError: it is no run, or damaged.
-    """
-    stored = load_stored(Path(path))
-    laws = stored.found_laws if read_laws(stored.path) is not None else _all_laws(stored)
-    return Run(stored.path, stored.info, stored.visits, laws)
-
-
-def compare(
-    base: StoredRun | str | Path, new: StoredRun | str | Path, *, least: float = MIN_CHANGE, across_hosts: bool = False
-) -> RunComparison:
-    """Say which trials and which laws changed from one run to another, with intervals.
-
-    Args:
-        base: the run to compare with, or its folder.
-        new: the other run, or its folder.
-        least: smallest relative change of a time that matters.
-        across_hosts: compare also where the machines differ.
-
-    Raises:
-        InputError: a folder is no run, the machines differ, or the runs have nothing in common.
-    """
-    one, other = (run if isinstance(run, StoredRun) else load(run) for run in (base, new))
-    return compare_runs(one, other, least=least, across_hosts=across_hosts)
-
-
-def index_reports(results: Iterable[Path], reports: Path) -> Path:
-    """Write the index of the runs in the folders `results` that have a page in `reports`, and of the damaged ones.
-
-    Raises:
-        RunError: the folder cannot be written.
-    """
-    from attnbench.report.page import file_name, write_index
-
-    runs = (run for folder in results for run in overviews(folder))
-    return write_index(reports, (run for run in runs if run.damage or (reports / file_name(run.name)).exists()))
-
-
-def run_rows(results: Path) -> list[dict[str, Any]]:
-    """One row for each run in `results`, newest first; a damaged run is a row that says so."""
-    return [
-        {"name": run.path.name, "damaged": run.damage}
-        if run.damage
-        else {"name": run.path.name, "started": run.started, "verdicts": _verdicts(run), "path": str(run.path)}
-        for run in overviews(results)
-    ]
-
-
-def _verdicts(run: Overview) -> str:
-    counts = [f"{number} {verdict}" for verdict, number in run.verdicts.items()]
-    counts += [f"{run.inferred} {Verdict.INFERRED}"] if run.inferred else []
-    return ", ".join(counts) if run.finished else "laws not fitted"

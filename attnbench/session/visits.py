@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from attnbench.execute.memory import MemoryPass, tells
+from attnbench.execute.memory import MemoryPass
 from attnbench.execute.rounds import MAX_ROUNDS, MIN_ROUNDS, ROUNDS_PER_PROCESS, Failure, Rounds
 from attnbench.fitting.next_visits import Means, worth_visiting
 from attnbench.fitting.verdict.unjudged import UnjudgedLaw
 from attnbench.law import Law
 from attnbench.plan.plan import Plan
-from attnbench.record import Status, Visit
+from attnbench.record import Status, Visit, tells_memory
 from attnbench.session.judge import TimeFits
 from attnbench.session.reporter import Reporter
 from attnbench.session.request import RunRequest
@@ -38,7 +38,7 @@ def _memory_pass(plan: Plan, seen: Sequence[Visit], request: RunRequest) -> Memo
     visited = {visit.trial for visit in seen if visit.metric == "memory"}
     return MemoryPass(
         setup=request.setup,
-        trials=[one for one in plan.left(_failed(seen) | visited) if tells(one.trial.choices.device)],
+        trials=[one for one in plan.left(_failed(seen) | visited) if tells_memory(one.trial.choices.device)],
         counted_bytes={trial: counted.peak_bytes for trial, counted in plan.counted.items()},
         failures=_failures(plan, seen),
         first_process=_first_process(seen),

@@ -7,8 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from attnbench.errors import RunError
 from attnbench.law import Law
@@ -16,6 +15,9 @@ from attnbench.store.atomic import drafts, put, put_json, put_text
 from attnbench.store.damage import FOREIGN
 from attnbench.store.fingerprint import of_file
 from attnbench.store.journal import NAME as JOURNAL
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: File that says of what journal the derived files are.
 _SUMS = "SHA256SUMS"

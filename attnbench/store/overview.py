@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from attnbench.errors import InputError
 from attnbench.law import Verdict
 from attnbench.record import MEASURED_METRICS
 from attnbench.store.damage import FOREIGN
 from attnbench.store.derived import whole_laws
-from attnbench.store.run_folder import read_info, runs_in
+from attnbench.store.run_info import read_info, runs_in
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,22 @@ class Overview:
 def overviews(results: Path) -> list[Overview]:
     """The runs in `results`, newest first; a damaged one says so and hides no other."""
     return [_or_damage(folder) for folder in runs_in(results)]
+
+
+def run_rows(results: Path) -> list[dict[str, Any]]:
+    """One row for each run in `results`, newest first; a damaged run is a row that says so."""
+    return [
+        {"name": run.path.name, "damaged": run.damage}
+        if run.damage
+        else {"name": run.path.name, "started": run.started, "verdicts": _verdicts(run), "path": str(run.path)}
+        for run in overviews(results)
+    ]
+
+
+def _verdicts(run: Overview) -> str:
+    counts = [f"{number} {verdict}" for verdict, number in run.verdicts.items()]
+    counts += [f"{run.inferred} {Verdict.INFERRED}"] if run.inferred else []
+    return ", ".join(counts) if run.finished else "laws not fitted"
 
 
 def overview(folder: Path) -> Overview:

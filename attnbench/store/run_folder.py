@@ -8,7 +8,6 @@ says of what journal the derived files are.
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +17,12 @@ import pandas as pd
 
 from attnbench.errors import RunError
 from attnbench.law import Law
-from attnbench.record import SCHEMA, Visit
+from attnbench.record import Visit
 from attnbench.store import derived, tables
 from attnbench.store.atomic import put_json, sync_folder
-from attnbench.store.damage import FOREIGN, damage
 from attnbench.store.journal import NAME as JOURNAL
 from attnbench.store.journal import read_journal
-from attnbench.store.run_info import RunInfo, read, with_hash
+from attnbench.store.run_info import RunInfo, read_info, with_hash
 from attnbench.trial import Subject
 
 
@@ -145,31 +143,3 @@ def load_stored(folder: Path) -> StoredRun:
         raise RunError(f"{folder / JOURNAL} is of another run: run.json plans no trial {min(foreign)}")
     laws = derived.read_laws(folder)
     return StoredRun(folder, info, visits, info.plan.shown_laws if laws is None else laws)
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """Run folders directly inside `folder`, newest first."""
-    folders = [path.parent for path in folder.glob("*/run.json")]
-    return sorted(folders, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
-
-
-def read_info(folder: Path) -> RunInfo:
-    """What was known of a run before its first round.
-
-    Raises:
-        RunError: the folder is no run, has another schema, or its ``run.json`` is damaged.
-    """
-    path = folder / "run.json"
-    try:
-        text = path.read_text(encoding="utf-8")
-        if (schema := json.loads(text)["schema"]) == SCHEMA:
-            return read(text)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(
-            f"{path.parent} is not a run: it has no run.json; `attnbench list runs` shows the runs"
-        ) from None
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from None
-    except FOREIGN as error:
-        raise RunError(damage(path, error)) from None
-    raise RunError(f"{path} has schema {schema!r:.40}; this version reads schema {SCHEMA}")

@@ -1,21 +1,22 @@
-"""The content of ``run.json``: everything about a run that is known before its first round."""
+"""The content of ``run.json``: everything about a run that is known before its first round; and where runs lie."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from attnbench.errors import InputError
+from attnbench.errors import InputError, RunError
 from attnbench.formula import Formula
 from attnbench.law.rows import flat, nested
 from attnbench.plan.plan import Plan
 from attnbench.record import SCHEMA, Counted, Host
 from attnbench.spec import Suite, from_mapping
-from attnbench.store.damage import FlawError, foreign_key, strictly
+from attnbench.store.damage import FOREIGN, FlawError, damage, foreign_key, strictly
 from attnbench.store.fingerprint import of_mapping
 
 #: Key of run.json: the hash of all its other keys.
@@ -159,3 +160,31 @@ def _formulas(plan: Plan) -> Iterator[tuple[str, str]]:
     for layer, claims in plan.claims.items():
         yield from ((layer, text) for text in claims.values())
     yield from ((law.layer, law.formula) for law in plan.counted_laws if law.formula)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Run folders directly inside `folder`, newest first."""
+    folders = [path.parent for path in folder.glob("*/run.json")]
+    return sorted(folders, key=lambda path: (path / "run.json").stat().st_mtime, reverse=True)
+
+
+def read_info(folder: Path) -> RunInfo:
+    """What was known of a run before its first round.
+
+    Raises:
+        RunError: the folder is no run, has another schema, or its ``run.json`` is damaged.
+    """
+    path = folder / "run.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+        if (schema := json.loads(text)["schema"]) == SCHEMA:
+            return read(text)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(
+            f"{path.parent} is not a run: it has no run.json; `attnbench list runs` shows the runs"
+        ) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from None
+    except FOREIGN as error:
+        raise RunError(damage(path, error)) from None
+    raise RunError(f"{path} has schema {schema!r:.40}; this version reads schema {SCHEMA}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
@@ -53,7 +54,9 @@ def median_interval(values: Sequence[float], level: float = 0.9) -> tuple[float,
 
 @cache
 def _rank(count: int, level: float) -> int:
-    return max(1, int(binom.ppf((1 - level) / 2, count, 0.5)))
+    """The least r, from 1, for which r heads or fewer of `count` fair coins have a chance of (1 - level)/2."""
+    ways = itertools.accumulate(math.comb(count, heads) for heads in range(count + 1))
+    return max(1, next(heads for heads, so_far in enumerate(ways) if so_far / 2**count >= (1 - level) / 2))
 
 
 def tukey_labels(values: Floats) -> Labels:

@@ -27,7 +27,9 @@ from attnbench.session import prepare
 from attnbench.session import run as session
 from attnbench.session.reporter import Reporter
 from attnbench.session.request import RunRequest
-from attnbench.store.run_folder import load_stored, runs_in
+from attnbench.store.overview import run_rows
+from attnbench.store.run_folder import load_stored
+from attnbench.store.run_info import runs_in
 from tests.fake_machine import FakeMachine, as_counted
 
 #: What was asked for, and the plan for it.
@@ -126,7 +128,7 @@ def told(planned: Planned, results: Path, end: int) -> None:
 
 def picked_up(planned: Planned, results: Path) -> dict[str, Any]:
     """What is left in `results`, and what a resumed (or, where there was no run yet, a new) run makes of it."""
-    rows = session.run_rows(results)
+    rows = run_rows(results)
     folders = runs_in(results)
     before = load_stored(folders[0]).visits if folders else ()
     machine, reporter = planned[0].machine, Reporter()

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from attnbench.session import run as session
-from attnbench.session.run import load
+from attnbench.session.reading import load
 from attnbench.store import fingerprint
 from attnbench.store.journal import Journal
 from tests.fake_machine import FakeMachine, as_counted

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from attnbench.cli import main
 from attnbench.errors import InputError, RunError
 from attnbench.session import judge as judging
-from attnbench.session import run as session
+from attnbench.session import reading
 from attnbench.session.request import request
 from attnbench.spec import from_mapping, load_suite, shipped, shipped_folder
 from attnbench.store.derived import read_laws
@@ -121,7 +121,7 @@ def mutants(content: bytes, number: int, seed: str) -> Iterator[bytes]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> session.Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> reading.Run:
     """A small run."""
     folder = tmp_path_factory.mktemp("runs")
     (folder / "grid.toml").write_text(SUITE, encoding="utf-8")
@@ -129,7 +129,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> session.Run:
 
 
 @pytest.fixture
-def copy(run: session.Run, tmp_path: Path) -> Path:
+def copy(run: reading.Run, tmp_path: Path) -> Path:
     """The run, to be damaged."""
     return Path(shutil.copytree(run.path, tmp_path / "copy"))
 
@@ -148,7 +148,7 @@ def read(folder: Path) -> StoredRun | None:
 def fits(folder: Path) -> bool:
     """Whether a run that can be read can be fitted too, or is refused in a sentence."""
     try:
-        loaded = session.load(folder)
+        loaded = reading.load(folder)
         assert loaded.records.shape[0] == len(loaded.info.plan.trials)
         judging.fit_laws(loaded)
     except InputError:
@@ -168,7 +168,7 @@ def fits(folder: Path) -> bool:
     ],
 )
 def test_a_damaged_file_of_a_run_is_refused_or_changes_nothing(
-    run: session.Run, copy: Path, file: str, number: int
+    run: reading.Run, copy: Path, file: str, number: int
 ) -> None:
     fitted = 0
     for count, mutant in enumerate(mutants((copy / file).read_bytes(), number, file)):
@@ -182,7 +182,7 @@ def test_a_damaged_file_of_a_run_is_refused_or_changes_nothing(
         assert len(found.visits) == len(run.visits) or file == "journal.jsonl"
         assert read_laws(copy) in (None, run.found_laws)
         if found.visits == run.visits and count % 20 == 0:
-            assert session.load(copy).found_laws == run.found_laws
+            assert reading.load(copy).found_laws == run.found_laws
             fitted += 1
     assert fitted or file in ("journal.jsonl", "run.json")
 
@@ -275,9 +275,9 @@ def test_what_is_no_run_any_more_is_one_line(
 
 
 @pytest.mark.parametrize("file", ["records.parquet", "samples.parquet", "laws.json", "SHA256SUMS"])
-def test_nobody_reads_a_derived_file_that_is_cut_off(run: session.Run, copy: Path, file: str) -> None:
+def test_nobody_reads_a_derived_file_that_is_cut_off(run: reading.Run, copy: Path, file: str) -> None:
     whole = CliRunner().invoke(main, ["laws", str(copy), "--json"]).stdout
     cut(copy / file)
 
     assert CliRunner().invoke(main, ["laws", str(copy), "--json"]).stdout == whole
-    assert session.load(copy).found_laws == run.found_laws
+    assert reading.load(copy).found_laws == run.found_laws

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy", "seaborn", "sympy", "torch")
+HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "scipy", "scipy.stats", "seaborn", "sympy", "torch")
+TABLES = ["numpy", "pandas", "pyarrow", "scipy"]
+EXAMPLE = str(Path(__file__).parents[2] / "results" / "example")
 
 #: Runs what it is given, then says on the last line which heavy modules came with it, and the exit code.
 PROBE = """
@@ -47,3 +46,35 @@ def test_importing_the_package_is_light(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"], ["list", "layers"], ["list", "suites"]])
 def test_a_command_that_only_tells_is_light(arguments: list[str], tmp_path: Path) -> None:
     assert loaded(COMMAND, arguments, tmp_path) == [0, []]
+
+
+def test_a_list_of_runs_reads_no_table(tmp_path: Path) -> None:
+    assert loaded(COMMAND, ["list", "runs", "--results", str(Path(EXAMPLE).parent)], tmp_path) == [0, ["numpy"]]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["laws", EXAMPLE],
+        ["predict", EXAMPLE, "rnn", "--at", "n=4096,d=512"],
+        ["crossover", EXAMPLE, "rnn", "attention-core"],
+        ["export", EXAMPLE],
+        ["export", EXAMPLE, "--format", "latex", "--table", "laws"],
+        ["compare", EXAMPLE, EXAMPLE],
+        ["fit", "times.csv", "--over", "n"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_that_reads_runs_and_tables_loads_what_tables_and_fits_need(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    rows = "".join(f"{2**k},{4.0**k * (1 + k % 2 / 50)}\n" for k in range(4, 12))
+    (tmp_path / "times.csv").write_text(f"n,seconds\n{rows}", encoding="utf-8")
+
+    assert loaded(COMMAND, arguments, tmp_path) == [0, TABLES]
+
+
+def test_a_report_draws_without_torch(tmp_path: Path) -> None:
+    statement = "import attnbench.report.page, attnbench.session.reading"
+
+    assert loaded(statement, [], tmp_path) == [0, ["matplotlib", *TABLES, "scipy.stats", "seaborn"]]

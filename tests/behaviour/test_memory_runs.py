@@ -15,8 +15,7 @@ from attnbench.formula import Formula
 from attnbench.layers.registry import Registry
 from attnbench.record import Status, Visit
 from attnbench.report.build import build_context
-from attnbench.session import prepare
-from attnbench.session import run as session
+from attnbench.session import prepare, reading
 from attnbench.session.reporter import Reporter
 from attnbench.session.request import request
 from attnbench.store.journal import Journal
@@ -53,7 +52,7 @@ def machine() -> FakeMachine:
     return FakeMachine(as_counted(), noise=0.02, memory=counted)
 
 
-def laws(run: session.Run) -> dict[str, str]:
+def laws(run: reading.Run) -> dict[str, str]:
     return {law.metric: str(law.verdict) for law in run.found_laws}
 
 

@@ -16,7 +16,7 @@ from attnbench.fitting.compare.runs import RunComparison
 from attnbench.fitting.predict.crossover import Crossover
 from attnbench.fitting.predict.forecast import Forecast
 from attnbench.law import Estimate, Law, Verdict
-from attnbench.session.run import Run
+from attnbench.session.reading import Run
 from attnbench.trial import Choices, Subject
 from tests.cli.test_predicting import ATTENTION, FUSED, LINE, MIB, RNN, SQUARE, layer
 from tests.report.fake_run import HOST, HOSTILE, fake_layers, write_fake_run

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attnbench.session.run import Run, load
+from attnbench.session.reading import Run, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

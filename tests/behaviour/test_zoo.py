@@ -18,7 +18,7 @@ from tests.behaviour import zoo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attnbench.session.run import Run
+    from attnbench.session.reading import Run
 
 ZOO = str(Path(zoo.__file__))
 DECENT = ("feed-forward", "attention-core", "installed-and-decent")

@@ -26,10 +26,10 @@ import pytest
 from attnbench import child
 from attnbench.errors import WorkerError
 from attnbench.measure import worker
-from attnbench.session import prepare
+from attnbench.session import prepare, reading
 from attnbench.session import run as session
 from attnbench.session.reporter import Reporter
-from attnbench.store.run_folder import runs_in
+from attnbench.store.run_info import runs_in
 from tests.behaviour.crash_lab import Planned, ended, fork
 
 #: No trial is larger than another, so that none is left out because a smaller one was killed.
@@ -169,7 +169,7 @@ def measured(planned: Planned, folder: Path, number: int) -> dict[str, Any]:
             break
         except WorkerError:  # two in a row were killed before they could say hello
             stopped += 1
-    again = session.load(run.path)
+    again = reading.load(run.path)
     return {
         "deaths": lines_of(deaths),
         "stopped": stopped,

@@ -18,7 +18,7 @@ from attnbench.cli import main
 from attnbench.formula import Formula
 from attnbench.law import COUNTED_METRICS
 from attnbench.layers.registry import BUILT_IN, Registry
-from attnbench.session.run import load
+from attnbench.session.reading import load
 from attnbench.version import __version__
 from tests.fake_machine import FakeMachine, as_counted
 
@@ -411,7 +411,7 @@ def test_an_interrupt_while_the_report_is_drawn_does_not_say_that_nothing_was_wr
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attnbench.session.run.Run.report", interrupt)
+    monkeypatch.setattr("attnbench.session.reading.Run.report", interrupt)
 
     result = invoke("run --suite grid.toml", machine)
 

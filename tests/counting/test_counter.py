@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from attnbench.counting import counter, operators
 from attnbench.counting.counter import Counter
 from attnbench.counting.laws import claimed_laws, count_laws
+from attnbench.counting.recover import Parts
 from attnbench.counting.trace import Way
 from attnbench.errors import LayerError
 from attnbench.formula import Formula
@@ -245,7 +246,7 @@ def test_a_layer_that_pads_is_found_out_and_its_step_named(
 def test_the_peak_is_not_what_is_left_after_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = layer_calling(lambda x: attend(x) + 1)
     right = law_of(layer, "peak_bytes").formula
-    after = replace(counter.TRACE_METRICS["peak_bytes"], read=lambda found: found.live_bytes[-1:])
+    after = replace(counter.TRACE_METRICS["peak_bytes"], parts=lambda found: Parts.added(found.live_bytes[-1:]))
     monkeypatch.setitem(counter.TRACE_METRICS, "peak_bytes", after)
     wrong = law_of(layer, "peak_bytes").formula
 

@@ -9,12 +9,12 @@ import pytest
 
 from attnbench.child import GIVES_BACK
 from attnbench.counting.trace import Way, trace
-from attnbench.execute.memory import MemoryPass, tells
+from attnbench.execute.memory import MemoryPass
 from attnbench.execute.process import Process
 from attnbench.execute.setup import Setup
 from attnbench.layers.registry import Registry
 from attnbench.plan.decide import PlannedTrial
-from attnbench.record import Status, Visit
+from attnbench.record import Status, Visit, tells_memory
 from attnbench.trial import Choices, Subject, Trial
 from tests.fake_machine import FakeMachine
 
@@ -185,4 +185,4 @@ def test_bytes_that_cannot_be_are_an_error_of_that_trial(machine: FakeMachine, s
 
 @pytest.mark.parametrize(("device", "does"), [("cpu", True), ("cuda:1", True), ("xpu", True), ("mps", False)])
 def test_some_devices_tell_and_some_do_not(device: str, does: bool) -> None:
-    assert tells(device) is does
+    assert tells_memory(device) is does

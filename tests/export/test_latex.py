@@ -18,7 +18,7 @@ from attnbench.errors import InputError
 from attnbench.export import content
 from attnbench.export.latex_text import escaped
 from attnbench.export.uncertain import Uncertain
-from attnbench.session.run import load
+from attnbench.session.reading import load
 from tests.report.fake_run import HOSTILE, attention, write_fake_run
 
 if TYPE_CHECKING:

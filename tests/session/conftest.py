@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attnbench.session.run import Run
+from attnbench.session.reading import Run
 from tests.fake_machine import FakeMachine, as_counted
 from tests.session.grid import FALSE_CLAIM, GRID
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnbench.execute.rounds import Progress
+from attnbench.session.reading import Run
 from attnbench.session.reporter import Reporter
-from attnbench.session.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import pytest
 import attnbench
 from attnbench.session import judge as judging
 from attnbench.session.judge import TimeFits, fit_times
-from attnbench.session.run import Run
+from attnbench.session.reading import Run
 from tests.fake_machine import FakeMachine
 from tests.report.fake_run import attention, conv, rnn, write_fake_run
 from tests.session.grid import IDS, LAYER, MODES, counted_in_its_mode, suite_with, verdicts

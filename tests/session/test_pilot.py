@@ -9,7 +9,7 @@ import pytest
 
 import attnbench
 from attnbench.record import Status
-from attnbench.session.run import Run
+from attnbench.session.reading import Run
 from attnbench.trial import slug
 from tests.fake_machine import RATE, FakeMachine, as_counted
 from tests.session.grid import suite_with

@@ -23,8 +23,9 @@ import attnbench
 from attnbench.errors import LayerError, RunError, RunInterruptedError, WorkerError
 from attnbench.record import Counted, Status
 from attnbench.session import run as session
+from attnbench.session.reading import Run
 from attnbench.session.reporter import Reporter
-from attnbench.session.run import Run
+from attnbench.store.overview import run_rows
 from tests.fake_machine import FakeMachine, as_counted
 from tests.session.grid import IDS, LAYER, Watcher, verdicts
 
@@ -435,7 +436,7 @@ def test_runs_are_listed_with_their_verdicts_and_a_damaged_one_says_what_is_wron
     broken.parent.mkdir()
     broken.write_text("{}", encoding="utf-8")
 
-    (good,), (bad,) = session.run_rows(finished.path.parent), session.run_rows(tmp_path)
+    (good,), (bad,) = run_rows(finished.path.parent), run_rows(tmp_path)
 
     assert good == {
         "name": finished.info.name,

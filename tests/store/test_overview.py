@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from attnbench.cli import main
 from attnbench.law import Verdict
 from attnbench.report.page import file_name, script
-from attnbench.session.run import index_reports
+from attnbench.session.reading import index_reports
 from attnbench.store.overview import overview, overviews
 from tests.report.fake_run import HOST, HOSTILE, attention, fake_layers, rnn, write_fake_run
 from tests.report.reading import prose, read

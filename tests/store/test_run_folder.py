@@ -11,7 +11,8 @@ import pytest
 
 from attnbench.record import SCHEMA
 from attnbench.store.journal import Journal
-from attnbench.store.run_folder import StoredRun, create, load_stored, runs_in
+from attnbench.store.run_folder import StoredRun, create, load_stored
+from attnbench.store.run_info import runs_in
 from tests.store.small_run import COUNTED_LAW, INFO, VISITS, refusal
 
 if TYPE_CHECKING:

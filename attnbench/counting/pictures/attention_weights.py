@@ -9,7 +9,8 @@ Of a window or a block, whose softmax is over fewer keys, the weights are found 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from attnbench.counting.calls import one_clear_line, plain_kernels, sizes_or_own_parts
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import Inputs, apply, build_module, make_inputs
+from attnbench.layers.building import Inputs, apply, build_module, make_inputs, output_of
 from attnbench.trial import Sizes
 
 #: Head, query, key → weight.
@@ -44,13 +45,13 @@ def weights_of(layer: Layer) -> Weights:
         torch.manual_seed(1)
         module = build_module(layer, sizes)
         torch.manual_seed(2)  # the tokens do not depend on how many weights were drawn
-        heads = _heads(_found(module, make_inputs(layer, sizes), sizes["n"]))
+        heads = _heads(_found(module, make_inputs(layer, sizes), partial(output_of, layer, sizes), sizes["n"]))
     if not heads:
         raise LayerError(f"layer {layer.name!r} has no attention weights to be seen")
     return heads[:_MAX_HEADS]
 
 
-def _found(module: nn.Module, inputs: Inputs, n: int) -> list[Tensor]:
+def _found(module: nn.Module, inputs: Inputs, output: Callable[[Any], Tensor], n: int) -> list[Tensor]:
     """Weights ``(…, queries, keys)``, several where the module works them out one after the other."""
     own: Any = getattr(module, "weights", None)
     if inspect.ismethod(own):
@@ -62,10 +63,10 @@ def _found(module: nn.Module, inputs: Inputs, n: int) -> list[Tensor]:
     seen = [weights for weights in softmaxes.over_keys() if weights.shape[-1] == n and weights.shape[-2] in (1, n)]
     if len(seen) == n > 1 and all(weights.shape[-2] == 1 for weights in seen):
         return [torch.cat(seen, dim=-2)]  # a decoder that takes one step after the other
-    return seen or _through_values(module, inputs, softmaxes.outputs)
+    return seen or _through_values(lambda value: output(module(value)), inputs, softmaxes.outputs)
 
 
-def _through_values(module: nn.Module, inputs: Inputs, softmaxes: Sequence[Tensor]) -> list[Tensor]:
+def _through_values(module: Callable[[Tensor], Tensor], inputs: Inputs, softmaxes: Sequence[Tensor]) -> list[Tensor]:
     """Weights of a layer that writes out no n × n of them, such as a window, found by what arrives of each value.
 
     With every softmax held at what it was, the output is linear in the values: a value of 1 at position j and 0 at all
@@ -73,7 +74,7 @@ def _through_values(module: nn.Module, inputs: Inputs, softmaxes: Sequence[Tenso
     arrives does not add up to 1 for every query, there is nothing to show.
     """
     (x, *others) = tree_leaves(inputs)
-    if others or not softmaxes:
+    if others or not softmaxes or not (isinstance(x, Tensor) and x.is_floating_point()):  # a token is no value
         return []
     arrived = []
     for position in range(x.shape[1]):

@@ -16,7 +16,7 @@ from torch import Tensor
 from attnbench.counting.calls import one_clear_line
 from attnbench.errors import LayerError
 from attnbench.layers.base import Layer
-from attnbench.layers.building import build_module
+from attnbench.layers.building import build_module, output_of
 from attnbench.layers.position.sinusoidal import SinusoidalEncoding
 from attnbench.trial import Sizes
 
@@ -71,6 +71,6 @@ def _stacked(layer: Layer, sizes: Sizes, add: bool, draw: int) -> list[float]:
     x = SinusoidalEncoding(sizes["d"], sizes["n"]).double()(x)
     outputs = [x]
     for _ in range(_LAYERS):
-        y = build_module(layer, sizes, dtype="float64")(outputs[-1])
+        y = output_of(layer, sizes, build_module(layer, sizes, dtype="float64")(outputs[-1]))
         outputs.append(outputs[-1] + y if add else y)
     return [round(readable(x.numpy(), _LEARNT_FROM), 4) for x in outputs]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from attnbench.fitting import distributions
 from attnbench.fitting.compare.rates import FALSE, Rate, rates, ratio_text, witnesses
 from attnbench.fitting.compare.ratios import Ratios, ratios
 from attnbench.fitting.time_law import swept_axes
@@ -188,7 +188,7 @@ def _slopes(law: Law, shared: SharedTrials, level: float) -> dict[str, Estimate]
     left = change - change.mean() - logs @ slopes
     # What the processes predict, or what is really left over where that is more.
     spread = np.maximum(solve**2 @ own, (solve**2).sum(axis=1) * (left @ left) / spare)
-    half = stats.t.ppf((1 + level) / 2, spare) * np.sqrt(spread)
+    half = distributions.student_quantile((1 + level) / 2, spare) * np.sqrt(spread)
     return {
         a: Estimate(float(s), float(s - h), float(s + h), level) for a, s, h in zip(axes, slopes, half, strict=True)
     }
@@ -202,8 +202,8 @@ def _axes(law: Law, shared: SharedTrials) -> list[str]:
 
 def _less(new: Estimate, old: Estimate, level: float) -> Estimate:
     """Difference of two independent estimates, at another level."""
-    halves = [e.half_width / stats.norm.ppf((1 + e.level) / 2) for e in (new, old)]
-    half, value = float(stats.norm.ppf((1 + level) / 2) * math.hypot(*halves)), new.value - old.value
+    halves = [e.half_width / distributions.normal_quantile((1 + e.level) / 2) for e in (new, old)]
+    half, value = float(distributions.normal_quantile((1 + level) / 2) * math.hypot(*halves)), new.value - old.value
     return Estimate(value, value - half, value + half, level)
 
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy import stats
 
+from attnbench.fitting import distributions
 from attnbench.fitting.compare.ratios import Ratios, ratios
 from attnbench.law import Estimate
 from attnbench.store.run_folder import StoredRun
@@ -86,7 +86,7 @@ def rates(runs: Runs, trials: pd.DataFrame, subjects: pd.Series, least: float) -
         if subject != _WITNESS
     }
     if raw:
-        corrected = dict(zip(raw, stats.false_discovery_control(list(raw.values())).tolist(), strict=True))
+        corrected = dict(zip(raw, distributions.false_discovery(list(raw.values())).tolist(), strict=True))
         for device in judged:
             changes |= dict(_judged(device, corrected, math.log1p(least)))
     return changes

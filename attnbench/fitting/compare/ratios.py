@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
+from attnbench.fitting import distributions
 from attnbench.law import Estimate
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -87,8 +88,7 @@ class Ratios:
         itself = _beyond(change, limit, *self._errors())
         agrees = (np.sign(alone) == np.sign(change)) & (np.abs(change) > limit)
         beside = np.where(agrees, _beyond(alone, limit, *self._errors_beside()), 1.0)
-        corrected: Array = np.asarray(stats.false_discovery_control(np.minimum(2 * np.minimum(itself, beside), 1.0)))
-        return corrected
+        return distributions.false_discovery(np.minimum(2 * np.minimum(itself, beside), 1.0))
 
     def chances_beside(self, least: float) -> Array:
         """For each row: how likely so large a change beside the others is, at most; not corrected for their number."""
@@ -123,7 +123,7 @@ class Ratios:
 def _beyond(change: Array, limit: float, errors: Array, degrees_of_freedom: Array) -> Array:
     """How likely so large a change is, at most, where the true one is within `limit`."""
     size = np.abs(change)
-    near, far = (stats.t.sf((size + side) / errors, degrees_of_freedom) for side in (-limit, limit))
+    near, far = (distributions.student_beyond((size + side) / errors, degrees_of_freedom) for side in (-limit, limit))
     return np.asarray(near + far)
 
 
@@ -227,6 +227,6 @@ def _prior(variances: Array, degrees_of_freedom: Array) -> tuple[float, float]:
 
 
 def _ratio(change: float, error: float, degrees_of_freedom: float, level: float) -> Estimate:
-    half = float(stats.t.ppf((1 + level) / 2, degrees_of_freedom)) * error
+    half = float(distributions.student_quantile((1 + level) / 2, degrees_of_freedom)) * error
     value = math.exp(change)
     return Estimate(value, min(value, math.exp(change - half)), max(value, math.exp(change + half)), level)

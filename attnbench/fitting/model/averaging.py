@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
 
+from attnbench.fitting import distributions
 from attnbench.fitting.model.curve import FittedCurve
 from attnbench.fitting.model.observations import Array
 from attnbench.law import Curves, Estimate
@@ -32,6 +33,10 @@ _DRAWS = 200
 _DRAWING_ROUNDS = 20
 
 
+#: What is known of a number by Student's t: degrees of freedom, location and scale.
+Student = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Component:
     """One model of the data: its curve, its weight, and the same model in parts of the window."""
@@ -40,7 +45,7 @@ class Component:
     weight: float = 1.0
     parts: tuple[FittedCurve, ...] = ()
 
-    def student(self, direction: Array) -> tuple[float, float, float]:
+    def student(self, direction: Array) -> Student:
         """What is known of a combination of exponents: Student's t, by degrees of freedom, location and scale."""
         of_exponents = self.curve.covariance[self.curve.exponent_slice, self.curve.exponent_slice]
         variance = direction @ of_exponents @ direction + self.between_rounds(direction) + self.of_constant(direction)
@@ -86,6 +91,18 @@ class Component:
         return float(max(0.0, spread - expected) / count)
 
 
+def _below(bound: float, student: Student) -> float:
+    """Probability that a number is smaller than `bound`."""
+    degrees_of_freedom, location, scale = student
+    return float(distributions.student_below((bound - location) / scale, degrees_of_freedom))
+
+
+def _quantile(tail: float, student: Student) -> float:
+    """What a number is smaller than with probability `tail`."""
+    degrees_of_freedom, location, scale = student
+    return float(distributions.student_quantile(tail, degrees_of_freedom)) * scale + location
+
+
 @dataclass(frozen=True)
 class Mixture:
     """What is known of the exponents: components, whose weights add up to 1."""
@@ -103,7 +120,7 @@ class Mixture:
 
     def below(self, direction: Array, bound: float) -> float:
         """Probability that a combination of exponents is smaller than `bound`."""
-        return math.fsum(c.weight * float(stats.t.cdf(bound, *c.student(direction))) for c in self.components)
+        return math.fsum(c.weight * _below(bound, c.student(direction)) for c in self.components)
 
     def estimate(self, direction: Array, level: float = 0.9) -> Estimate:
         """A combination of exponents with its interval of equal tails."""
@@ -113,13 +130,13 @@ class Mixture:
 
     def _quantile(self, direction: Array, tail: float) -> float:
         known = [(c.weight, c.student(direction)) for c in self.components]
-        ends = [float(stats.t.ppf(tail, *student)) for _, student in known]
+        ends = [_quantile(tail, student) for _, student in known]
         low, high = min(ends), max(ends)
         if high - low < 1e-9:
             return low
 
         def missing(bound: float) -> float:
-            return math.fsum(weight * float(stats.t.cdf(bound, *student)) for weight, student in known) - tail
+            return math.fsum(weight * _below(bound, student) for weight, student in known) - tail
 
         return float(optimize.brentq(missing, low, high, xtol=1e-6))
 
@@ -155,9 +172,8 @@ def _drawn(component: Component, number: int, rng: np.random.Generator) -> Array
     is as near to the data as the F distribution allows.
     """
     curve, kept = component.curve, np.zeros((0, len(component.curve.theta)))
-    bound = curve.residual_sum * (
-        1 + len(curve.theta) / curve.degrees_of_freedom * stats.f.ppf(0.99, len(curve.theta), curve.degrees_of_freedom)
-    )
+    degrees = len(curve.theta), curve.degrees_of_freedom
+    bound = curve.residual_sum * (1 + degrees[0] / degrees[1] * distributions.f_quantile(0.99, *degrees))
     sizes, directions = np.linalg.eigh(curve.covariance)
     root = directions * np.sqrt(np.maximum(sizes, 0))  # rounding may leave a size just below zero
     for _ in range(_DRAWING_ROUNDS):

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from attnbench.fitting import distributions
 from attnbench.fitting.model.curve import FittedCurve
 from attnbench.fitting.model.observations import Array, Mask, Observations
 from attnbench.units import significant
@@ -124,7 +124,8 @@ def concave_axes(curve: FittedCurve) -> list[tuple[str, float]]:
     falls = []
     for position, axis in enumerate(squared, start=1 + axes + curve.breaks.shape[1]):
         fall = -2 * solution[position] * float(np.ptp(logs[:, axis]))
-        chance = stats.t.cdf(solution[position] / max(errors[position], 1e-300), degrees_of_freedom) * len(squared)
+        steepness = solution[position] / max(errors[position], 1e-300)
+        chance = distributions.student_below(steepness, degrees_of_freedom) * len(squared)
         if chance < _CONCAVE and fall > _MIN_FALL:
             falls.append((curve.observed.axes[axis], float(fall)))
     return falls

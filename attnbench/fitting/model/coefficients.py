@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 from scipy.optimize import nnls
 
+from attnbench.fitting import distributions
 from attnbench.fitting.model.curve import design_matrix
 from attnbench.fitting.model.observations import Array, Mask, Observations
 from attnbench.formula import Monomial
@@ -69,7 +69,7 @@ def level_error(observed: Observations, level: float = 0.9) -> float:
 
 def _student(level: float, degrees_of_freedom: int) -> float:
     """How many standard errors on either side hold the truth with probability `level`."""
-    return float(stats.t.ppf((1 + level) / 2, max(1, degrees_of_freedom)))
+    return float(distributions.student_quantile((1 + level) / 2, max(1, degrees_of_freedom)))
 
 
 def _interval(value: float, half: float, level: float) -> Estimate:

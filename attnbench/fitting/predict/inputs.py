@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from attnbench.trial import Sizes, Subject, Trial
 Ends = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LayerInputs:
     """One of the layers that are compared.
 
@@ -33,7 +34,7 @@ class LayerInputs:
     flops: Formula | None = None
     footprint: Footprint = field(default_factory=Footprint)
 
-    @property
+    @cached_property
     def held(self) -> Sizes:
         """Sizes beside length and width: those that every trial had, or the middle of what was measured."""
         middles = {axis: round(math.sqrt(low * high)) for axis, (low, high) in self.law.window.items()}
@@ -60,15 +61,25 @@ class LayerInputs:
         """Counted operations for one sequence; not a number where they are not counted exactly."""
         return float(self.flops.evaluate(self.at(n, d))) / self.batch if self.flops else math.nan
 
+    @cached_property
+    def _terms(self) -> tuple[Formula, ...]:
+        """The terms of the fitted curve."""
+        return tuple(map(Formula, self.law.curves.terms)) if self.law.curves else ()
+
+    @cached_property
+    def _draws(self) -> Array:
+        """The coefficients of every curve, one a row."""
+        return np.array(self.law.curves.draws if self.law.curves else ())
+
     def log_seconds(self, lengths: Array, d: float) -> Array:
         """Logarithm of the seconds for one sequence: curve × length. It is `Curves.at` for many lengths at once."""
         curves, sizes = self.law.curves, [self.at(n, d) for n in map(float, lengths)]
         if curves is None:
             raise ValueError(f"{self.law.layer} has no curve")
-        formulas, rows = [Formula(term) for term in curves.terms], np.array(curves.draws)
-        terms = np.array([[float(formula.evaluate(at)) for formula in formulas] for at in sizes])
+        rows = self._draws
+        terms = np.array([[float(term.evaluate(at)) for term in self._terms] for at in sizes])
         logs = np.log([[at[axis] for axis in curves.bends] for at in sizes])
-        split = 1 + len(formulas)
+        split = 1 + len(self._terms)
         whole = rows[:, :1] + (rows[:, 1:split] @ terms.T) * np.exp(rows[:, split:] @ logs.T)
         # A curve that was drawn far from the others may fall below zero outside its window.
         seconds: Array = np.log(np.maximum(whole / self.batch, np.finfo(float).tiny))

@@ -86,8 +86,7 @@ def available_bytes(device: str = "cpu") -> int:
     """Memory of a device that can be taken now; on the CPU without swapping, within the container's limit."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    free = [group.limit_bytes - group.used_bytes for group in system.memory_limits()]
-    return max(0, min([int(psutil.virtual_memory().available), *free]))
+    return system.available_bytes()
 
 
 def last_cache_bytes() -> float:

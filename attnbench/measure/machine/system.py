@@ -111,6 +111,12 @@ def memory_limits() -> Iterator[MemoryLimit]:
             yield MemoryLimit(int(limit), int(used) - cache)
 
 
+def available_bytes() -> int:
+    """Main memory that can be taken now without swapping, within the container's limit."""
+    free = [group.limit_bytes - group.used_bytes for group in memory_limits()]
+    return max(0, min([int(psutil.virtual_memory().available), *free]))
+
+
 def _quota(folder: Path) -> tuple[int, int]:
     """Microseconds of processor time in each period of so many; zero where there is no limit."""
     if not (parts := word(folder / "cpu.max").split()):

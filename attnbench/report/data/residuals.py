@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
+from attnbench.fitting import distributions
 from attnbench.law import Law
 from attnbench.report.data.columns import HIGH, INSIDE, LOW, RESIDUAL, TRIAL
 from attnbench.report.data.curves import curves_of
@@ -55,5 +55,5 @@ def band_of_noise(law: Law | None) -> tuple[float, float] | None:
     """Where `_LEVEL` of single visits lie about the law, relative to it; None where nobody knows."""
     if law is None or law.curves is None or not law.curves.scatter:
         return None
-    reach = float(norm.ppf((1 + _LEVEL) / 2)) * law.curves.scatter
+    reach = float(distributions.normal_quantile((1 + _LEVEL) / 2)) * law.curves.scatter
     return math.expm1(-reach), math.expm1(reach)

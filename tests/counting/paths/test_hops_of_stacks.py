@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +87,21 @@ class Kernel(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         moved: torch.Tensor = self.kernel(x.transpose(1, 2)).transpose(1, 2)
         return moved
+
+
+class TwoWindows(nn.Module):
+    """Heads that look one and three positions far, mixed by a projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        far = (torch.arange(x.shape[1])[:, None] - torch.arange(x.shape[1])).abs()
+        heads = zip(x.chunk(2, -1), (1, 3), strict=True)
+        seen = [functional.scaled_dot_product_attention(y, y, y, attn_mask=far <= reach) for y, reach in heads]
+        mixed: torch.Tensor = self.mix(torch.cat(seen, -1))
+        return mixed
 
 
 class SteppedTogether(nn.Module):
@@ -183,6 +199,11 @@ def test_one_attention_is_one_hop_whatever_stands_around_it(build: Callable[[], 
 )
 def test_what_mixes_is_a_hop_for_all_that_has_to_pass_through_it(build: Callable[[], nn.Module], io: int) -> None:
     assert hops_at(Layer("stack", build), SIZES).io == io
+
+
+@pytest.mark.parametrize("n", [4, 5, 8])
+def test_the_wider_of_two_windows_that_a_projection_mixes_counts(n: int) -> None:
+    assert hops_at(Layer("windows", TwoWindows), {**SIZES, "n": n}).io == math.ceil((n - 1) / 3)
 
 
 def test_numbers_that_were_at_home_nowhere_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,30 @@ def test_steps_of_a_decoder_are_the_rows_of_one_picture() -> None:
     np.testing.assert_allclose(head, attention_weights(tokens(), tokens()), atol=6e-5)
 
 
+class Words(nn.Module):
+    """An embedding and an attention over all words or, where there is one, within windows of `width`."""
+
+    def __init__(self, d: int, width: int = 12) -> None:
+        super().__init__()
+        self.words, self.width = nn.Embedding(9, d), width
+
+    def forward(self, words: Tensor) -> dict[str, Tensor | None]:
+        x = self.words(words).unflatten(1, (-1, self.width))
+        return {"loss": None, "hidden": scaled_dot_product_attention(x, x, x).flatten(1, 2)}
+
+
+def test_a_model_over_words_shows_its_weights_where_each_query_looks_at_all_keys() -> None:
+    def over_words(width: int) -> Layer:
+        return Layer("words", lambda d: Words(d, width), inputs=lambda n: torch.randint(0, 9, (1, n)))
+
+    (head,) = weights_of(over_words(12))
+
+    assert np.array(head).shape == (12, 12)
+    np.testing.assert_allclose(np.sum(head, axis=1), 1, atol=1e-3)
+    with pytest.raises(LayerError, match="has no attention weights to be seen"):
+        weights_of(over_words(4))  # words cannot be set to 0 and 1 to see what arrives of each
+
+
 def test_a_single_query_has_one_row() -> None:
     def first(x: Tensor) -> Tensor:
         return (x[:, :1] @ x.mT).softmax(dim=-1) @ x + 0 * x

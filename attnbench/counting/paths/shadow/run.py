@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from attnbench.counting.operators.contract.rules import everything, new_constant
 from attnbench.counting.paths.case import Case
 from attnbench.counting.paths.shadow.homes import Seats, homes_of
 from attnbench.counting.paths.shadow.hop import Meetings
-from attnbench.counting.paths.shadow.numbers import Numbers
+from attnbench.counting.paths.shadow.numbers import Names, Numbers
 from attnbench.counting.paths.shadow.storage import Storages
 
 
@@ -92,9 +93,8 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
         self, operation: Operation, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        only_looks = is_view(operation) or torch.Tag.inplace_view in operation.tags
         reached = tensors_among([*args, *kwargs.values()])
-        if only_looks or not any(self._storages.reaches(tensor) for tensor in reached):
+        if _only_looks(operation) or not any(self._storages.reaches(tensor) for tensor in reached):
             return operation(*args, **kwargs)
         call, rule = ShadowCall(operation, args, kwargs), rule_for(operation)
         self._storages.locate(call)
@@ -127,8 +127,19 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch doe
                 names = self._numbers.step(np.stack([names, dependencies.added[:, 0] + 1], axis=1), a_sum=False)
             if len(reads) == 1 < output.numel():
                 names = names.repeat(output.numel())
-            self._seats.see(self._numbers.labels(names).reshape(output.shape))
+            if reads.shape[1] != 1 or not _are_in_place(call, names):
+                self._seats.see(self._numbers.labels(names).reshape(output.shape))
             self._storages.write(output, names)
+
+
+def _are_in_place(call: ShadowCall, names: Names) -> bool:
+    """Whether an operation left all numbers of its first argument where they were."""
+    return np.array_equal(call.operand(call.read_tensors[0]).places.reshape(-1) + 1, names)
+
+
+@cache
+def _only_looks(operation: Operation) -> bool:
+    return is_view(operation) or torch.Tag.inplace_view in operation.tags
 
 
 def _made_of(operation: Operation) -> Callable[..., Any] | None:

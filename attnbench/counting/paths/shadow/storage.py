@@ -61,8 +61,9 @@ class Storages:
         if kept is None or kept.unit * len(kept.names) < kept.storage.nbytes():
             kept = self._kept[address] = _blank(tensor, kept)
         self._refine(kept, tensor)
-        parts = tensor.element_size() // kept.unit
-        kept.names[(_numbers(tensor)[:, None] * parts + np.arange(parts)).reshape(-1)] = names.repeat(parts)
+        parts, places = tensor.element_size() // kept.unit, _numbers(tensor)
+        for part in range(parts):
+            kept.names[places * parts + part if parts > 1 else places] = names
 
     def _refine(self, kept: _Kept, tensor: Tensor) -> None:
         """Split numbers that `tensor` sees as several, such as a complex one seen as two real ones."""

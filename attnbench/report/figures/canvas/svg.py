@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from attnbench.report.figures.canvas.palette import VARIABLES
@@ -81,8 +82,17 @@ def _written(figure: Figure, salt: str) -> str:
     with mpl.rc_context(settings), warnings.catch_warnings():
         # The reader's browser draws the letters; that matplotlib's own font lacks some of them does not matter.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        _lay_out(figure)
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return buffer.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place the axes once and for all: a figure that keeps its layout engine is drawn twice to be written once."""
+    FigureCanvasSVG(figure)  # so that texts are measured as they will be written
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def _strip(root: ET.Element) -> None:

@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attnbench.report import figures
 from attnbench.report.data.growth import growth
 from attnbench.report.data.points import timed_points
 from attnbench.report.figures.canvas.palette import SERIES
+from attnbench.report.figures.canvas.panel import panel
 from attnbench.report.figures.canvas.svg import printable, svg, tell
 from attnbench.trial import Choices, Subject
 from tests.report.fake_run import HOSTILE
@@ -152,3 +154,15 @@ class TestTexts:
     def test_too_few_or_too_many_are_an_error_and_no_text_goes_to_the_wrong_mark(self, texts: list[str]) -> None:
         with pytest.raises(ValueError, match=r"shorter|longer"):
             drawn_with("scatter", texts)
+
+
+def test_a_figure_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    draw = Axes.draw
+    monkeypatch.setattr(Axes, "draw", lambda axes, renderer: (drawn.append(axes), draw(axes, renderer)))
+    with panel(2.0) as (figure, axes):
+        axes.plot([1, 2], [3, 4])
+
+    svg(figure, "a title", "what it shows")
+
+    assert drawn == [axes]
