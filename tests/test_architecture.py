@@ -36,6 +36,7 @@ ROOMS = (
     "law",
     "published",
     "layers",
+    "adapters",
     "new",
     "spec",
     "counting",
@@ -53,7 +54,7 @@ ROOMS = (
 )
 #: The ways in: the public door and ``python -m attnbench``. Nothing inside imports them; they may import any room.
 DOORS = ("__init__", "__main__")
-TORCH_ROOMS = ("layers", "counting", "check", "measure")
+TORCH_ROOMS = ("layers", "adapters", "counting", "check", "measure")
 EMPTY_NAMES = ("utils", "common", "helpers", "manager")
 #: Modules of one folder, sub-folders apart. The catalogue has a file for each layer.
 MAX_MODULES = 14

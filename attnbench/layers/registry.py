@@ -1,6 +1,7 @@
 """Which layers there are: built in, installed beside us, or handed over on the command line.
 
-A built-in layer is known by name without importing it, so that listing needs no torch. A plugin is a module that
+A built-in layer is known by name without importing it, so that listing needs no torch. An adapter, which makes layers
+of another library's modules, is imported when one of its names is asked for. A plugin is a module that
 exposes ``LAYER`` or ``LAYERS``; it is found by entry point (group ``attnbench.layers``), by file or by module name,
 and validated when it is registered. A factory without a ``LAYER`` is asked for as ``path.py:build``.
 """
@@ -90,6 +91,9 @@ BUILT_IN = {
     "identity": "controls.identity",
 }
 
+#: What a layer's name begins with → the module that knows it: loaded when it is asked for, and listed as a plugin only.
+ADAPTERS = {"transformers-": "attnbench.adapters.transformers"}
+
 
 class Registry:
     """Layers by name.
@@ -158,6 +162,8 @@ class Registry:
         """
         if name not in self._layers and name in BUILT_IN:
             self._layers[name] = importlib.import_module(f"attnbench.layers.{BUILT_IN[name]}").LAYER
+        if name not in self._layers:
+            self._load_adapter(name)
         if name not in self._layers and name not in self.names and is_reference(name):
             self._refer(name)
         if name not in self._layers:
@@ -182,6 +188,12 @@ class Registry:
                     self._register(import_module(origin, point.module, attempt=self._known_good is None), origin)
                 except PluginError as error:
                     self.broken[origin] = str(error)
+
+    def _load_adapter(self, name: str) -> None:
+        """Register what an adapter offers, if `name` begins like one of its names."""
+        for beginning, module in ADAPTERS.items():
+            if name.startswith(beginning) and module not in self._modules:
+                self._register(importlib.import_module(module), origin=module)
 
     def _refer(self, reference: str) -> None:
         """Enter the factory, or the layer, that a reference leads to, under the reference."""
