@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 REGISTRY = Registry()
 FAMILIES = ("mixing", "pooling")
-MORE = ("sru", "min-gru", "state-space-diagonal", "conv1d-depthwise", "conv1d-grouped", "conv1d-gated", "identity")
+MORE = (
+    "sru",
+    "min-gru",
+    "rg-lru",
+    "mamba-2",
+    "state-space-diagonal",
+    "conv1d-depthwise",
+    "conv1d-grouped",
+    "conv1d-gated",
+    "identity",
+)
 CATALOGUE = [name for name, module in BUILT_IN.items() if module.partition(".")[0] in FAMILIES or name in MORE]
 
 #: Bytes of float32 alive at the fullest moment, from the names in each forward pass.
@@ -38,7 +48,7 @@ PEAK_BYTES = {
 }
 SIZES: tuple[Sizes, ...] = ({"b": 2, "n": 60, "d": 12}, {"b": 3, "n": 65, "d": 24})
 #: Recurrences, whose steps wait for one another; all others take as many kernels whatever the length.
-HOPS = {"sru": "n", "min-gru": "log2(n)"}
+HOPS = {"sru": "n", "min-gru": "log2(n)", "rg-lru": "log2(n)", "mamba-2": "n/c"}
 
 
 @pytest.mark.parametrize("name", PEAK_BYTES)
