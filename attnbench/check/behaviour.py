@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from attnbench.check.case import Case, points
 from attnbench.check.outcome import Answer, failed, hint, passed
+from attnbench.counting.flex import flex_attention_as, written_out
 from attnbench.counting.paths.hops import leave_no_zero_weight
 from attnbench.counting.trace import trace
 from attnbench.errors import LayerError
@@ -177,7 +178,7 @@ def gradients(layer: Layer) -> Answer:
 
 def _gradient(case: Case) -> Tensor | None:
     """Size of the gradient at each input position; None where there is none."""
-    with torch.enable_grad():
+    with torch.enable_grad(), flex_attention_as(written_out):  # which has no compiled backward on a CPU
         leaves = [leaf.requires_grad_() for leaf, _ in case.real_leaves]
         output = case.output()
         if not output.requires_grad:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attnbench.counting.flex import flex_attention_as, written_out
 from attnbench.errors import AttnbenchError, LayerError
 from attnbench.layers.base import Layer
 from attnbench.trial import Sizes, describe
@@ -46,7 +47,7 @@ def plain_kernels() -> Iterator[None]:
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with without_onednn(), sdpa_kernel(SDPBackend.MATH):
+        with without_onednn(), sdpa_kernel(SDPBackend.MATH), flex_attention_as(written_out):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)

@@ -29,6 +29,8 @@ from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line, without_onednn
 from attnbench.counting.critical_path import CriticalPath
+from attnbench.counting.flex import flex_attention_as
+from attnbench.counting.flex_kernel import one_kernel
 from attnbench.counting.operators import (
     WITH_WORKSPACE,
     elementwise_of,
@@ -145,7 +147,13 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
         LayerError: the layer cannot be built or called at these sizes, depends on values that fake tensors do not
             have, or returns something else than a ``(b, n, d)`` tensor (``(b, 1, d)`` and a state, in decoding).
     """
-    with one_clear_line(layer, sizes), _refusals(), FakeTensorMode(), attention_backend(sdpa):
+    with (
+        one_clear_line(layer, sizes),
+        _refusals(),
+        FakeTensorMode(),
+        attention_backend(sdpa),
+        flex_attention_as(one_kernel),
+    ):
         module = build_module(layer, sizes, dtype=dtype)
         inputs = make_inputs(layer, sizes, dtype=dtype)
         match way:

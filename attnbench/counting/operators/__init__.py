@@ -54,6 +54,8 @@ TABLE = by_name(operator for family in FAMILIES for operator in family.OPERATORS
 #: Kernels that keep a workspace for the backward pass whose size only the real kernel knows, by their full names.
 WITH_WORKSPACE = frozenset(f"aten.{name}.default" for name, operator in TABLE.items() if operator.has_workspace)
 _UNKNOWN = Operator("")
+#: Whose names are those of the table: torch's own, ours, and what torch makes of indices under `flex_attention`.
+_NAMESPACES = ("aten", "attnbench", "flex_lib")
 
 
 def flops_of(call: Call) -> float | None:
@@ -121,7 +123,7 @@ def is_view(operation: Operation) -> bool:
 
 def operator_of(operation: Operation) -> Operator:
     """What is known of an operation; an `Operator` without a word where that is nothing."""
-    return _named(operation) if operation.namespace == "aten" else _UNKNOWN
+    return _named(operation) if operation.namespace in _NAMESPACES else _UNKNOWN
 
 
 def _named(operation: Operation) -> Operator:
