@@ -26,17 +26,16 @@ from attnbench.errors import LayerError
 #: Pairs of positions up to which a mask is made anew.
 _MAX_PAIRS = 1 << 26
 
-_LIBRARY = torch.library.Library("attnbench", "DEF")
-_LIBRARY.define(
+_LIBRARY = torch.library.Library("attnbench", "DEF")  # type: ignore[no-untyped-call]  # torch does not annotate it
+_LIBRARY.define(  # type: ignore[no-untyped-call]
     "flex_attention(Tensor query, Tensor key, Tensor value, Tensor[] modified, int pairs, int work) -> (Tensor, Tensor)"
 )
-_LIBRARY.define(
+_LIBRARY.define(  # type: ignore[no-untyped-call]
     "flex_attention_backward(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor output, Tensor sums,"
     " int pairs, int work) -> (Tensor, Tensor, Tensor)"
 )
 
 
-@torch.library.register_fake("attnbench::flex_attention")
 def _outputs(
     query: Tensor, key: Tensor, value: Tensor, modified: list[Tensor], pairs: int, work: int
 ) -> tuple[Tensor, Tensor]:
@@ -44,7 +43,6 @@ def _outputs(
     return query.new_empty(*query.shape[:-1], value.shape[-1]), sums
 
 
-@torch.library.register_fake("attnbench::flex_attention_backward")
 def _gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, sums: Tensor, pairs: int, work: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,6 +60,8 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
     return *found, [grad.new_zeros(shape) for shape in ctx.modified], None, None
 
 
+torch.library.register_fake("attnbench::flex_attention", _outputs)
+torch.library.register_fake("attnbench::flex_attention_backward", _gradients)
 torch.library.register_autograd("attnbench::flex_attention", _backward, setup_context=_keep)
 
 
@@ -162,7 +162,7 @@ def _of_one(function: Callable[..., Tensor], query: Tensor, *, with_score: bool)
     def run() -> tuple[Tensor, int]:
         score = [torch.zeros(1, dtype=query.dtype)] if with_score else []
         indices = [torch.zeros(1, dtype=torch.int) for _ in range(4)]
-        with TransformGetItemToIndex(), _Tally() as tally:  # type: ignore[no-untyped-call]
+        with TransformGetItemToIndex(), _Tally() as tally:
             result = torch.vmap(function)(*score, *indices)
         return result, tally.work
 

@@ -26,5 +26,5 @@ class BlockMaskedAttention(MultiHeadAttention):
 
     def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         mixed = flex_attention(q, k, v, block_mask=self.mask)  # (b, h, n, d/h)
-        merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # type: ignore[union-attr]  # (b, n, d)
+        merged: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (b, n, d)
         return merged
