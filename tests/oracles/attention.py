@@ -83,12 +83,12 @@ def flex_causal(x: Array, weights: Weights, h: int, c: int) -> Array:
     return seen_multi_head(x, weights, h, lambda i, j: j <= i)
 
 
-def flex_sliding_window(x: Array, weights: Weights, h: int, w: int, c: int) -> Array:
+def flex_sliding_window(x: Array, weights: Weights, h: int, w: int) -> Array:
     return seen_multi_head(x, weights, h, lambda i, j: i - w <= j <= i)
 
 
-def flex_documents(x: Array, weights: Weights, h: int, r: int, c: int) -> Array:
-    return seen_multi_head(x, weights, h, lambda i, j: j <= i and j // r == i // r)
+def flex_documents(x: Array, weights: Weights, h: int, c: int) -> Array:
+    return seen_multi_head(x, weights, h, lambda i, j: j <= i and j // c == i // c)
 
 
 def _seen(n: int, seen: Callable[[int, int], bool]) -> list[list[int]]:
