@@ -4,6 +4,13 @@ FLOPs: scores and weighted sum of ``(b, h, n, d_h)`` queries against all keys; m
 backward is five products: scores once more, then a gradient for each factor of both. Element-wise: 6 per score, a
 scaling and a softmax, and 1 more with a mask; backwards 6 per score (scale, subtract, exp, subtract, multiply, scale)
 and 2 per number of the output. Depth: the parts in sequence.
+
+`flex_attention` as the one kernel that it is compiled to, which counting puts in its place. Its FLOPs are those of the
+pairs in the blocks that its block mask visits, whole blocks but for the ends of the sequences; without a mask of all
+pairs. Element-wise: 6 per pair; whatever the score function computes for a pair; and, in blocks that the mask cuts,
+what the mask function computes and a choice. Backwards the functions count once more. Depth: one more for the functions
+together. Bytes: the output, and a sum for each row. Called without ``torch.compile`` it writes all scores out instead,
+and visits every pair.
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ from typing import Any
 from torch import Tensor
 
 from attnbench.counting.operators.contract.costs import number_given, numbers
-from attnbench.counting.operators.contract.operator import Call, Operator
+from attnbench.counting.operators.contract.operator import Call, Operator, costless
 from attnbench.counting.operators.matmul import product_depth
 from attnbench.counting.operators.normalisation import NORMALISE, SOFTMAX, normalise_depth, softmax_depth
 
@@ -133,6 +140,35 @@ def _encoder_depth(call: Call) -> float:
     return attention + dense + 2 * (1 + normalise_depth(width, factors=2))
 
 
+# ------------------------------------------------------------------------------------------------ flex_attention
+
+
+def _flex_flops(call: Call) -> int:
+    """``flex_attention(query, key, value, modified, pairs, work)``."""
+    query, _, value, _, pairs, _ = call.args
+    return int(2 * pairs * (query.shape[-1] + value.shape[-1]))
+
+
+def _flex_elementwise(call: Call) -> int:
+    pairs, work = call.args[4:6]
+    return int(_SCORE * pairs + work)
+
+
+def _flex_depth(call: Call) -> float:
+    return 1 + _core_depth(int(call.args[0].shape[-1]), int(call.args[1].shape[-2]), masked=False)
+
+
+def _flex_flops_backward(call: Call) -> int:
+    """``flex_attention_backward(grad, query, key, value, output, sums, pairs, work)``."""
+    query, value, pairs = call.args[1], call.args[3], call.args[6]
+    return int(2 * pairs * (3 * query.shape[-1] + 2 * value.shape[-1]))
+
+
+def _flex_elementwise_backward(call: Call) -> int:
+    grad, pairs, work = call.args[0], call.args[6], call.args[7]
+    return int(6 * pairs + work + 2 * grad.numel())
+
+
 OPERATORS = (
     Operator(
         """
@@ -154,6 +190,14 @@ OPERATORS = (
         _elementwise_backward,
         _depth_backward,
     ),
+    Operator("flex_attention", _flex_flops, _flex_elementwise, _flex_depth),
+    Operator(
+        "flex_attention_backward",
+        _flex_flops_backward,
+        _flex_elementwise_backward,
+        lambda call: 1 + _depth_backward(call),
+    ),
+    costless("zeros_and_scatter"),  # the gradient of a table that the score function of flex_attention reads
     Operator("_native_multi_head_attention", _layer_flops, _layer_elementwise, _layer_depth),
     Operator("_transformer_encoder_layer_fwd", _encoder_flops, _encoder_elementwise, _encoder_depth),
 )
