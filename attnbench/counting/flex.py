@@ -32,10 +32,10 @@ Kernel = Callable[..., tuple[Tensor, Tensor, Tensor]]
 def flex_attention_as(kernel: Kernel) -> Iterator[None]:
     """Every `flex_attention` runs `kernel`, also one that was handed to ``torch.compile`` before."""
     standing_in = {_OPERATOR: kernel, _UNCOMPILED: True, _DEVICES: lambda *_: None, _NO_MASK: _unseen}
-    before = {name: getattr(home, name) for name in standing_in}
+    before = {name: vars(home)[name] for name in standing_in if name in vars(home)}  # each torch has most of them
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     try:
-        vars(home).update(standing_in)
+        vars(home).update({name: standing_in[name] for name in before})
         with eager:
             yield
     finally:

@@ -47,7 +47,8 @@ class RealGatedLRU(nn.Module):
     def _gated(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         recurrence, entrance = self.gates(x).sigmoid().chunk(2, dim=-1)  # two times (b, n, d), views
         log_kept = -_SHARPNESS * softplus(-self.decay) * recurrence
-        return log_kept.exp(), (-torch.expm1(2 * log_kept)).sqrt() * entrance * x
+        room = torch.finfo(x.dtype).tiny - torch.expm1(2 * log_kept)  # above 0 where a closed gate keeps all
+        return log_kept.exp(), room.sqrt() * entrance * x
 
 
 def build(d: int) -> nn.Module:
