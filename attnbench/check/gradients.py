@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from attnbench.check.case import Case, points
 from attnbench.check.outcome import Answer, failed, hint, passed, unseen
+from attnbench.counting.flex import flex_attention_as, written_out
 from attnbench.counting.paths.case import leave_no_zero_weight, position_dimension
 from attnbench.layers.base import Layer
 
@@ -75,7 +76,7 @@ def _sources(case: Case) -> list[tuple[Tensor, int]] | None:
     """Gradients of what has positions, each with its dimension of these; None where no gradient flows at all."""
     real = case.draws.real
     made = _Made(case.draws.tokens, case.sizes["n"])
-    with torch.enable_grad():
+    with torch.enable_grad(), flex_attention_as(written_out):  # which has no compiled backward on a CPU
         for leaf in case.draws.floating:
             leaf.requires_grad_()
         with made:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from attnbench.counting.flex import flex_attention_as, written_out
 from attnbench.counting.odd_tensors import meaning_of
 from attnbench.errors import AttnbenchError, LayerError, words_of
 from attnbench.layers.base import Layer
@@ -58,7 +59,7 @@ def kernels_without_steps() -> Iterator[None]:
 @contextmanager
 def plain_kernels() -> Iterator[None]:
     """No fused kernels: attention as well runs as the small operations it is."""
-    with kernels_without_steps(), sdpa_kernel(SDPBackend.MATH):
+    with kernels_without_steps(), sdpa_kernel(SDPBackend.MATH), flex_attention_as(written_out):
         yield
 
 

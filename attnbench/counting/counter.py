@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from attnbench.counting.effective_flops import effective_parts
-from attnbench.counting.path_lengths import PathLengths
+from attnbench.counting.paths.lengths import PathLengths
 from attnbench.counting.recover import Domain, Parts, Recovered, Values, recover, recover_parts, start
 from attnbench.counting.trace import Kernel, Trace, Way, trace
 from attnbench.errors import LayerError

@@ -30,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from attnbench.counting.calls import one_clear_line
+from attnbench.counting.flex import flex_attention_as, written_out
 from attnbench.counting.odd_tensors import refuse_odd_tensors
 from attnbench.counting.operators import flops_of, has_formula, is_smooth, operator_of
 from attnbench.counting.operators.contract.costs import multiply_add
@@ -140,7 +141,7 @@ class _Draws:
         inputs = self._make()
         leaves = [one.requires_grad_() for one in tree_leaves(inputs) if _has_gradient(one)]
         observer = _Observer()
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), observer:
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), flex_attention_as(written_out), observer:
             returned = apply(self._module, inputs)
         observer.listen()
         results = results_of(self._layer, returned)

@@ -21,6 +21,8 @@ from torch.utils._pytree import tree_leaves
 from attnbench.counting.calls import kernels_without_steps, one_clear_line
 from attnbench.counting.critical_path import CriticalPath
 from attnbench.counting.fake import FakeMode, build_fake, refusals
+from attnbench.counting.flex import flex_attention_as
+from attnbench.counting.flex_kernel import one_kernel
 from attnbench.counting.kept import Kept
 from attnbench.counting.live_memory import LiveMemory, Storage, Stored, storages, watched_storages
 from attnbench.counting.odd_tensors import refuse_odd_tensors
@@ -170,7 +172,7 @@ def trace(layer: Layer, sizes: Sizes, *, dtype: str = "float32", way: Way = Way.
             have, or returns something else than a ``(b, n, d)`` tensor (``(b, 1, d)`` and a state, in decoding).
     """
     mode = FakeMode()
-    with one_clear_line(layer, sizes), refusals(), attention_backend(sdpa):
+    with one_clear_line(layer, sizes), refusals(), attention_backend(sdpa), flex_attention_as(one_kernel):
         module = build_fake(layer, sizes, dtype, mode)
         with mode:
             return _called(layer, sizes, module, dtype, way)

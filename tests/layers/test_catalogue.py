@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 from attnbench.counting.laws import count_at, count_laws
 from attnbench.counting.trace import Way, trace
 from attnbench.formula import Formula
 from attnbench.law import Verdict
+from attnbench.layers.building import build_module
 from attnbench.layers.registry import BUILT_IN, Registry
 
 if TYPE_CHECKING:
@@ -17,7 +19,17 @@ if TYPE_CHECKING:
 
 REGISTRY = Registry()
 FAMILIES = ("mixing", "pooling")
-MORE = ("sru", "min-gru", "state-space-diagonal", "conv1d-depthwise", "conv1d-grouped", "conv1d-gated", "identity")
+MORE = (
+    "sru",
+    "min-gru",
+    "rg-lru",
+    "mamba-2",
+    "state-space-diagonal",
+    "conv1d-depthwise",
+    "conv1d-grouped",
+    "conv1d-gated",
+    "identity",
+)
 CATALOGUE = [name for name, module in BUILT_IN.items() if module.partition(".")[0] in FAMILIES or name in MORE]
 
 #: Bytes of float32 alive at the fullest moment, from the names in each forward pass.
@@ -38,7 +50,7 @@ PEAK_BYTES = {
 }
 SIZES: tuple[Sizes, ...] = ({"b": 2, "n": 60, "d": 12}, {"b": 3, "n": 65, "d": 24})
 #: Recurrences, whose steps wait for one another; all others take as many kernels whatever the length.
-HOPS = {"sru": "n", "min-gru": "log2(n)"}
+HOPS = {"sru": "n", "min-gru": "log2(n)", "rg-lru": "log2(n)", "mamba-2": "n/c"}
 
 
 @pytest.mark.parametrize("name", PEAK_BYTES)
@@ -67,3 +79,16 @@ def test_the_summary_of_linear_attention_shrinks_with_the_heads(h: int) -> None:
 
     products = 4 * 100 * 16**2 + 2 * 100 * (16**2 // h) + 100 * 16  # projections, summary and its reading, norm
     assert Formula(law.formula).evaluate(sizes) == 2 * 2 * products
+
+
+@pytest.mark.parametrize("name", ["rg-lru", "mamba-2", "gated-delta-rule"])
+def test_decays_that_leave_nothing_keep_outputs_and_gradients_finite(name: str) -> None:
+    layer = REGISTRY.get(name)
+    module = build_module(layer, layer.complete({"n": 40, "d": 8}))
+    x = (1e3 * torch.randn(2, 40, 8)).requires_grad_()
+
+    output = module(x)
+    (gradient,) = torch.autograd.grad(output.sum(), x)
+
+    assert bool(output.isfinite().all())
+    assert bool(gradient.isfinite().all())

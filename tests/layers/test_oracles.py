@@ -34,7 +34,13 @@ SIZES: dict[str, tuple[Sizes, ...]] = {
         {"b": 2, "n": 5, "d": 2, "k": 5, "l": 2},
     ),
     "m": ({"b": 2, "n": 6, "d": 4, "m": 1}, {"b": 1, "n": 11, "d": 8, "m": 5}, {"b": 3, "n": 5, "d": 4, "m": 12}),
-    "w": ({"b": 2, "n": 13, "d": 3, "w": 1}, {"b": 3, "n": 8, "d": 5, "w": 3}, {"b": 1, "n": 4, "d": 2, "w": 9}),
+    "w": (
+        {"b": 2, "n": 13, "d": 3, "w": 1},
+        {"b": 3, "n": 8, "d": 5, "w": 3},
+        {"b": 1, "n": 4, "d": 2, "w": 9},
+        {"b": 2, "n": 12, "d": 4, "w": 4},
+        {"b": 1, "n": 6, "d": 2, "w": 6},
+    ),
     "c": (
         {"b": 2, "n": 7, "d": 3, "c": 1},
         {"b": 3, "n": 12, "d": 5, "c": 4},
@@ -98,8 +104,10 @@ def test_a_layer_computes_its_definition(name: str, sizes: Sizes) -> None:
     items = zip(*(each.numpy() for each in inputs), strict=True)
     results = [tree_leaves(ORACLES[name](*item, weights, **own_axes)) for item in items]
 
-    for found, expected in zip(tree_leaves(module(*inputs)), zip(*results, strict=True), strict=True):
-        np.testing.assert_allclose(found.detach().numpy(), np.stack(expected), rtol=1e-9, atol=1e-12)
+    with torch.no_grad():
+        outputs = tree_leaves(module(*inputs))
+    for found, expected in zip(outputs, zip(*results, strict=True), strict=True):
+        np.testing.assert_allclose(found.numpy(), np.stack(expected), rtol=1e-9, atol=1e-12)
 
 
 def test_every_built_in_layer_has_an_oracle() -> None:

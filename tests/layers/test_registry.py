@@ -88,7 +88,8 @@ def test_a_built_in_layer_is_summed_up_by_the_first_line_of_its_file() -> None:
     [
         ("rn", "unknown layer 'rn'. Did you mean 'rnn'?"),
         ("attention_core", "unknown layer 'attention_core'. Did you mean 'attention-core'?"),
-        ("mamba", "unknown layer 'mamba'. `attnbench list layers` shows all."),
+        ("mamba", "unknown layer 'mamba'. Did you mean 'mamba-2'?"),
+        ("hyena", "unknown layer 'hyena'. `attnbench list layers` shows all."),
     ],
 )
 def test_an_unknown_layer_brings_the_nearest_name(ask: object, name: str, message: str) -> None:

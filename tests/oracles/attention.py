@@ -69,6 +69,32 @@ def grouped_query(x: Array, weights: Weights, h: int, g: int = 1) -> Array:
     return _causal_heads(x @ weights["query.weight"].T, k, v, weights, h, g)
 
 
+def seen_multi_head(x: Array, weights: Weights, h: int, seen: Callable[[int, int], bool]) -> Array:
+    """Multi-head attention in which query i attends to the keys j with ``seen(i, j)``, and to no others."""
+    q, k, v = (np.split(x @ part.T, h, axis=1) for part in np.split(weights["project.weight"], 3))
+    heads = [
+        np.array([attention(q[a][i : i + 1], k[a][at], v[a][at])[0] for i, at in enumerate(_seen(len(x), seen))])
+        for a in range(h)
+    ]
+    return np.hstack(heads) @ weights["output.weight"].T
+
+
+def flex_causal(x: Array, weights: Weights, h: int, c: int) -> Array:
+    return seen_multi_head(x, weights, h, lambda i, j: j <= i)
+
+
+def flex_sliding_window(x: Array, weights: Weights, h: int, w: int) -> Array:
+    return seen_multi_head(x, weights, h, lambda i, j: i - w <= j <= i)
+
+
+def flex_documents(x: Array, weights: Weights, h: int, c: int) -> Array:
+    return seen_multi_head(x, weights, h, lambda i, j: j <= i and j // c == i // c)
+
+
+def _seen(n: int, seen: Callable[[int, int], bool]) -> list[list[int]]:
+    return [[j for j in range(n) if seen(i, j)] for i in range(n)]
+
+
 def luong(x: Array, weights: Weights, score: Callable[[Array, Array, Weights], float]) -> Array:
     y = []
     for query in x:
@@ -160,6 +186,9 @@ ORACLES: dict[str, Callable[..., Array | tuple[Array, ...]]] = {
     "multi-head-attention-d2l": multi_head_d2l,
     "multi-head-attention-list-of-heads": list_of_heads,
     "multi-head-attention-causal": causal_multi_head,
+    "flex-attention-causal": flex_causal,
+    "flex-attention-sliding-window": flex_sliding_window,
+    "flex-attention-documents": flex_documents,
     "attention-grouped-query": grouped_query,
     "attention-multi-query": grouped_query,
     "attention-luong-dot": partial(luong, score=lambda query, key, _: float(query @ key)),

@@ -55,6 +55,53 @@ def state_space(x: Array, weights: Weights, m: int) -> Array:
     return np.array(outputs)
 
 
+def rg_lru(x: Array, weights: Weights) -> Array:
+    to_recurrence, to_entrance = np.split(weights["gates.weight"], 2)
+    of_recurrence, of_entrance = np.split(weights["gates.bias"], 2)
+    state = np.zeros(x.shape[1])
+    states = []
+    for step in x:
+        kept = expit(weights["decay"]) ** (8 * expit(to_recurrence @ step + of_recurrence))
+        state = kept * state + np.sqrt(1 - kept**2) * expit(to_entrance @ step + of_entrance) * step
+        states.append(state)
+    return np.array(states)
+
+
+def mamba2(u: Array, weights: Weights, h: int, m: int, c: int) -> Array:
+    """One position after the other: chunks are not part of the definition."""
+    d = u.shape[1]
+    rates = np.exp(weights["decay.log_rate"])
+    state = np.zeros((h, 2 * d // h, m))
+    rows = []
+    for position in u:
+        gate, x, b, now, step = np.split(weights["project.weight"] @ position, [2 * d, 4 * d, 4 * d + m, 4 * d + 2 * m])
+        x, step = x.reshape(h, -1), np.log1p(np.exp(step + weights["decay.bias"]))
+        state = np.exp(-step * rates)[:, None, None] * state + np.einsum("h,hp,m->hpm", step, x, b)
+        read = state @ now + weights["direct"] * x
+        rows.append(weights["output.weight"] @ (read.reshape(-1) * gate * expit(gate)))
+    return np.array(rows)
+
+
+def gated_delta(x: Array, weights: Weights, h: int, c: int) -> Array:
+    """One position after the other: chunks are not part of the definition."""
+    d = x.shape[1]
+    rates = np.exp(weights["decay.log_rate"])
+    states = np.zeros((h, d // h, d // h))
+    rows = []
+    for position in x:
+        q, k, v, decay, strength = np.split(weights["project.weight"] @ position, [d, 2 * d, 3 * d, 3 * d + h])
+        q, k, v = (part.reshape(h, -1) for part in (q, k, v))
+        kept = np.exp(-np.log1p(np.exp(decay + weights["decay.bias"])) * rates)
+        read = np.zeros((h, d // h))
+        for i in range(h):
+            key, query, beta = k[i] / np.linalg.norm(k[i]), q[i] / np.linalg.norm(q[i]), expit(strength[i])
+            erased = np.eye(d // h) - beta * np.outer(key, key)
+            states[i] = kept[i] * erased @ states[i] + beta * np.outer(key, v[i])
+            read[i] = query @ states[i]
+        rows.append(weights["output.weight"] @ read.reshape(-1))
+    return np.array(rows)
+
+
 def conv1d_depthwise(x: Array, weights: Weights, k: int) -> Array:
     return _taps(x, k, k // 2, lambda row, j: weights["kernel.weight"][:, 0, j] * row)
 
@@ -115,7 +162,10 @@ def _taps(x: Array, k: int, before: int, product: Callable[..., Array]) -> Array
 ORACLES: dict[str, Callable[..., Array]] = {
     "sru": sru,
     "min-gru": min_gru,
+    "rg-lru": rg_lru,
     "state-space-diagonal": state_space,
+    "mamba-2": mamba2,
+    "gated-delta-rule": gated_delta,
     "conv1d-depthwise": conv1d_depthwise,
     "conv1d-grouped": conv1d_grouped,
     "conv1d-gated": conv1d_gated,

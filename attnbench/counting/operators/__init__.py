@@ -56,6 +56,8 @@ TABLE = by_name(operator for family in FAMILIES for operator in family.OPERATORS
 #: Kernels that keep a workspace for the backward pass whose size only the real kernel knows, by their full names.
 WITH_WORKSPACE = frozenset(f"aten.{name}.default" for name, operator in TABLE.items() if operator.has_workspace)
 _UNKNOWN = Operator("")
+#: Whose names are those of the table: torch's own, ours, and what torch makes of indices under `flex_attention`.
+_NAMESPACES = ("aten", "attnbench", "flex_lib")
 
 
 def flops_of(call: Call) -> float | None:
@@ -122,7 +124,7 @@ def is_view(operation: Operation) -> bool:
 
 def operator_of(operation: Operation) -> Operator:
     """What is known of an operation; an `Operator` without a word where that is nothing."""
-    if operation.namespace == "aten":
+    if operation.namespace in _NAMESPACES:
         return _named(operation)
     own = OWN_OPERATORS.get(operation._schema.name)
     return _UNKNOWN if own is None else _own(operation._schema.name, own)

@@ -8,6 +8,13 @@ its output.
 
 A whole layer is counted as the operations that its kernel makes, in their order: it holds queries, keys, values and all
 scores while it runs.
+
+`flex_attention` as the one kernel that it is compiled to, which counting puts in its place. Its FLOPs are those of the
+pairs in the blocks that its block mask visits, whole blocks but for the ends of the sequences; without a mask of all
+pairs. Element-wise: 6 per pair; whatever the score function computes for a pair; and, in blocks that the mask cuts,
+what the mask function computes and a choice. Backwards the functions count once more. Depth: one more for the functions
+together. Bytes: the output, and a sum for each row. Called without ``torch.compile`` it writes all scores out instead,
+and visits every pair.
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm, linear, relu
 
-from attnbench.counting.operators.contract.operator import Call, Operator
+from attnbench.counting.operators.contract.operator import Call, Operator, costless
 from attnbench.counting.operators.matmul import product_depth
 from attnbench.counting.operators.normalisation import SOFTMAX, softmax_depth
 
@@ -139,6 +146,38 @@ def _dense(values: Tensor, parameters: Iterable[Tensor], with_gelu: bool) -> Ten
     return linear(activated, weight_back, bias_back)
 
 
+# ------------------------------------------------------------------------------------------------ flex_attention
+
+
+def _flex_flops(call: Call) -> int:
+    """``flex_attention(query, key, value, modified, pairs, work)``."""
+    query, _, value, _, pairs, _ = call.args
+    return int(2 * pairs * (query.shape[-1] + value.shape[-1]))
+
+
+def _flex_elementwise(call: Call) -> int:
+    pairs, work = call.args[4:6]
+    return int(_SCORE * pairs + work)
+
+
+def _flex_depth(call: Call) -> float:
+    query, key = call.args[:2]
+    return (
+        2 + product_depth(int(query.shape[-1])) + softmax_depth(int(key.shape[-2])) + product_depth(int(key.shape[-2]))
+    )
+
+
+def _flex_flops_backward(call: Call) -> int:
+    """``flex_attention_backward(grad, query, key, value, output, sums, pairs, work)``."""
+    query, value, pairs = call.args[1], call.args[3], call.args[6]
+    return int(2 * pairs * (3 * query.shape[-1] + 2 * value.shape[-1]))
+
+
+def _flex_elementwise_backward(call: Call) -> int:
+    grad, pairs, work = call.args[0], call.args[6], call.args[7]
+    return int(6 * pairs + work + 2 * grad.numel())
+
+
 OPERATORS = (
     Operator(
         """
@@ -164,4 +203,12 @@ OPERATORS = (
     Operator("_transformer_encoder_layer_fwd", opened=_encoder),
     # Whether padded positions can be left out, which depends on the values of a mask: they are computed.
     Operator("_nested_tensor_from_mask_left_aligned", opened=lambda _: False),
+    Operator("flex_attention", _flex_flops, _flex_elementwise, _flex_depth),
+    Operator(
+        "flex_attention_backward",
+        _flex_flops_backward,
+        _flex_elementwise_backward,
+        lambda call: 1 + _depth_backward(call),
+    ),
+    costless("zeros_and_scatter"),  # the gradient of a table that the score function of flex_attention reads
 )

@@ -115,6 +115,7 @@ def _rounded(others: Sequence[str]) -> Iterator[str]:
     logs += [f"log2({argument})" for argument in ("n", "2*n - 1", "n + 1")]
     ratios = [f"{distance}/{reach}" for distance in _DISTANCES[:2] for reach in (*reaches, *_FIXED_REACHES)]
     logs += [f"log2({ratio} + 1)" for ratio in ratios]
+    yield "(floor(log2(n + 1)) + floor(log2((n + 1)/3)))"  # up and down a tree of halves
     roots = ["sqrt(n)", "sqrt(n - 1)", "2*sqrt(n)"]
     for function in ("ceil", "floor"):
         yield from (f"{function}({inside})" for inside in (*quotients, *logs, *roots))

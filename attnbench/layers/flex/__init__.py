@@ -1,0 +1,1 @@
+"""Attention under block masks, by `flex_attention`."""
