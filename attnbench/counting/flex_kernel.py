@@ -23,6 +23,11 @@ from attnbench.counting.operators import elementwise_of, has_formula
 from attnbench.counting.operators.contract.operator import Call
 from attnbench.errors import LayerError
 
+#: What a mask is told whose blocks cannot be known.
+_WITHOUT_VALUES = (
+    "uses flex_attention under a block mask whose function reads tensors that have no values while counting; "
+    "let mask_mod compute from its four indices, or keep its tensors as buffers made from plain numbers"
+)
 #: Pairs of positions up to which a mask is made anew.
 _MAX_PAIRS = 1 << 26
 
@@ -118,12 +123,12 @@ def _made_again(block_mask: tuple[Any, ...], lengths: tuple[int, int]) -> Any:
             "uses flex_attention under a block mask too long to be looked at; count it at a shorter length"
         )
     try:
-        return home.create_block_mask(mask_mod, items, heads, *lengths, device="cpu", BLOCK_SIZE=(rows, columns))
+        made = home.create_block_mask(mask_mod, items, heads, *lengths, device="cpu", BLOCK_SIZE=(rows, columns))
     except Exception as error:
-        raise LayerError(
-            "uses flex_attention under a block mask whose function reads tensors that have no values while counting; "
-            "let mask_mod compute from its four indices, or keep its tensors as buffers made from plain numbers"
-        ) from error
+        raise LayerError(_WITHOUT_VALUES) from error
+    if any(isinstance(one, FakeTensor) for one in made.as_tuple()[2:6]):
+        raise LayerError(_WITHOUT_VALUES)
+    return made
 
 
 def _pairs(counts: NDArray[np.int64], at: NDArray[np.int64], lengths: tuple[int, int], block: tuple[int, int]) -> int:

@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
+from attnbench.counting import flex_kernel  # noqa: F401  its operators are registered on import
 from attnbench.counting.operators import TABLE, by_name, elementwise_of, flops_of, is_free, log_depth_of
 from attnbench.counting.operators.contract.operator import Call, Operator, nothing
 from attnbench.counting.trace import Way
@@ -208,8 +209,9 @@ def test_an_operator_is_registered_once() -> None:
 def test_every_operator_of_the_table_exists_in_torch() -> None:
     def exists(name: str) -> bool:
         packet, _, overload = name.partition(".")
-        found = getattr(torch.ops.aten, packet, None) or getattr(torch.ops.aten, f"{packet}_")
-        return hasattr(found, overload or found.overloads()[0])
+        spaces = (torch.ops.aten, torch.ops.attnbench, torch.ops.flex_lib)
+        found = [getattr(space, name) for space in spaces for name in (packet, f"{packet}_") if hasattr(space, name)]
+        return hasattr(found[0], overload or found[0].overloads()[0])
 
     assert [name for name in TABLE if not exists(name)] == []
 
