@@ -103,8 +103,6 @@ def count(layer: str, at: str | None, mode: str, probe: bool, plugins: tuple[str
         raise InputError("--probe runs the layer at a size; add --at, such as --at n=1024,d=64")
     found = Registry(plugins).get(layer)
     document = {"layer": layer, "mode": mode}
-    if not as_json:
-        say(layer if mode == "forward" else f"{layer}, {mode}", bold=True)
     if at is None:
         _count_formulas(found, Choices(mode=mode), document, as_json=as_json)
     else:
@@ -117,12 +115,17 @@ def _count_formulas(layer: Layer, choices: Choices, document: dict[str, Any], *,
     from attnbench.terminal import console
 
     known: list[Law] = []
+
+    def write(laws: Sequence[Law]) -> None:
+        _say_title(document)
+        console().print(_formulas_table(laws))
+
     try:
         with _progress(known) as show:
             laws = count_laws(layer, choices=choices, show=show)
     except KeyboardInterrupt:
         if not as_json and known:
-            console().print(_formulas_table(known))
+            write(known)
         raise
     uncounted = list(dict.fromkeys(name for law in laws for name in law.uncounted))
     if as_json:
@@ -130,7 +133,12 @@ def _count_formulas(layer: Layer, choices: Choices, document: dict[str, Any], *,
         formulas |= {"reasons": {law.metric: law.reason for law in laws}}
         print_json({**document, "at": None, **formulas, "lower_bound": bool(uncounted), "uncounted": uncounted})
     else:
-        console().print(_formulas_table(laws))
+        write(laws)
+
+
+def _say_title(document: dict[str, Any]) -> None:
+    layer, mode = document["layer"], document["mode"]
+    say(layer if mode == "forward" else f"{layer}, {mode}", bold=True)
 
 
 @contextlib.contextmanager
@@ -170,6 +178,7 @@ def _count_at(
         document |= {"probes": probes} if probes else {}
         print_json({**document, "lower_bound": bool(values.uncounted), "uncounted": list(values.uncounted)})
         return
+    _say_title(document)
     say(f"at {describe(sizes)}")
     console().print(_values_table(values, probes))
 

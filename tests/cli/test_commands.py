@@ -424,37 +424,38 @@ def test_an_interrupt_while_the_report_is_drawn_does_not_say_that_nothing_was_wr
 
 
 AT = {"n": 24, "d": 16}
-SIX = ["flops", "parameters", "peak_bytes", "saved_bytes", "depth", "hops"]
+AT_A_POINT = ["flops", "parameters", "peak_bytes", "saved_bytes", "depth"]
 
 
 @pytest.mark.parametrize("layer", ["attention-core-fused", "rnn", "conv1d-causal", "fully-connected"])
 def test_counting_a_layer_as_json_keeps_its_contract(layer: str) -> None:
-    counted = document(f"count {layer} --at n=24,d=16 --json")
+    counted, known = document(f"count {layer} --at b=2,n=24,d=16 --json"), document(f"count {layer} --json")
 
     found = Registry().get(layer)
-    assert list(counted) == ["layer", "mode", "at", "values", "formulas", "lower_bound", "uncounted"]
-    assert (counted["layer"], counted["mode"], counted["at"]) == (layer, "forward", found.complete(AT))
-    assert list(counted["values"]) == SIX
-    assert list(counted["formulas"]) == list(COUNTED_METRICS)
+    assert list(counted) == ["layer", "mode", "at", "values", "lower_bound", "uncounted"]
+    assert (counted["layer"], counted["mode"]) == (layer, "forward")
+    assert counted["at"] == found.complete({"b": 2, **AT})
+    assert list(counted["values"]) == AT_A_POINT
+    assert list(known) == ["layer", "mode", "at", "formulas", "reasons", "lower_bound", "uncounted"]
+    assert list(known["formulas"]) == list(known["reasons"]) == list(COUNTED_METRICS)
     for metric in ("flops", "parameters"):
         claimed = Formula(found.claims.given[metric])
         assert counted["values"][metric] == claimed.evaluate(counted["at"])
-    for metric in SIX:
-        assert Formula(counted["formulas"][metric]).evaluate(counted["at"]) == counted["values"][metric]
+    for metric in AT_A_POINT:
+        assert Formula(known["formulas"][metric]).evaluate(counted["at"]) == counted["values"][metric]
     assert (counted["lower_bound"], counted["uncounted"]) == (False, [])
 
 
 def test_a_path_without_end_is_a_word_in_json() -> None:
-    counted = document("count feed-forward --at n=24,d=16 --json")
-
-    assert counted["values"]["hops"] == counted["formulas"]["hops"] == "inf"
+    assert document("count feed-forward --json")["formulas"]["hops"] == "inf"
 
 
 def test_counting_without_sizes_has_formulas_and_no_values() -> None:
     counted = document("count conv1d --json")
 
-    assert list(counted) == ["layer", "mode", "at", "formulas", "lower_bound", "uncounted"]
+    assert "values" not in counted
     assert counted["at"] is None
+    assert counted["reasons"]["flops"].startswith("exact at 9 sizes and 10 held-out ones")
 
 
 @pytest.mark.parametrize(
@@ -466,11 +467,12 @@ def test_counting_without_sizes_has_formulas_and_no_values() -> None:
 )
 def test_training_and_decoding_are_counted_like_a_call(mode: str, flops: str, metrics: set[str]) -> None:
     counted = document(f"count conv1d-causal --mode {mode} --at n=24,d=16 --json")
+    known = document(f"count conv1d-causal --mode {mode} --json")
 
-    assert counted["mode"] == mode
-    assert counted["formulas"]["flops"] == flops
+    assert counted["mode"] == known["mode"] == mode
+    assert known["formulas"]["flops"] == flops
     assert counted["values"]["flops"] == Formula(flops).evaluate(counted["at"])
-    assert metrics <= set(counted["formulas"])
+    assert metrics <= set(known["formulas"])
 
 
 def test_a_layer_that_cannot_decode_says_so_and_nothing_else() -> None:
@@ -480,11 +482,67 @@ def test_a_layer_that_cannot_decode_says_so_and_nothing_else() -> None:
 
 
 def test_counting_for_people_writes_formulas_and_numbers_with_units_and_what_a_number_does_not_see() -> None:
-    result = invoke("count conv1d --at n=8,d=4")
+    formulas, values = invoke("count conv1d").stdout, invoke("count conv1d --at n=8,d=4").stdout
 
-    assert result.stdout.startswith("conv1d\n  flops         2bknd²  (matrix work, as computed: masked scores")
-    assert "4bnd  (live tensors beyond inputs and parameters; scratch inside a kernel is not seen)" in result.stdout
-    assert "at b=1, n=8, d=4, k=3\n  flops        768 (768 FLOP)\n  parameters   48\n" in result.stdout
+    assert formulas.startswith("conv1d\n  flops         2bknd²  (matrix work, as computed: masked scores")
+    assert "4bnd  (live tensors beyond inputs and parameters; scratch inside a kernel is not seen)" in formulas
+    assert values.startswith("conv1d\nat b=1, n=8, d=4, k=3\n  flops        768 (768 FLOP)\n  parameters   48\n")
+
+
+PARTLY = """
+import torch
+from attnbench import Layer
+
+class Chosen(torch.nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.dense = torch.nn.Linear(d, d)
+
+    def forward(self, x):
+        return self.dense(x) * len(x.sum(-1).nonzero())
+
+class Pooled(torch.nn.Linear):
+    def forward(self, x):
+        return super().forward(x).mean(1)
+
+LAYERS = [
+    Layer("chosen", lambda d, h=2, g=1, f=4: Chosen(d), constraints=("d % (2*h) == 0", "h % g == 0")),
+    Layer("pooled", lambda d: Pooled(d, d), inputs=lambda b, n, d: torch.randn(b, n, d)),
+    Layer("never", lambda d: torch.nn.Linear(d + 1, d)),
+]
+"""
+
+
+def test_a_metric_that_cannot_be_had_costs_its_own_line(tmp_path: Path) -> None:
+    (tmp_path / "partly.py").write_text(PARTLY)
+    pooled = document(f"count pooled --plugin {tmp_path}/partly.py --json")
+    chosen = document(f"count chosen --plugin {tmp_path}/partly.py --json")
+    shown = invoke(f"show chosen --plugin {tmp_path}/partly.py")
+
+    assert {metric for metric, formula in pooled["formulas"].items() if not formula} == {"hops", "hops_rf"}
+    assert pooled["formulas"]["flops"] == "2*b*n*d**2"
+    assert "no tensor with a dimension of n" in pooled["reasons"]["hops"]
+    assert chosen["formulas"]["flops"] == ""
+    assert "depends on the values of its input" in chosen["reasons"]["flops"]
+    assert chosen["formulas"]["hops"] == "inf"
+    assert shown.exit_code == 0
+
+
+def test_a_layer_of_which_nothing_can_be_counted_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "partly.py").write_text(PARTLY)
+
+    assert refused(f"count never --plugin {tmp_path}/partly.py").startswith("layer 'never' at b=3, n=12, d=24 raised")
+
+
+def test_what_is_known_at_an_interrupt_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(counter: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("attnbench.counting.counter.Counter._needed", stop)
+    result = invoke("count conv1d")
+
+    assert result.exit_code == 130
+    assert result.stdout.startswith("conv1d\n  flops  2bknd²")
 
 
 def test_probing_needs_a_size() -> None:
@@ -655,6 +713,7 @@ def test_laws_as_json_keep_their_contract(stored: Path) -> None:
         "scope": "core",
         "claim": "n**2*d",
         "verdict": "CONFIRMED",
+        "reason": "exact at 9 sizes and 10 held-out ones, odd and prime among them, n up to 1048576",
     }
     assert (time["window"], time["trials"]) == ({"n": [64, 256], "d": [64, 256]}, 9)
     for axis, claimed in (("n", 2), ("d", 1)):
@@ -773,8 +832,15 @@ def test_a_layer_as_json_has_its_claims_beside_the_count() -> None:
         "formula": "2*b*k*n*d**2",
         "lower_bound": False,
         "verdict": "CONFIRMED",
+        "reason": "exact at 9 sizes and 10 held-out ones, odd and prime among them, n up to 1048576",
     }
-    assert told["metrics"]["time"] == {"claim": "k*n*d**2", "formula": None, "lower_bound": False, "verdict": None}
+    assert told["metrics"]["time"] == {
+        "claim": "k*n*d**2",
+        "formula": None,
+        "lower_bound": False,
+        "verdict": None,
+        "reason": "",
+    }
 
 
 def test_csv_is_the_default_format_and_records_the_default_table(stored: Path) -> None:
