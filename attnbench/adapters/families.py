@@ -207,7 +207,7 @@ FAMILIES: dict[str, Family] = {
         _recurrent("mk", _MAMBA, _MAMBA_WEIGHTS, "n"),
         "Gu & Dao 2023",
         constraints=("d % 16 == 0",),
-        sizes={"n": (3, 4, 5, 7), "d": (16, 32, 48)},
+        sizes={"n": (3, 4, 5, 6, 7, 9)},
         attends=False,
         draws=True,
     ),
@@ -236,7 +236,7 @@ FAMILIES: dict[str, Family] = {
         "Peng et al. 2023",
         constraints=("l >= 2",),
         frame={"l": 2},  # the first block has a norm more than all others
-        sizes={"n": (3, 4, 5, 7)},
+        sizes={"n": (3, 4, 5, 6, 7, 9)},
         attends=False,
         draws=True,
     ),

@@ -64,7 +64,7 @@ def test_everything_the_door_offers_is_there_and_documented() -> None:
     assert documented == set()
     assert [name for name, found in offered.items() if name != "__version__" and not callable(found)] == []
     assert sorted(attnbench.__all__, key=str.lower) == [
-        "__version__", "AttnbenchError", "Claims", "compare", "count", "fit", "Layer", "load", "run",
+        "__version__", "AttnbenchError", "Claims", "compare", "count", "fit", "Layer", "load", "operator", "run",
     ]  # fmt: skip
     assert set(attnbench.__all__) <= set(dir(attnbench))
     assert [name for name in attnbench.__all__ if name != "__version__" and name not in (attnbench.__doc__ or "")] == []

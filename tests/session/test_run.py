@@ -84,7 +84,11 @@ def test_the_facts_of_a_run_are_kept(finished: Run) -> None:
     assert info.plan.windows == {f"{LAYER}-cpu-float32-forward-t1": "b = 1, n 64–256, d 64–256, h = 1: sizes as given."}
     assert info.plan.claims[LAYER]["time"] == "n**2*d"
     assert info.plan.counted[IDS[0]] == Counted(
-        flops=4 * 64**3, parameters=0, peak_bytes=info.plan.counted[IDS[0]].peak_bytes
+        flops=4 * 64**3,
+        parameters=0,
+        peak_bytes=info.plan.counted[IDS[0]].peak_bytes,
+        saved_bytes=8 * 64**2 + 4 * 64,  # queries, which are keys and values too, and the output; a sum for each row
+        depth=1,
     )
     assert finished.budget_seconds == 60.0
 

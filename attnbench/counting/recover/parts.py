@@ -33,6 +33,8 @@ _TRIES = 12
 #: Unknowns of one part that are worth solving for, and moments whose bytes are worth comparing.
 _MAX_UNKNOWNS, _MAX_MOMENTS = 64, 400
 _POWERS = (1, 2, 3, -1, -2, Fraction(1, 2))
+#: So few points are followed by powers alone, one fewer than there are points: as many would follow anything.
+_FEW = 4
 #: Enough points for every kind of function to be thought of.
 _MANY = 100
 #: What logarithms are taken of beside sizes: the keys of a step, a window to both sides.
@@ -207,9 +209,9 @@ class _Solver:
         longer, _ = self._alike(axis, base, _FOR_A_SUM)
         points = [base, *longer]
         values, sizes = [self.parts(point).values[place] for point in points], _extended(points)
-        found = smallest_set(smooth(axis, _MANY), sizes, values) or smallest_set(
-            smooth(axis, len(points)), sizes, values
-        )
+        found = smallest_set(smooth(axis, _MANY), sizes, values)
+        if found is None and len(points) <= _FEW:
+            found = smallest_set(smooth(axis, len(points) - 1), sizes, values)
         if found or all(isinstance(value, int) for value in values):
             return found
         logs = ([Monomial(), Monomial.of({}, {text.format(x=axis): 1})] for text in _IN_LOGS)

@@ -33,9 +33,9 @@ _TINY_POOLS: dict[str, Values] = {
 }
 _OTHER_POOL = (3, 2, 4, 6, 5, 8, 12, 1, 16, 7, 24, 32, 48)
 #: Points that are looked at by their constraints.
-_MAX_POINTS = 6_000
-#: Other sizes of an axis that tell a power from everything else.
-_ROOM = 2
+_MAX_POINTS = 1_500
+#: Other sizes that an axis should have: two tell a power, and some are special, such as as many groups as heads.
+_ROOM = 4
 #: What is tried where the layer raises at a point that its constraints allow: longer, then wider, then both.
 _LONGER = (48, 128, 512, 1024)
 _WIDER = (64, 96, 256)
@@ -85,16 +85,16 @@ def _roomiest(domain: Domain) -> Sizes | None:
     best, most = None, -1
     for point in itertools.islice(by_depth(pools), _MAX_POINTS):
         if domain.allows(point):
-            room = sum(_has_room(domain, axis, point) for axis in pools)
+            room = sum(_room(domain, axis, point) for axis in pools)
             if room > most:
                 best, most = point, room
-            if most == len(pools):
+            if most == _ROOM * len(pools):
                 break
     return best
 
 
-def _has_room(domain: Domain, axis: str, point: Sizes) -> bool:
-    return len(list(itertools.islice(sizes_along(domain, axis, point), _ROOM))) == _ROOM
+def _room(domain: Domain, axis: str, point: Sizes) -> int:
+    return len(list(itertools.islice(sizes_along(domain, axis, point), _ROOM)))
 
 
 def by_depth(pools: Mapping[str, Sequence[int]]) -> Iterator[Sizes]:
