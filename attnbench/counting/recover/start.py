@@ -27,15 +27,15 @@ _TINY_POOLS: dict[str, Values] = {
     "b": (2, 1, 3),
     "n": (6, 8, 9, 10, 12, 16, 24, 32, 48, 64),
     "d": (8, 4, 6, 12, 16, 24, 32, 48, 64),
-    "h": (2, 1, 3, 4),
+    "h": (2, 4, 6, 3, 8, 12, 1),
     "k": (3, 5, 7, 2),
     "l": (2, 1, 3),
 }
 _OTHER_POOL = (3, 2, 4, 6, 5, 8, 12, 1, 16, 7, 24, 32, 48)
 #: Points that are looked at by their constraints.
-_MAX_POINTS = 1_500
-#: Other sizes that an axis should have: two tell a power, and some are special, such as as many groups as heads.
-_ROOM = 4
+_MAX_POINTS = 8_000
+#: Other sizes that an axis has to have and should have: two tell a power, and some are special, such as 1.
+_ENOUGH, _ROOM = 2, 4
 #: What is tried where the layer raises at a point that its constraints allow: longer, then wider, then both.
 _LONGER = (48, 128, 512, 1024)
 _WIDER = (64, 96, 256)
@@ -82,13 +82,13 @@ def _roomiest(domain: Domain) -> Sizes | None:
     pools = {axis: domain.allowed(axis, _pool(domain, axis)) for axis in domain.axes}
     if domain.bound is not None:
         pools = {axis: pool if axis in domain.bound else pool[:1] for axis, pool in pools.items()}
-    best, most = None, -1
+    best, most = None, (-1, -1)
     for point in itertools.islice(by_depth(pools), _MAX_POINTS):
         if domain.allows(point):
-            room = sum(_room(domain, axis, point) for axis in pools)
-            if room > most:
+            rooms = [_room(domain, axis, point) for axis in pools]
+            if (room := (sum(one >= _ENOUGH for one in rooms), sum(rooms))) > most:
                 best, most = point, room
-            if most == _ROOM * len(pools):
+            if min(rooms) == _ROOM:
                 break
     return best
 
