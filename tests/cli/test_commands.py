@@ -713,7 +713,6 @@ def test_laws_as_json_keep_their_contract(stored: Path) -> None:
         "scope": "core",
         "claim": "n**2*d",
         "verdict": "CONFIRMED",
-        "reason": "exact at 9 sizes and 10 held-out ones, odd and prime among them, n up to 1048576",
     }
     assert (time["window"], time["trials"]) == ({"n": [64, 256], "d": [64, 256]}, 9)
     for axis, claimed in (("n", 2), ("d", 1)):

@@ -41,6 +41,7 @@ _MANY = 100
 _IN_LOGS = ("{x} + 1", "2*{x} + 1")
 #: Held-out sizes that must be left where some had a part in the formula.
 _FEWEST_HELD_OUT = 6
+_NO_PROOF = "the layer can be called at none of the sizes that formulas are proved at"
 #: Lengths at which a loop over positions is short.
 _SHORT_LENGTHS = (4, 5, 6, 7, 8, 9, 10)
 
@@ -86,7 +87,7 @@ def recover_parts(count: CountParts, domain: Domain) -> Recovered:
         return Recovered(None, (), "the layer can be called at none of the sizes that formulas are solved for at")
     solver = _Solver(count, domain)
     if not domain.held_out:
-        return Recovered(None, (), "the layer can be called at none of the sizes that formulas are proved at")
+        return Recovered(None, (), _NO_PROOF)
     solved = solver.solve(found.base, domain.axes)
     if not solved:
         return Recovered(None, (), "its kernels change with its sizes in no way that is followed part by part")
@@ -104,6 +105,8 @@ def _proved(count: CountParts, domain: Domain, solver: _Solver, solved: list[Pol
     except FormulaError:  # hundreds of terms, too long to be read
         return Recovered(None, (), "the sum of its parts is too long to be read")
     held_out = [sizes for sizes in domain.held_out if tuple(sizes.values()) not in solver.points]
+    if not held_out:
+        return Recovered(None, (), _NO_PROOF)
     for sizes in held_out:
         if not agree(said := formula.evaluate(sizes), seen := count(sizes).total):
             more = solver.largest_at(sizes) if len(held_out) > _FEWEST_HELD_OUT else None

@@ -104,6 +104,17 @@ def test_what_is_rounded_is_refuted_by_held_out_sizes_and_left_to_the_search_for
     assert found.reason
 
 
+def test_a_formula_that_nothing_is_left_to_prove_is_none() -> None:
+    """Of sizes so few that all have a part in it."""
+    few = [{"b": 3, "n": n, "d": d} for n in (12, 9, 16) for d in (24, 12, 48)]
+
+    found = recover_parts(
+        lambda sizes: Parts.added([sizes["n"] * sizes["d"]]), everywhere("b n d", few[:1].__contains__)
+    )
+
+    assert found.formula is None
+
+
 def test_a_size_that_cannot_be_changed_is_said_and_not_sold_as_general() -> None:
     found = recover_parts(
         lambda sizes: Parts.added([sizes["n"] * sizes["w"]]), everywhere("b n w", lambda sizes: sizes["w"] == 2)
