@@ -383,7 +383,7 @@ class Counter:
         found = recover_parts(self._needed_parts, domain)
         if not found.formula:
             found = recover(lambda sizes: (self._needed_parts(sizes).total,), domain)
-        if not found.formula and self._unneeded:
+        if self._unneeded and not self._needed_at:  # at no size; what some sizes raise is no reason for no formula
             raise self._unneeded[0]
         held = [f"{axis} = {size}" for axis, (size,) in fixed.items()]
         held += [f"n ≥ {part}" for part in parts if part in ("k", "w")]

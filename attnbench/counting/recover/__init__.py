@@ -25,7 +25,7 @@ __all__ = ["Counts", "Domain", "Parts", "Recovered", "Values", "recover", "recov
 _NO_POLYNOMIAL = "no polynomial of degree 3 or less in each size reproduces the counts"
 
 
-def recover(count: Count, domain: Domain, *, only_polynomials: bool = False) -> Recovered:
+def recover(count: Count, domain: Domain) -> Recovered:
     """The formula of ``max(count(sizes))`` over the domain, proved on sizes that had no part in finding it.
 
     `count` returns one or several numbers (such as the bytes alive after each kernel). As polynomials, each is solved
@@ -35,14 +35,13 @@ def recover(count: Count, domain: Domain, *, only_polynomials: bool = False) -> 
     Args:
         count: the numbers at some sizes; whole, or floating-point where logarithms are in them.
         domain: where to look.
-        only_polynomials: do not spend the few hundred counts that other formulas take.
     """
     base = next(filter(domain.possible, grid(domain.solving)), None)
     if base is None:
         return Recovered(None, (), "the layer can be called at none of the sizes that formulas are solved for at")
     once = _counted_once(count)
     found = _polynomial(once, domain, base)
-    if found.formula or only_polynomials:
+    if found.formula:
         return found
     search = Search(once, domain)
     return (
